@@ -1,0 +1,70 @@
+//! The record of who changed what. Append-only; a tag's history is read from here, since the topic of tags is compacted.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::{InvalidValue, Tag, WorkspaceId};
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The subject is new.
+    Create,
+    /// Some of its fields changed.
+    Update,
+    /// An earlier version was made the newest.
+    Rollback,
+    /// It ended for good.
+    Revoke,
+}
+
+impl Action {
+    /// The word in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Rollback => "rollback",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
+impl FromStr for Action {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "create" => Ok(Self::Create),
+            "update" => Ok(Self::Update),
+            "rollback" => Ok(Self::Rollback),
+            "revoke" => Ok(Self::Revoke),
+            _ => Err(InvalidValue::new(
+                "action",
+                text,
+                "create, update, rollback or revoke",
+            )),
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditEntry {
+    /// In which workspace.
+    pub workspace: WorkspaceId,
+    /// When.
+    pub at: Timestamp,
+    /// Which key.
+    pub actor: String,
+    /// From which address the request came.
+    pub remote: String,
+    /// What was done.
+    pub action: Action,
+    /// To what: `tag/DOMAIN/CODE`, `workspace/ID`, `domain/NAME` or `key/ID`.
+    pub subject: String,
+    /// The tag before, where the subject is one that existed.
+    pub before: Option<Tag>,
+    /// The tag after, where the subject is one.
+    pub after: Option<Tag>,
+}

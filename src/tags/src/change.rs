@@ -1,0 +1,98 @@
+//! A change as the journal carries it: one whole record, its topic and its key.
+
+use crate::{ApiKey, AuditEntry, Code, Domain, DomainSettings, Tag, WireError, Workspace, wire};
+
+/// The journal's topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    /// Whole tags by `domain/code`, compacted.
+    Tags,
+    /// Workspaces and domains by `kind/id`, compacted: what edges need beside tags.
+    Settings,
+    /// Keys by `kind/id`, compacted: the admin alone reads it.
+    Accounts,
+    /// Every change, in order, for ever.
+    Audit,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Tags, Self::Settings, Self::Accounts, Self::Audit];
+    /// What an edge follows.
+    pub const EDGE: [Self; 2] = [Self::Tags, Self::Settings];
+
+    /// The topic's name, before the configured prefix.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tags => "tags",
+            Self::Settings => "settings",
+            Self::Accounts => "accounts",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+impl std::fmt::Display for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One whole record that replaces what had its key before; an audit entry replaces nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A tag.
+    Tag(Tag),
+    /// A tenant.
+    Workspace(Workspace),
+    /// A host name.
+    Domain(DomainSettings),
+    /// A key to the API.
+    Key(ApiKey),
+    /// Who changed what.
+    Audit(AuditEntry),
+}
+
+impl Change {
+    /// Where it is published.
+    pub fn topic(&self) -> Topic {
+        match self {
+            Self::Tag(_) => Topic::Tags,
+            Self::Workspace(_) | Self::Domain(_) => Topic::Settings,
+            Self::Key(_) => Topic::Accounts,
+            Self::Audit(_) => Topic::Audit,
+        }
+    }
+
+    /// The record's key; changes of one key keep their order.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Tag(tag) => tag_key(&tag.domain, &tag.code),
+            Self::Workspace(workspace) => format!("workspace/{}", workspace.id),
+            Self::Domain(domain) => format!("domain/{}", domain.name),
+            Self::Key(key) => format!("key/{}", key.id),
+            Self::Audit(entry) => entry.workspace.to_string(),
+        }
+    }
+
+    /// The record's value.
+    pub fn encode(&self) -> Vec<u8> {
+        wire::encode(self)
+    }
+
+    /// Reads a record back. A record that is not valid in every field, or of a newer major format, is refused whole.
+    pub fn decode(topic: Topic, key: &str, value: &[u8]) -> Result<Self, WireError> {
+        let change = wire::decode(topic, key, value)?;
+        // A record under another's key would be replaced, by compaction or by the next change, in the wrong order.
+        if change.key() != key {
+            return Err(WireError::Key {
+                expected: change.key(),
+            });
+        }
+        Ok(change)
+    }
+}
+
+fn tag_key(domain: &Domain, code: &Code) -> String {
+    format!("{domain}/{code}")
+}

@@ -1,0 +1,304 @@
+//! What a request for a tag gets: one pure function that the edge and the simulator both call.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use crate::{Status, Tag, TagView};
+
+/// How a scan ended. Stored with it, and a label of the redirect metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// To the tag's destination.
+    Redirected,
+    /// To a fallback, for whatever reason.
+    Fallback,
+    /// Nothing to lead to, for the tag is paused.
+    Paused,
+    /// … has not started.
+    Scheduled,
+    /// … has ended.
+    Expired,
+    /// … was revoked.
+    Revoked,
+    /// There is no such tag.
+    Unknown,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Redirected,
+        Self::Fallback,
+        Self::Paused,
+        Self::Scheduled,
+        Self::Expired,
+        Self::Revoked,
+        Self::Unknown,
+    ];
+
+    /// The word in the API and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Redirected => "redirected",
+            Self::Fallback => "fallback",
+            Self::Paused => "paused",
+            Self::Scheduled => "scheduled",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The status code of an answer that has no fallback to lead to: 410 for what will not come back, 404 for the rest
+    /// (RFC 9110 §15.5.5 and §15.5.11).
+    fn status_without_fallback(self) -> u16 {
+        match self {
+            Self::Expired | Self::Revoked => 410,
+            _ => 404,
+        }
+    }
+}
+
+/// The answer to a scan, before it is put into a protocol's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision<'a> {
+    /// How the scan ended.
+    pub outcome: Outcome,
+    /// The status code.
+    pub status: u16,
+    /// Where it leads; none with 404 and 410.
+    pub location: Option<Cow<'a, str>>,
+    /// For how many seconds the client itself may keep the answer; none: not at all.
+    pub max_age: Option<u32>,
+}
+
+/// Decides what a request gets.
+///
+/// `visitor_query` is the request's query as sent, without `?`. `workspace_fallback` is where the tag's workspace leads what has
+/// no fallback of its own; a fallback is always a 302, since what it stands for may come back.
+pub fn decide<'a>(
+    tag: &TagView<'a>,
+    workspace_fallback: Option<&'a str>,
+    visitor_query: &str,
+    now: Timestamp,
+) -> Decision<'a> {
+    match closed(tag, now) {
+        None => Decision {
+            outcome: Outcome::Redirected,
+            status: tag.redirect_status.code(),
+            location: Some(tag.query.apply(tag.destination, visitor_query)),
+            max_age: max_age(tag),
+        },
+        Some(reason) => Decision::without_tag(reason, tag.fallback_url.or(workspace_fallback)),
+    }
+}
+
+impl<'a> Decision<'a> {
+    /// The decision where no tag redirects: for a code that does not exist, `fallback` is its domain's.
+    pub fn without_tag(reason: Outcome, fallback: Option<&'a str>) -> Self {
+        match fallback {
+            Some(url) => Self {
+                outcome: Outcome::Fallback,
+                status: 302,
+                location: Some(Cow::Borrowed(url)),
+                max_age: None,
+            },
+            None => Self {
+                outcome: reason,
+                status: reason.status_without_fallback(),
+                location: None,
+                max_age: None,
+            },
+        }
+    }
+}
+
+/// Why the tag does not redirect now, if it does not. What is for ever comes first.
+fn closed(tag: &TagView<'_>, now: Timestamp) -> Option<Outcome> {
+    if tag.status == Status::Revoked {
+        return Some(Outcome::Revoked);
+    }
+    if tag.expires_at.is_some_and(|end| now >= end) {
+        return Some(Outcome::Expired);
+    }
+    if tag.status == Status::Paused {
+        return Some(Outcome::Paused);
+    }
+    if tag.starts_at.is_some_and(|start| now < start) {
+        return Some(Outcome::Scheduled);
+    }
+    None
+}
+
+fn max_age(tag: &TagView<'_>) -> Option<u32> {
+    let unchanging =
+        tag.redirect_status.is_permanent() && tag.starts_at.is_none() && tag.expires_at.is_none();
+    unchanging.then(|| tag.cache_max_age.unwrap_or(Tag::DEFAULT_CACHE_MAX_AGE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{QueryMode, RedirectStatus, Version};
+
+    const START: &str = "2026-11-25T10:00:00Z";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a test's time")
+    }
+
+    fn active() -> TagView<'static> {
+        TagView {
+            workspace: "default",
+            version: Version::FIRST,
+            status: Status::Active,
+            destination: "https://example.com/a",
+            redirect_status: RedirectStatus::Found,
+            cache_max_age: None,
+            starts_at: None,
+            expires_at: None,
+            fallback_url: None,
+            query: QueryMode::Append,
+            campaign: "",
+        }
+    }
+
+    #[test]
+    fn an_active_tag_redirects_with_its_own_status() {
+        for (status, code) in [
+            (RedirectStatus::Found, 302),
+            (RedirectStatus::SeeOther, 303),
+            (RedirectStatus::TemporaryRedirect, 307),
+        ] {
+            let tag = TagView {
+                redirect_status: status,
+                ..active()
+            };
+            let decision = decide(&tag, None, "", at(START));
+            assert_eq!(
+                (decision.outcome, decision.status, decision.max_age),
+                (Outcome::Redirected, code, None)
+            );
+            assert_eq!(decision.location.as_deref(), Some("https://example.com/a"));
+        }
+    }
+
+    #[test]
+    fn the_visitors_query_goes_along_as_the_tag_says() {
+        let decision = decide(&active(), None, "b=2", at(START));
+        assert_eq!(
+            decision.location.as_deref(),
+            Some("https://example.com/a?b=2")
+        );
+        let drop = TagView {
+            query: QueryMode::Drop,
+            ..active()
+        };
+        assert_eq!(
+            decide(&drop, None, "b=2", at(START)).location.as_deref(),
+            Some("https://example.com/a")
+        );
+    }
+
+    #[test]
+    fn a_start_is_inside_and_an_end_outside() {
+        let tag = TagView {
+            starts_at: Some(at(START)),
+            expires_at: Some(at("2026-11-25T11:00:00Z")),
+            ..active()
+        };
+        for (now, outcome, status) in [
+            ("2026-11-25T09:59:59.999999Z", Outcome::Scheduled, 404),
+            (START, Outcome::Redirected, 302),
+            ("2026-11-25T10:59:59.999999Z", Outcome::Redirected, 302),
+            ("2026-11-25T11:00:00Z", Outcome::Expired, 410),
+        ] {
+            let decision = decide(&tag, None, "", at(now));
+            assert_eq!(
+                (decision.outcome, decision.status),
+                (outcome, status),
+                "{now}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_ended_for_good_is_gone_and_what_may_come_back_is_not_found() {
+        for (status, outcome, code) in [
+            (Status::Paused, Outcome::Paused, 404),
+            (Status::Revoked, Outcome::Revoked, 410),
+        ] {
+            let decision = decide(&TagView { status, ..active() }, None, "", at(START));
+            assert_eq!(
+                (decision.outcome, decision.status, decision.location),
+                (outcome, code, None)
+            );
+        }
+        let both = TagView {
+            status: Status::Paused,
+            expires_at: Some(at(START)),
+            ..active()
+        };
+        assert_eq!(decide(&both, None, "", at(START)).outcome, Outcome::Expired);
+    }
+
+    #[test]
+    fn a_fallback_is_the_tags_then_the_workspaces_and_always_302() {
+        let paused = TagView {
+            status: Status::Paused,
+            redirect_status: RedirectStatus::SeeOther,
+            ..active()
+        };
+        let own = TagView {
+            fallback_url: Some("https://example.com/own"),
+            ..paused
+        };
+        for (tag, location) in [
+            (own, "https://example.com/own"),
+            (paused, "https://example.com/workspace"),
+        ] {
+            let decision = decide(
+                &tag,
+                Some("https://example.com/workspace"),
+                "q=1",
+                at(START),
+            );
+            assert_eq!(
+                (decision.outcome, decision.status),
+                (Outcome::Fallback, 302)
+            );
+            assert_eq!(decision.location.as_deref(), Some(location));
+        }
+    }
+
+    #[test]
+    fn a_permanent_redirect_may_be_kept_only_by_a_tag_that_cannot_change_by_itself() {
+        let permanent = TagView {
+            redirect_status: RedirectStatus::PermanentRedirect,
+            ..active()
+        };
+        assert_eq!(decide(&permanent, None, "", at(START)).max_age, Some(3600));
+        let short = TagView {
+            cache_max_age: Some(60),
+            ..permanent
+        };
+        assert_eq!(decide(&short, None, "", at(START)).max_age, Some(60));
+        let ending = TagView {
+            expires_at: Some(at("2027-01-01T00:00:00Z")),
+            ..permanent
+        };
+        assert_eq!(decide(&ending, None, "", at(START)).max_age, None);
+    }
+
+    #[test]
+    fn an_unknown_code_leads_to_the_domains_fallback_or_nowhere() {
+        let nowhere = Decision::without_tag(Outcome::Unknown, None);
+        assert_eq!((nowhere.outcome, nowhere.status), (Outcome::Unknown, 404));
+        let fallback = Decision::without_tag(Outcome::Unknown, Some("https://example.com/"));
+        assert_eq!(
+            (fallback.outcome, fallback.status),
+            (Outcome::Fallback, 302)
+        );
+    }
+}

@@ -1,0 +1,26 @@
+//! What a tag is and what a request for it gets. Pure: no I/O, no clock, no randomness; what those give comes in as arguments.
+//!
+//! Read in this order: [`Tag`] and the names that it is made of, [`Destination`], [`decide`], and last [`Change`], the form in
+//! which all of it travels through the journal.
+
+mod account;
+mod audit;
+mod change;
+mod decide;
+mod destination;
+mod names;
+mod query;
+mod settings;
+mod tag;
+mod wire;
+
+pub use account::{ApiKey, KeyId, Role, SecretHash};
+pub use audit::{Action, AuditEntry};
+pub use change::{Change, Topic};
+pub use decide::{Decision, Outcome, decide};
+pub use destination::{Destination, DestinationError};
+pub use names::{Code, Domain, InvalidName, WorkspaceId};
+pub use query::QueryMode;
+pub use settings::{DomainSettings, Workspace};
+pub use tag::{InvalidValue, RedirectStatus, Status, Tag, TagView, Version};
+pub use wire::WireError;

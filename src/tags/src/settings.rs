@@ -1,0 +1,37 @@
+//! What is set for more than one tag: workspaces and domains.
+
+use jiff::Timestamp;
+
+use crate::{Destination, Domain, WorkspaceId};
+
+/// A tenant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workspace {
+    /// Its identifier.
+    pub id: WorkspaceId,
+    /// For people.
+    pub name: String,
+    /// Where its tags lead when they do not redirect and have no fallback of their own.
+    pub fallback_url: Option<Destination>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A host name and how it answers what is not a tag.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DomainSettings {
+    /// The host name.
+    pub name: Domain,
+    /// Whose it is; the default domain is shared by all workspaces that have none of their own.
+    pub workspace: Option<WorkspaceId>,
+    /// Whether requests without a host, and tags without a domain, belong here.
+    pub is_default: bool,
+    /// Where `/` leads.
+    pub home_url: Option<Destination>,
+    /// Where unknown codes lead.
+    pub fallback_url: Option<Destination>,
+    /// Whether `/ABC` and `/abc` are the same code.
+    pub case_insensitive: bool,
+    /// When it was added.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,511 @@
+//! The journal's records in protobuf, as `proto/tags.proto` lays them down, and the way to and from the checked types.
+
+use jiff::Timestamp;
+use prost::Message;
+
+use crate::{
+    Action, ApiKey, AuditEntry, Change, Code, Destination, DestinationError, Domain,
+    DomainSettings, InvalidName, InvalidValue, KeyId, QueryMode, RedirectStatus, Role, SecretHash,
+    Status, Tag, Topic, Version, Workspace, WorkspaceId,
+};
+
+/// The newest major format that this build reads, and the one that it writes.
+const MAJOR: u32 = 1;
+
+/// Why a record of the journal was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// Not protobuf, or other types in it.
+    #[error("the record is not a valid protobuf message: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    /// From the future.
+    #[error("the record has major format {found}, this build reads {MAJOR}: upgrade it")]
+    Major {
+        /// The record's.
+        found: u32,
+    },
+    /// A field's content is not allowed.
+    #[error("field {field}: {reason}")]
+    Field {
+        /// Its name in the `.proto` file.
+        field: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The record is not of this topic.
+    #[error("key '{0}' belongs to no kind of record of its topic")]
+    Kind(String),
+    /// The record was published under another's key.
+    #[error("the record belongs under key '{expected}'")]
+    Key {
+        /// What its content says.
+        expected: String,
+    },
+}
+
+pub(crate) fn encode(change: &Change) -> Vec<u8> {
+    match change {
+        Change::Tag(tag) => TagRecord::from(tag).encode_to_vec(),
+        Change::Workspace(workspace) => WorkspaceRecord::from(workspace).encode_to_vec(),
+        Change::Domain(domain) => DomainRecord::from(domain).encode_to_vec(),
+        Change::Key(key) => KeyRecord::from(key).encode_to_vec(),
+        Change::Audit(entry) => AuditRecord::from(entry).encode_to_vec(),
+    }
+}
+
+pub(crate) fn decode(topic: Topic, key: &str, value: &[u8]) -> Result<Change, WireError> {
+    match (topic, key.split_once('/').map(|(kind, _)| kind)) {
+        (Topic::Tags, _) => Ok(Change::Tag(read::<TagRecord, _>(value)?)),
+        (Topic::Settings, Some("workspace")) => {
+            Ok(Change::Workspace(read::<WorkspaceRecord, _>(value)?))
+        }
+        (Topic::Settings, Some("domain")) => Ok(Change::Domain(read::<DomainRecord, _>(value)?)),
+        (Topic::Accounts, Some("key")) => Ok(Change::Key(read::<KeyRecord, _>(value)?)),
+        (Topic::Audit, _) => Ok(Change::Audit(read::<AuditRecord, _>(value)?)),
+        _ => Err(WireError::Kind(key.to_owned())),
+    }
+}
+
+/// Only the major is read at first: the rest of a newer record need not even be well-formed for an older reader.
+#[derive(Clone, PartialEq, Message)]
+struct Preamble {
+    #[prost(uint32, tag = "1")]
+    major: u32,
+}
+
+fn read<R, T>(value: &[u8]) -> Result<T, WireError>
+where
+    R: Message + Default,
+    T: TryFrom<R, Error = WireError>,
+{
+    let found = Preamble::decode(value)?.major;
+    if found != MAJOR {
+        return Err(WireError::Major { found });
+    }
+    T::try_from(R::decode(value)?)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+enum StatusRecord {
+    Unspecified = 0,
+    Active = 1,
+    Paused = 2,
+    Revoked = 3,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+enum QueryModeRecord {
+    Unspecified = 0,
+    Drop = 1,
+    Append = 2,
+    Override = 3,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+enum RoleRecord {
+    Unspecified = 0,
+    Viewer = 1,
+    Analyst = 2,
+    Editor = 3,
+    Owner = 4,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+enum ActionRecord {
+    Unspecified = 0,
+    Create = 1,
+    Update = 2,
+    Rollback = 3,
+    Revoke = 4,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TagRecord {
+    #[prost(uint32, tag = "1")]
+    major: u32,
+    #[prost(string, tag = "2")]
+    workspace: String,
+    #[prost(string, tag = "3")]
+    domain: String,
+    #[prost(string, tag = "4")]
+    code: String,
+    #[prost(uint64, tag = "5")]
+    version: u64,
+    #[prost(enumeration = "StatusRecord", tag = "6")]
+    status: i32,
+    #[prost(string, tag = "7")]
+    destination: String,
+    #[prost(uint32, tag = "8")]
+    redirect_status: u32,
+    #[prost(uint32, optional, tag = "9")]
+    cache_max_age: Option<u32>,
+    #[prost(int64, optional, tag = "10")]
+    starts_at: Option<i64>,
+    #[prost(int64, optional, tag = "11")]
+    expires_at: Option<i64>,
+    #[prost(string, tag = "12")]
+    fallback_url: String,
+    #[prost(enumeration = "QueryModeRecord", tag = "13")]
+    query: i32,
+    #[prost(string, tag = "14")]
+    campaign: String,
+    #[prost(string, tag = "15")]
+    name: String,
+    #[prost(string, repeated, tag = "16")]
+    labels: Vec<String>,
+    #[prost(int64, tag = "17")]
+    created_at: i64,
+    #[prost(int64, tag = "18")]
+    updated_at: i64,
+    #[prost(string, tag = "19")]
+    updated_by: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WorkspaceRecord {
+    #[prost(uint32, tag = "1")]
+    major: u32,
+    #[prost(string, tag = "2")]
+    id: String,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(string, tag = "4")]
+    fallback_url: String,
+    #[prost(int64, tag = "5")]
+    created_at: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct DomainRecord {
+    #[prost(uint32, tag = "1")]
+    major: u32,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(string, tag = "3")]
+    workspace: String,
+    #[prost(bool, tag = "4")]
+    is_default: bool,
+    #[prost(string, tag = "5")]
+    home_url: String,
+    #[prost(string, tag = "6")]
+    fallback_url: String,
+    #[prost(bool, tag = "7")]
+    case_insensitive: bool,
+    #[prost(int64, tag = "8")]
+    created_at: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeyRecord {
+    #[prost(uint32, tag = "1")]
+    major: u32,
+    #[prost(string, tag = "2")]
+    id: String,
+    #[prost(string, tag = "3")]
+    workspace: String,
+    #[prost(string, tag = "4")]
+    name: String,
+    #[prost(enumeration = "RoleRecord", tag = "5")]
+    role: i32,
+    #[prost(bytes = "vec", tag = "6")]
+    secret_hash: Vec<u8>,
+    #[prost(int64, tag = "7")]
+    created_at: i64,
+    #[prost(int64, optional, tag = "8")]
+    revoked_at: Option<i64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct AuditRecord {
+    #[prost(uint32, tag = "1")]
+    major: u32,
+    #[prost(string, tag = "2")]
+    workspace: String,
+    #[prost(int64, tag = "3")]
+    at: i64,
+    #[prost(string, tag = "4")]
+    actor: String,
+    #[prost(string, tag = "5")]
+    remote: String,
+    #[prost(enumeration = "ActionRecord", tag = "6")]
+    action: i32,
+    #[prost(string, tag = "7")]
+    subject: String,
+    #[prost(message, optional, tag = "8")]
+    before: Option<TagRecord>,
+    #[prost(message, optional, tag = "9")]
+    after: Option<TagRecord>,
+}
+
+impl From<&Tag> for TagRecord {
+    fn from(tag: &Tag) -> Self {
+        Self {
+            major: MAJOR,
+            workspace: tag.workspace.to_string(),
+            domain: tag.domain.to_string(),
+            code: tag.code.to_string(),
+            version: tag.version.get(),
+            status: match tag.status {
+                Status::Active => StatusRecord::Active,
+                Status::Paused => StatusRecord::Paused,
+                Status::Revoked => StatusRecord::Revoked,
+            }
+            .into(),
+            destination: tag.destination.to_string(),
+            redirect_status: tag.redirect_status.code().into(),
+            cache_max_age: tag.cache_max_age,
+            starts_at: tag.starts_at.map(Timestamp::as_microsecond),
+            expires_at: tag.expires_at.map(Timestamp::as_microsecond),
+            fallback_url: text(tag.fallback_url.as_ref()),
+            query: match tag.query {
+                QueryMode::Drop => QueryModeRecord::Drop,
+                QueryMode::Append => QueryModeRecord::Append,
+                QueryMode::Override => QueryModeRecord::Override,
+            }
+            .into(),
+            campaign: tag.campaign.clone(),
+            name: tag.name.clone(),
+            labels: tag.labels.clone(),
+            created_at: tag.created_at.as_microsecond(),
+            updated_at: tag.updated_at.as_microsecond(),
+            updated_by: tag.updated_by.clone(),
+        }
+    }
+}
+
+impl TryFrom<TagRecord> for Tag {
+    type Error = WireError;
+    fn try_from(record: TagRecord) -> Result<Self, WireError> {
+        Ok(Self {
+            status: match record.status() {
+                StatusRecord::Active => Status::Active,
+                StatusRecord::Paused => Status::Paused,
+                StatusRecord::Revoked => Status::Revoked,
+                StatusRecord::Unspecified => return Err(unspecified("status")),
+            },
+            query: match record.query() {
+                QueryModeRecord::Drop => QueryMode::Drop,
+                QueryModeRecord::Append => QueryMode::Append,
+                QueryModeRecord::Override => QueryMode::Override,
+                QueryModeRecord::Unspecified => return Err(unspecified("query")),
+            },
+            workspace: field("workspace", WorkspaceId::parse(&record.workspace))?,
+            domain: field("domain", Domain::parse(&record.domain))?,
+            code: field("code", Code::parse(&record.code))?,
+            version: Version::new(record.version).ok_or_else(|| unspecified("version"))?,
+            destination: field("destination", Destination::from_stored(&record.destination))?,
+            redirect_status: field(
+                "redirect_status",
+                RedirectStatus::try_from(record.redirect_status),
+            )?,
+            cache_max_age: record.cache_max_age,
+            starts_at: record.starts_at.map(|t| time("starts_at", t)).transpose()?,
+            expires_at: record
+                .expires_at
+                .map(|t| time("expires_at", t))
+                .transpose()?,
+            fallback_url: url("fallback_url", &record.fallback_url)?,
+            campaign: record.campaign,
+            name: record.name,
+            labels: record.labels,
+            created_at: time("created_at", record.created_at)?,
+            updated_at: time("updated_at", record.updated_at)?,
+            updated_by: record.updated_by,
+        })
+    }
+}
+
+impl From<&Workspace> for WorkspaceRecord {
+    fn from(workspace: &Workspace) -> Self {
+        Self {
+            major: MAJOR,
+            id: workspace.id.to_string(),
+            name: workspace.name.clone(),
+            fallback_url: text(workspace.fallback_url.as_ref()),
+            created_at: workspace.created_at.as_microsecond(),
+        }
+    }
+}
+
+impl TryFrom<WorkspaceRecord> for Workspace {
+    type Error = WireError;
+    fn try_from(record: WorkspaceRecord) -> Result<Self, WireError> {
+        Ok(Self {
+            id: field("id", WorkspaceId::parse(&record.id))?,
+            name: record.name,
+            fallback_url: url("fallback_url", &record.fallback_url)?,
+            created_at: time("created_at", record.created_at)?,
+        })
+    }
+}
+
+impl From<&DomainSettings> for DomainRecord {
+    fn from(domain: &DomainSettings) -> Self {
+        Self {
+            major: MAJOR,
+            name: domain.name.to_string(),
+            workspace: text(domain.workspace.as_ref()),
+            is_default: domain.is_default,
+            home_url: text(domain.home_url.as_ref()),
+            fallback_url: text(domain.fallback_url.as_ref()),
+            case_insensitive: domain.case_insensitive,
+            created_at: domain.created_at.as_microsecond(),
+        }
+    }
+}
+
+impl TryFrom<DomainRecord> for DomainSettings {
+    type Error = WireError;
+    fn try_from(record: DomainRecord) -> Result<Self, WireError> {
+        let workspace = match record.workspace.as_str() {
+            "" => None,
+            id => Some(field("workspace", WorkspaceId::parse(id))?),
+        };
+        Ok(Self {
+            name: field("name", Domain::parse(&record.name))?,
+            workspace,
+            is_default: record.is_default,
+            home_url: url("home_url", &record.home_url)?,
+            fallback_url: url("fallback_url", &record.fallback_url)?,
+            case_insensitive: record.case_insensitive,
+            created_at: time("created_at", record.created_at)?,
+        })
+    }
+}
+
+impl From<&ApiKey> for KeyRecord {
+    fn from(key: &ApiKey) -> Self {
+        Self {
+            major: MAJOR,
+            id: key.id.to_string(),
+            workspace: key.workspace.to_string(),
+            name: key.name.clone(),
+            role: match key.role {
+                Role::Viewer => RoleRecord::Viewer,
+                Role::Analyst => RoleRecord::Analyst,
+                Role::Editor => RoleRecord::Editor,
+                Role::Owner => RoleRecord::Owner,
+            }
+            .into(),
+            secret_hash: key.secret_hash.0.to_vec(),
+            created_at: key.created_at.as_microsecond(),
+            revoked_at: key.revoked_at.map(Timestamp::as_microsecond),
+        }
+    }
+}
+
+impl TryFrom<KeyRecord> for ApiKey {
+    type Error = WireError;
+    fn try_from(record: KeyRecord) -> Result<Self, WireError> {
+        let hash =
+            <[u8; 32]>::try_from(record.secret_hash.as_slice()).map_err(|_| WireError::Field {
+                field: "secret_hash",
+                reason: "not 32 bytes".into(),
+            })?;
+        Ok(Self {
+            role: match record.role() {
+                RoleRecord::Viewer => Role::Viewer,
+                RoleRecord::Analyst => Role::Analyst,
+                RoleRecord::Editor => Role::Editor,
+                RoleRecord::Owner => Role::Owner,
+                RoleRecord::Unspecified => return Err(unspecified("role")),
+            },
+            id: field("id", KeyId::parse(&record.id))?,
+            workspace: field("workspace", WorkspaceId::parse(&record.workspace))?,
+            name: record.name,
+            secret_hash: SecretHash(hash),
+            created_at: time("created_at", record.created_at)?,
+            revoked_at: record
+                .revoked_at
+                .map(|t| time("revoked_at", t))
+                .transpose()?,
+        })
+    }
+}
+
+impl From<&AuditEntry> for AuditRecord {
+    fn from(entry: &AuditEntry) -> Self {
+        Self {
+            major: MAJOR,
+            workspace: entry.workspace.to_string(),
+            at: entry.at.as_microsecond(),
+            actor: entry.actor.clone(),
+            remote: entry.remote.clone(),
+            action: match entry.action {
+                Action::Create => ActionRecord::Create,
+                Action::Update => ActionRecord::Update,
+                Action::Rollback => ActionRecord::Rollback,
+                Action::Revoke => ActionRecord::Revoke,
+            }
+            .into(),
+            subject: entry.subject.clone(),
+            before: entry.before.as_ref().map(TagRecord::from),
+            after: entry.after.as_ref().map(TagRecord::from),
+        }
+    }
+}
+
+impl TryFrom<AuditRecord> for AuditEntry {
+    type Error = WireError;
+    fn try_from(record: AuditRecord) -> Result<Self, WireError> {
+        Ok(Self {
+            action: match record.action() {
+                ActionRecord::Create => Action::Create,
+                ActionRecord::Update => Action::Update,
+                ActionRecord::Rollback => Action::Rollback,
+                ActionRecord::Revoke => Action::Revoke,
+                ActionRecord::Unspecified => return Err(unspecified("action")),
+            },
+            workspace: field("workspace", WorkspaceId::parse(&record.workspace))?,
+            at: time("at", record.at)?,
+            actor: record.actor,
+            remote: record.remote,
+            subject: record.subject,
+            before: record.before.map(Tag::try_from).transpose()?,
+            after: record.after.map(Tag::try_from).transpose()?,
+        })
+    }
+}
+
+/// The three kinds of refusal that a field can meet.
+trait Reason: std::fmt::Display {}
+impl Reason for InvalidName {}
+impl Reason for InvalidValue {}
+impl Reason for DestinationError {}
+
+fn field<T, E: Reason>(field: &'static str, result: Result<T, E>) -> Result<T, WireError> {
+    result.map_err(|reason| WireError::Field {
+        field,
+        reason: reason.to_string(),
+    })
+}
+
+fn unspecified(field: &'static str) -> WireError {
+    WireError::Field {
+        field,
+        reason: "is not set".into(),
+    }
+}
+
+fn time(field: &'static str, microseconds: i64) -> Result<Timestamp, WireError> {
+    Timestamp::from_microsecond(microseconds).map_err(|_| WireError::Field {
+        field,
+        reason: format!("{microseconds} µs is outside the years -9999 to 9999"),
+    })
+}
+
+fn url(name: &'static str, text: &str) -> Result<Option<Destination>, WireError> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        field(name, Destination::from_stored(text)).map(Some)
+    }
+}
+
+fn text(value: Option<&impl ToString>) -> String {
+    value.map(ToString::to_string).unwrap_or_default()
+}

@@ -1,0 +1,212 @@
+//! The journal's records survive the way through protobuf, and what is not a valid record is refused with its reason.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use prost::Message;
+use tags::{
+    Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainSettings, KeyId,
+    QueryMode, RedirectStatus, Role, SecretHash, Status, Tag, Topic, Version, WireError, Workspace,
+    WorkspaceId,
+};
+
+fn time(microsecond: i64) -> Timestamp {
+    Timestamp::from_microsecond(microsecond).expect("in range")
+}
+
+fn tag() -> Tag {
+    Tag {
+        workspace: WorkspaceId::default_workspace(),
+        domain: Domain::parse("qr.example.com").expect("valid"),
+        code: Code::parse("Ab3-_x").expect("valid"),
+        version: Version::FIRST,
+        status: Status::Active,
+        destination: Destination::parse("https://example.com/a?b=c#d").expect("valid"),
+        redirect_status: RedirectStatus::Found,
+        cache_max_age: None,
+        starts_at: Some(time(1)),
+        expires_at: None,
+        fallback_url: Destination::parse("https://example.com/later").ok(),
+        query: QueryMode::Override,
+        campaign: "Été 2026".into(),
+        name: String::new(),
+        labels: vec!["can".into(), "330 ml".into()],
+        created_at: time(1_790_000_000_000_000),
+        updated_at: time(1_790_000_000_000_001),
+        updated_by: "key_1".into(),
+    }
+}
+
+fn one_of_each() -> Vec<Change> {
+    vec![
+        Change::Tag(tag()),
+        Change::Workspace(Workspace {
+            id: WorkspaceId::parse("acme").expect("valid"),
+            name: "Acme".into(),
+            fallback_url: None,
+            created_at: time(5),
+        }),
+        Change::Domain(DomainSettings {
+            name: Domain::parse("qr.example.com").expect("valid"),
+            workspace: None,
+            is_default: true,
+            home_url: Destination::parse("https://example.com/").ok(),
+            fallback_url: None,
+            case_insensitive: true,
+            created_at: time(5),
+        }),
+        Change::Key(ApiKey {
+            id: KeyId::parse("key_1").expect("valid"),
+            workspace: WorkspaceId::default_workspace(),
+            name: "ci".into(),
+            role: Role::Viewer,
+            secret_hash: SecretHash([7; 32]),
+            created_at: time(5),
+            revoked_at: Some(time(6)),
+        }),
+        Change::Audit(AuditEntry {
+            workspace: WorkspaceId::default_workspace(),
+            at: time(9),
+            actor: "key_1".into(),
+            remote: "192.0.2.1".into(),
+            action: Action::Rollback,
+            subject: "tag/qr.example.com/Ab3-_x".into(),
+            before: None,
+            after: Some(tag()),
+        }),
+    ]
+}
+
+#[test]
+fn every_kind_of_record_comes_back_as_it_went() {
+    for change in one_of_each() {
+        let back =
+            Change::decode(change.topic(), &change.key(), &change.encode()).expect("decodes");
+        assert_eq!(back, change);
+    }
+}
+
+#[test]
+fn a_record_of_a_newer_major_is_refused_whatever_follows() {
+    // Field 1 = 2, then a field of a wire type that does not exist before.
+    let newer = [0x08, 0x02];
+    for topic in Topic::ALL {
+        let key = if topic == Topic::Accounts {
+            "key/a"
+        } else {
+            "workspace/a"
+        };
+        match Change::decode(topic, key, &newer) {
+            Err(WireError::Major { found: 2 }) => {}
+            other => panic!("{topic}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_record_without_a_major_is_refused() {
+    assert!(matches!(
+        Change::decode(Topic::Tags, "a/b", &[]),
+        Err(WireError::Major { found: 0 })
+    ));
+}
+
+#[test]
+fn fields_that_this_build_does_not_know_are_passed_over() {
+    let change = Change::Tag(tag());
+    let mut bytes = change.encode();
+    prost::encoding::string::encode(1_000, &"from a later minor".to_owned(), &mut bytes);
+    assert_eq!(
+        Change::decode(Topic::Tags, &change.key(), &bytes).expect("decodes"),
+        change
+    );
+}
+
+#[test]
+fn a_record_under_the_key_of_another_is_refused() {
+    let change = Change::Tag(tag());
+    let error =
+        Change::decode(Topic::Tags, "qr.example.com/other", &change.encode()).expect_err("refused");
+    assert!(
+        error.to_string().contains("qr.example.com/Ab3-_x"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_invalid_field_is_named() {
+    #[derive(Clone, PartialEq, Message)]
+    struct OnlyWorkspace {
+        #[prost(uint32, tag = "1")]
+        major: u32,
+        #[prost(string, tag = "2")]
+        id: String,
+    }
+    let bytes = OnlyWorkspace {
+        major: 1,
+        id: "Not Valid".into(),
+    }
+    .encode_to_vec();
+    let error =
+        Change::decode(Topic::Settings, "workspace/Not Valid", &bytes).expect_err("refused");
+    assert!(error.to_string().starts_with("field id:"), "{error}");
+}
+
+#[test]
+fn an_enum_at_zero_is_refused() {
+    let bytes = Change::Tag(tag()).encode();
+    // A later status = 0 (field 6, varint) wins over the first.
+    let bytes = [bytes.as_slice(), &[0x30, 0x00]].concat();
+    let error = Change::decode(Topic::Tags, "qr.example.com/Ab3-_x", &bytes).expect_err("refused");
+    assert!(error.to_string().contains("status"), "{error}");
+}
+
+#[test]
+fn the_proto_file_names_each_field_with_the_number_that_is_written() {
+    // Field numbers on the wire, in order, must all be declared in the message of the same name.
+    let proto = include_str!("../proto/tags.proto");
+    for (change, message) in
+        one_of_each()
+            .iter()
+            .zip(["Tag", "Workspace", "Domain", "ApiKey", "AuditEntry"])
+    {
+        let body = proto
+            .split(&format!("message {message} {{"))
+            .nth(1)
+            .and_then(|rest| rest.split('}').next())
+            .expect("declared");
+        let mut bytes = change.encode().as_slice().to_vec();
+        let mut rest: &[u8] = &mut bytes;
+        while !rest.is_empty() {
+            let (number, wire_type) = prost::encoding::decode_key(&mut rest).expect("a key");
+            assert!(
+                body.contains(&format!(" = {number};")),
+                "{message} declares no field {number}"
+            );
+            prost::encoding::skip_field(
+                wire_type,
+                number,
+                &mut rest,
+                prost::encoding::DecodeContext::default(),
+            )
+            .expect("a field");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_are_refused_or_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), topic in 0usize..4) {
+        let _ = Change::decode(Topic::ALL[topic], "workspace/a", &bytes);
+    }
+
+    #[test]
+    fn a_damaged_record_is_never_read_as_another_key(position in 0usize..200, bit in 0u8..8) {
+        let change = Change::Tag(tag());
+        let mut bytes = change.encode();
+        let position = position % bytes.len();
+        bytes[position] ^= 1 << bit;
+        if let Ok(read) = Change::decode(Topic::Tags, &change.key(), &bytes) {
+            prop_assert_eq!(read.key(), change.key());
+        }
+    }
+}
