@@ -1,0 +1,13 @@
+//! All tags in memory, as the redirect path reads them: one look-up, no lock, no allocation. Where changes come from is the
+//! journal's business, and who follows it the edge's.
+//!
+//! Readers take a [`State`] from the [`Table`], pin it to a [`View`], and ask that. Changes go in through [`Table::apply`].
+
+mod key;
+mod records;
+mod settings;
+mod table;
+mod view;
+
+pub use table::{Effect, State, Table};
+pub use view::View;

@@ -1,0 +1,72 @@
+//! What a request sees of the table: whole records of one moment, borrowed, found without allocating.
+
+use papaya::LocalGuard;
+use tags::{Code, DomainSettings, TagView, Workspace};
+
+use crate::key::Lookup;
+use crate::table::State;
+
+/// A pinned [`State`]. Keep it for one request or one batch of them: memory of replaced tags waits for it.
+pub struct View<'a> {
+    state: &'a State,
+    overlay: LocalGuard<'a>,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(state: &'a State) -> Self {
+        Self {
+            state,
+            overlay: state.overlay.0.guard(),
+        }
+    }
+
+    /// Whether the whole journal has been read once. Until then a missing tag is not known to be missing.
+    pub fn is_complete(&self) -> bool {
+        self.state.complete
+    }
+
+    /// The settings of a host name, which is given as [`tags::Domain`] keeps it: lower case, no port, no trailing dot.
+    pub fn domain(&self, host: &str) -> Option<&'a DomainSettings> {
+        self.state.settings.domain(host)
+    }
+
+    /// The domain of requests that name no host, and of tags without a domain of their own.
+    pub fn default_domain(&self) -> Option<&'a DomainSettings> {
+        self.state.settings.default_domain()
+    }
+
+    /// Whether there is any domain but the default one.
+    pub fn has_other_domains(&self) -> bool {
+        self.state.settings.has_other_domains()
+    }
+
+    /// A tenant.
+    pub fn workspace(&self, id: &str) -> Option<&'a Workspace> {
+        self.state.settings.workspace(id)
+    }
+
+    /// The newest version of a tag. On a case-insensitive domain the code is found in any case.
+    pub fn tag(&self, domain: &str, code: &str) -> Option<TagView<'_>> {
+        if !self.state.settings.folds_case(domain) {
+            return self.stored(Lookup { domain, code });
+        }
+        let mut folded = [0_u8; Code::MAX_LEN];
+        let folded = folded.get_mut(..code.len())?;
+        folded.copy_from_slice(code.as_bytes());
+        folded.make_ascii_lowercase();
+        self.stored(Lookup {
+            domain,
+            code: str::from_utf8(folded).ok()?,
+        })
+    }
+
+    fn stored(&self, key: Lookup<'_>) -> Option<TagView<'_>> {
+        let newest = self
+            .state
+            .overlay
+            .0
+            .get(&key, &self.overlay)
+            .or_else(|| self.state.base.0.get(&key));
+        newest.map(tags::Tag::view)
+    }
+}
