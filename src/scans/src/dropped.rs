@@ -1,0 +1,46 @@
+//! Why a scan was lost: every reason has its number in the ledger, from the first moment on.
+
+/// Why an accepted scan will never be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// No segment was free when the writer's was full: shipping is behind, and the log has reached its bound.
+    LogFull,
+    /// More unknown codes than are recorded.
+    UnknownCap,
+    /// The outlet refused its batch; it was set aside.
+    Refused,
+    /// Its record was damaged in the log.
+    Corrupt,
+}
+
+impl DropReason {
+    /// How many there are.
+    pub const COUNT: usize = 4;
+    /// All of them, in the order of their numbers in a segment's header: new ones are added behind.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::LogFull,
+        Self::UnknownCap,
+        Self::Refused,
+        Self::Corrupt,
+    ];
+
+    /// The word in metrics, batches and the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LogFull => "log_full",
+            Self::UnknownCap => "unknown_cap",
+            Self::Refused => "refused",
+            Self::Corrupt => "corrupt",
+        }
+    }
+}
+
+/// The scan was not recorded. It has a number and is counted; its request is answered all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("scan {seq} was dropped: {}", reason.as_str())]
+pub struct Dropped {
+    /// The number that it took.
+    pub seq: u64,
+    /// Why.
+    pub reason: DropReason,
+}
