@@ -1,0 +1,91 @@
+//! The positions that a reader of the journal has applied, watched by whoever waits for its own write to be visible.
+
+use tags::Topic;
+use tokio::sync::watch;
+
+use crate::{Event, Positions};
+
+/// The applied positions' reading side; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Applied(watch::Receiver<Positions>);
+
+/// The applied positions' writing side, which belongs to the one that applies.
+#[derive(Debug)]
+pub struct AppliedSender(watch::Sender<Positions>);
+
+/// The one that applies has ended, so that nothing more will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "waiting for a change to be applied: the reader of the journal has ended; see the log for why, and restart the process"
+)]
+pub struct Closed;
+
+impl Applied {
+    /// Both sides, with nothing applied.
+    #[allow(clippy::new_ret_no_self)]
+    pub fn new() -> (AppliedSender, Self) {
+        let (sender, receiver) = watch::channel(Positions::default());
+        (AppliedSender(sender), Self(receiver))
+    }
+
+    /// Waits until every one of `positions` has been applied. Only positions of topics that the reader follows ever are.
+    pub async fn wait_for(&self, positions: &Positions) -> Result<(), Closed> {
+        let mut receiver = self.0.clone();
+        receiver
+            .wait_for(|applied| applied.covers(positions))
+            .await
+            .map(|_| ())
+            .map_err(|_| Closed)
+    }
+
+    /// What has been applied now.
+    pub fn positions(&self) -> Positions {
+        self.0.borrow().clone()
+    }
+}
+
+impl AppliedSender {
+    /// Moves a partition forward and wakes who waits for it.
+    pub fn advance(&self, topic: Topic, partition: i32, next_offset: i64) {
+        self.0
+            .send_if_modified(|positions| positions.advance(topic, partition, next_offset));
+    }
+
+    /// Moves on to where an event leads, once what it says has been applied.
+    pub fn applied(&self, event: &Event) {
+        if let Some((topic, partition, next_offset)) = event.position() {
+            self.advance(topic, partition, next_offset);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_waiter_wakes_when_the_last_of_its_positions_is_applied() {
+        let (sender, applied) = Applied::new();
+        let wanted = Positions::from_iter([(Topic::Tags, 3, 7), (Topic::Audit, 0, 2)]);
+        let waiter = tokio::spawn({
+            let (applied, wanted) = (applied.clone(), wanted.clone());
+            async move { applied.wait_for(&wanted).await }
+        });
+        sender.advance(Topic::Tags, 3, 9);
+        assert!(!applied.positions().covers(&wanted));
+        sender.advance(Topic::Audit, 0, 2);
+        assert_eq!(waiter.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_waiter_learns_that_the_reader_has_ended() {
+        let (sender, applied) = Applied::new();
+        drop(sender);
+        assert_eq!(
+            applied
+                .wait_for(&Positions::from_iter([(Topic::Tags, 0, 1)]))
+                .await,
+            Err(Closed)
+        );
+    }
+}

@@ -1,0 +1,195 @@
+//! Group commit: one thread takes every publish that is waiting and commits them together, so that many callers share one transaction.
+//!
+//! What a commit is, the implementations' [`Committer`]s say.
+
+use std::thread;
+
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::record::Record;
+use crate::{JournalMetrics, OpenError, Positions, PublishError};
+
+/// Calls that wait for the thread before further callers have to wait to ask: with a commit of 10 ms, 0.1 s of callers at most.
+const QUEUE: usize = 1024;
+/// Calls in one transaction.
+const MAX_CALLS: usize = 512;
+/// Bytes in one transaction, passed by at most one call.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Writes groups of calls; lives on the writer thread.
+pub(crate) trait Committer: Send + 'static {
+    /// Takes the role of the only writer. May wait, as long as the caller has not gone.
+    fn become_writer(&mut self, abandoned: &dyn Fn() -> bool) -> Result<(), PublishError>;
+
+    /// Commits all calls or none. The positions are one each, in order.
+    fn commit(&mut self, calls: &[Vec<Record>]) -> Result<Vec<Positions>, PublishError>;
+
+    /// Clears up after a failed commit, for a bounded time; no commit is tried before this succeeds.
+    fn settle(&mut self) -> Result<(), PublishError>;
+}
+
+/// The asking side of the writer thread; the thread ends when all of these are gone.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupCommit(mpsc::Sender<Request>);
+
+#[derive(Debug)]
+enum Request {
+    BecomeWriter(oneshot::Sender<Result<(), PublishError>>),
+    Publish(Call),
+}
+
+#[derive(Debug)]
+struct Call {
+    records: Vec<Record>,
+    reply: oneshot::Sender<Result<Positions, PublishError>>,
+}
+
+impl GroupCommit {
+    /// Starts the thread.
+    pub(crate) fn start(
+        committer: impl Committer,
+        metrics: JournalMetrics,
+    ) -> Result<Self, OpenError> {
+        let (sender, requests) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            committer,
+            metrics,
+            requests,
+            waiting: None,
+        };
+        thread::Builder::new()
+            .name("journal-writer".into())
+            .spawn(move || writer.run())
+            .map_err(OpenError::Thread)?;
+        Ok(Self(sender))
+    }
+
+    pub(crate) async fn become_writer(&self) -> Result<(), PublishError> {
+        self.ask(Request::BecomeWriter).await
+    }
+
+    pub(crate) async fn publish(&self, records: Vec<Record>) -> Result<Positions, PublishError> {
+        self.ask(|reply| Request::Publish(Call { records, reply }))
+            .await
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, PublishError>>) -> Request,
+    ) -> Result<T, PublishError> {
+        let (reply, answer) = oneshot::channel();
+        let ended = |_| PublishError::InDoubt {
+            reason: "the journal's writer thread has ended".to_owned(),
+        };
+        self.0
+            .send(request(reply))
+            .await
+            .map_err(|_| PublishError::NotWriter)?;
+        answer.await.map_err(ended)?
+    }
+}
+
+struct Writer<C> {
+    committer: C,
+    metrics: JournalMetrics,
+    requests: mpsc::Receiver<Request>,
+    /// Taken from the queue while a group was made, and to be answered after it.
+    waiting: Option<Request>,
+}
+
+impl<C: Committer> Writer<C> {
+    fn run(mut self) {
+        while let Some(request) = self
+            .waiting
+            .take()
+            .or_else(|| self.requests.blocking_recv())
+        {
+            match request {
+                Request::BecomeWriter(reply) => {
+                    let outcome = self.committer.become_writer(&|| reply.is_closed());
+                    // The caller may have gone; the role is kept all the same.
+                    let _ = reply.send(outcome);
+                }
+                Request::Publish(first) => {
+                    let calls = self.group(first);
+                    if !self.commit(calls) && !self.settle() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that waits, up to the bounds of one transaction.
+    fn group(&mut self, first: Call) -> Vec<Call> {
+        let size = |call: &Call| call.records.iter().map(Record::bytes).sum::<usize>();
+        let mut bytes = size(&first);
+        let mut calls = vec![first];
+        while calls.len() < MAX_CALLS && bytes < MAX_BYTES {
+            match self.requests.try_recv() {
+                Ok(Request::Publish(call)) => {
+                    bytes += size(&call);
+                    calls.push(call);
+                }
+                Ok(other) => {
+                    self.waiting = Some(other);
+                    break;
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        calls
+    }
+
+    /// Commits and answers every call; false when it failed.
+    fn commit(&mut self, calls: Vec<Call>) -> bool {
+        let (records, replies): (Vec<_>, Vec<_>) = calls
+            .into_iter()
+            .map(|call| (call.records, call.reply))
+            .unzip();
+        let outcome = self.committer.commit(&records);
+        let succeeded = outcome.is_ok();
+        // A reply that cannot be delivered belongs to a caller that has gone; its change is made or not all the same.
+        match outcome {
+            Ok(positions) => {
+                self.metrics.count_committed(replies.len());
+                for (reply, positions) in replies.into_iter().zip(positions) {
+                    let _ = reply.send(Ok(positions));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, calls = replies.len(), "a transaction of the journal failed");
+                for reply in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+        succeeded
+    }
+
+    /// Clears up after a failed commit; until that succeeds, whoever asks is told so at once. False when nobody can ask any more.
+    fn settle(&mut self) -> bool {
+        while let Err(error) = self.committer.settle() {
+            loop {
+                match self
+                    .waiting
+                    .take()
+                    .map_or_else(|| self.requests.try_recv(), Ok)
+                {
+                    Ok(Request::Publish(call)) => {
+                        let _ = call.reply.send(Err(error.clone()));
+                    }
+                    // Becoming the writer starts anew, which settles everything.
+                    Ok(request @ Request::BecomeWriter(_)) => {
+                        self.waiting = Some(request);
+                        return true;
+                    }
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return false,
+                }
+            }
+        }
+        true
+    }
+}

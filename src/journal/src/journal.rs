@@ -1,0 +1,37 @@
+//! The seam between the roles and the log: one trait to publish and follow, one to read what is followed.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tags::{Change, Topic};
+
+use crate::{Event, FollowError, Positions, PublishError};
+
+/// The log of changes.
+#[async_trait]
+pub trait Journal: Send + Sync + 'static {
+    /// Becomes the only writer and fences any older one: the older one's next publish fails with [`PublishError::Fenced`].
+    ///
+    /// Must be called before [`Journal::publish`]; waits for a log that cannot be reached, saying so in the program's log, until it
+    /// can be or the call is dropped. Calling it again takes the role back.
+    async fn become_writer(&self) -> Result<(), PublishError>;
+
+    /// Writes all changes or none, in one transaction, which calls at the same time share (group commit).
+    ///
+    /// Returns the positions just behind what was written, once it is durable; [`crate::Applied::wait_for`] takes them. A call that is
+    /// dropped meanwhile may still be carried out.
+    async fn publish(&self, changes: Vec<Change>) -> Result<Positions, PublishError>;
+
+    /// Starts following on a connection of its own: from `from`, and from the beginning where it names no position.
+    ///
+    /// Does not wait for the log to be reachable: [`Event::Disconnected`] tells when it is not.
+    fn follow(&self, topics: &[Topic], from: Positions) -> Result<Box<dyn Follower>, FollowError>;
+}
+
+/// A reader of the log, meant for a thread of its own.
+pub trait Follower: Send {
+    /// The next event, waiting at most `wait`; `None` when none came.
+    ///
+    /// An error ends the follower; what can pass by itself is [`Event::Disconnected`] instead.
+    fn next(&mut self, wait: Duration) -> Result<Option<Event>, FollowError>;
+}

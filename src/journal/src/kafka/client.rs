@@ -1,0 +1,93 @@
+//! What librdkafka says: its log goes to ours, its delivery reports to the publisher, its errors to whoever wants the reason.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+
+/// Where a record came to lie, by its number in the transaction, or why it did not.
+pub(crate) type Report = (usize, Result<(i32, i64), KafkaError>);
+
+/// The listening side of one client.
+#[derive(Debug, Default)]
+pub(crate) struct Listener {
+    reports: Mutex<Vec<Report>>,
+    reported: Condvar,
+    /// The last thing that went wrong, for messages; librdkafka's error codes alone say little.
+    trouble: Mutex<Option<String>>,
+}
+
+impl Listener {
+    /// What went wrong last.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        lock(&self.trouble).clone()
+    }
+
+    /// Forgets reports of an earlier transaction.
+    pub(crate) fn clear_reports(&self) {
+        lock(&self.reports).clear();
+    }
+
+    /// Waits for `count` reports and takes them; after `wait`, takes those that came.
+    pub(crate) fn take_reports(&self, count: usize, wait: Duration) -> Vec<Report> {
+        let deadline = Instant::now() + wait;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let waited = self
+            .reported
+            .wait_timeout_while(lock(&self.reports), left, |reports| reports.len() < count);
+        let (mut reports, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut reports)
+    }
+}
+
+impl ClientContext for Listener {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => {
+                tracing::warn!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Warning
+            | RDKafkaLogLevel::Notice
+            | RDKafkaLogLevel::Info
+            | RDKafkaLogLevel::Debug => {
+                tracing::debug!(target: "librdkafka", facility, "{message}");
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+        // That all are down says less than why the last one is.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *lock(&self.trouble) = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Listener {}
+
+impl ProducerContext for Listener {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        let place = match result {
+            Ok(message) => Ok((message.partition(), message.offset())),
+            Err((error, _)) => Err(error.clone()),
+        };
+        lock(&self.reports).push((number, place));
+        self.reported.notify_all();
+    }
+}
+
+/// Nothing is left half-done under these locks, so that a panic elsewhere does no harm to what they guard.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,27 @@
+//! The log of changes: Kafka or SQLite.
+//!
+//! One [`Journal`] publishes changes and lets any number of [`Follower`]s read them, from the start or from where they were. What a
+//! change is, and its form as bytes, is `tags`' matter; what becomes of it, the table's and the admin's.
+//!
+//! Read in this order: [`Journal`], [`Event`], [`Positions`], then one of the two implementations.
+
+mod applied;
+mod error;
+mod event;
+mod group_commit;
+mod journal;
+mod kafka;
+mod metrics;
+mod positions;
+mod record;
+mod sqlite;
+
+pub use applied::{Applied, AppliedSender, Closed};
+pub use error::{FollowError, OpenError, PublishError};
+pub use event::Event;
+pub use journal::{Follower, Journal};
+pub use kafka::{KafkaJournal, KafkaOptions, TopicSettingError};
+pub use metrics::JournalMetrics;
+pub use positions::Positions;
+pub use record::MAX_RECORD_BYTES;
+pub use sqlite::SqliteJournal;

@@ -1,0 +1,57 @@
+//! The journal's SQLite file: how it is opened, and its schema.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::{M, Migrations};
+
+use crate::OpenError;
+
+/// How long to wait for another process's transaction. Its transactions take milliseconds.
+const BUSY: Duration = Duration::from_secs(5);
+
+// Records are read by topic and offset and written in order of `id`, so that both trees only ever grow at their ends.
+const SCHEMA: &[M<'static>] = &[M::up(
+    "CREATE TABLE records (
+         id INTEGER PRIMARY KEY,
+         topic TEXT NOT NULL,
+         \"offset\" INTEGER NOT NULL,
+         key TEXT NOT NULL,
+         value BLOB NOT NULL,
+         published_at INTEGER NOT NULL, -- microseconds since 1970-01-01T00:00:00Z
+         UNIQUE (topic, \"offset\")
+     ) STRICT;
+     CREATE TABLE writer (
+         one INTEGER PRIMARY KEY CHECK (one = 1),
+         epoch INTEGER NOT NULL
+     ) STRICT;
+     INSERT INTO writer (one, epoch) VALUES (1, 0);",
+)];
+
+/// Opens the file for writing, making it and its tables where they are missing.
+pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let connect = || -> Result<Connection, rusqlite_migration::Error> {
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY)?;
+        // Readers do not wait for the writer, nor it for them.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // Every commit is on the disk before it is acknowledged; WAL's default may lose the last ones when the power fails.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        Migrations::from_slice(SCHEMA).to_latest(&mut connection)?;
+        Ok(connection)
+    };
+    connect().map_err(|source| OpenError::Database {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+/// Opens the file for reading alone.
+pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(BUSY)?;
+    // Opened for writing, since a reader of a write-ahead log has to keep its shared index; this keeps it to that.
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}

@@ -1,0 +1,152 @@
+//! Follows the SQLite journal: woken at once by this process's writer, and by looking again and again for another process's.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, TransactionBehavior};
+use tags::{Change, Topic};
+
+use super::database;
+use super::wake::Wake;
+use crate::metrics::refuse;
+use crate::{Event, FollowError, Follower, JournalMetrics, Positions};
+
+/// How often another process's changes are looked for: an indexed query per topic that finds nothing.
+const POLL: Duration = Duration::from_millis(100);
+/// Records read at a time from each topic.
+const BATCH: i64 = 512;
+
+/// A reader with a connection of its own.
+pub(crate) struct SqliteFollower {
+    path: PathBuf,
+    connection: Connection,
+    topics: Vec<Topic>,
+    positions: Positions,
+    wake: Arc<Wake>,
+    metrics: JournalMetrics,
+    ready: VecDeque<Event>,
+    caught_up: bool,
+    /// Why the last reading failed.
+    failing: Option<String>,
+}
+
+impl SqliteFollower {
+    pub(crate) fn start(
+        path: &Path,
+        topics: &[Topic],
+        from: Positions,
+        wake: Arc<Wake>,
+        metrics: JournalMetrics,
+    ) -> Result<Self, FollowError> {
+        let connection = database::open_reader(path).map_err(|error| FollowError::Start {
+            place: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        let mut topics = topics.to_vec();
+        topics.sort_unstable();
+        topics.dedup();
+        Ok(Self {
+            path: path.to_owned(),
+            connection,
+            topics,
+            positions: from,
+            wake,
+            metrics,
+            ready: VecDeque::new(),
+            caught_up: false,
+            failing: None,
+        })
+    }
+
+    /// Reads what there is of every topic. Finding nothing is the end of the log.
+    fn read(&mut self) {
+        match self.read_records() {
+            Ok(found) => {
+                if self.failing.take().is_some() {
+                    self.ready.push_back(Event::Connected);
+                }
+                if !found && !self.caught_up {
+                    self.caught_up = true;
+                    self.ready.push_back(Event::CaughtUp);
+                }
+            }
+            Err(error) => {
+                let reason = format!("reading {}: {error}", self.path.display());
+                if self.failing.as_ref() != Some(&reason) {
+                    self.failing = Some(reason.clone());
+                    self.ready.push_back(Event::Disconnected { reason });
+                }
+            }
+        }
+    }
+
+    fn read_records(&mut self) -> rusqlite::Result<bool> {
+        // One snapshot for all topics: what a transaction wrote is seen in all of them or in none.
+        let snapshot = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Deferred)?;
+        let mut statement = snapshot.prepare_cached(
+            "SELECT \"offset\", key, value, published_at FROM records
+             WHERE topic = ?1 AND \"offset\" >= ?2 ORDER BY \"offset\" LIMIT ?3",
+        )?;
+        let mut found = false;
+        for &topic in &self.topics {
+            let from = self.positions.get(topic, 0).unwrap_or(0);
+            let mut rows = statement.query((topic.as_str(), from, BATCH))?;
+            while let Some(row) = rows.next()? {
+                found = true;
+                let offset = row.get(0)?;
+                self.ready.push_back(
+                    event(topic, offset, row)
+                        .unwrap_or_else(|error| refuse(&self.metrics, topic, 0, offset, error)),
+                );
+                self.positions.set(topic, 0, offset + 1);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn event(topic: Topic, offset: i64, row: &Row<'_>) -> Result<Event, String> {
+    let read = || -> rusqlite::Result<(&str, &[u8], i64)> {
+        Ok((
+            row.get_ref(1)?.as_str()?,
+            row.get_ref(2)?.as_blob()?,
+            row.get(3)?,
+        ))
+    };
+    let (key, value, published_at) = read().map_err(|error| error.to_string())?;
+    let change = Change::decode(topic, key, value).map_err(|error| error.to_string())?;
+    let published_at =
+        Timestamp::from_microsecond(published_at).map_err(|error| error.to_string())?;
+    Ok(Event::Change {
+        change: Box::new(change),
+        topic,
+        partition: 0,
+        offset,
+        published_at,
+    })
+}
+
+impl Follower for SqliteFollower {
+    fn next(&mut self, wait: Duration) -> Result<Option<Event>, FollowError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            let seen = self.wake.seen();
+            self.read();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.ready.is_empty() {
+                if left.is_zero() {
+                    return Ok(None);
+                }
+                self.wake.wait_after(seen, left.min(POLL));
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The journal in one SQLite file, for everything in one process: durable, append-only, with the meaning of the one in Kafka.
+//!
+//! Each topic has one partition, 0, and offsets without gaps. Nothing is compacted yet: replaced records stay, and a start reads them.
+
+mod database;
+mod follower;
+mod wake;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tags::{Change, Topic};
+
+use crate::group_commit::GroupCommit;
+use crate::record::Record;
+use crate::{FollowError, Follower, Journal, JournalMetrics, OpenError, Positions, PublishError};
+use follower::SqliteFollower;
+use wake::Wake;
+use writer::SqliteCommitter;
+
+/// The journal in a SQLite file; clones share it and its writer.
+#[derive(Clone, Debug)]
+pub struct SqliteJournal {
+    path: PathBuf,
+    wake: Arc<Wake>,
+    commits: GroupCommit,
+    metrics: JournalMetrics,
+}
+
+impl SqliteJournal {
+    /// Opens the file, or makes it, and brings its schema up to date.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::open_counting(path, JournalMetrics::unregistered())
+    }
+
+    /// As [`SqliteJournal::open`], counting what its writer commits and its followers refuse.
+    pub fn open_counting(path: &Path, metrics: JournalMetrics) -> Result<Self, OpenError> {
+        let connection = database::open(path)?;
+        let wake = Arc::new(Wake::default());
+        let committer = SqliteCommitter::new(path.to_owned(), connection, Arc::clone(&wake));
+        let commits = GroupCommit::start(committer, metrics.clone())?;
+        Ok(Self {
+            path: path.to_owned(),
+            wake,
+            commits,
+            metrics,
+        })
+    }
+
+    /// The same journal and writer, whose followers count for another role.
+    #[must_use]
+    pub fn for_role(&self, metrics: JournalMetrics) -> Self {
+        Self {
+            metrics,
+            ..self.clone()
+        }
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &JournalMetrics {
+        &self.metrics
+    }
+}
+
+#[async_trait]
+impl Journal for SqliteJournal {
+    async fn become_writer(&self) -> Result<(), PublishError> {
+        self.commits.become_writer().await
+    }
+
+    async fn publish(&self, changes: Vec<Change>) -> Result<Positions, PublishError> {
+        self.commits.publish(Record::encode_all(&changes)?).await
+    }
+
+    fn follow(&self, topics: &[Topic], from: Positions) -> Result<Box<dyn Follower>, FollowError> {
+        Ok(Box::new(SqliteFollower::start(
+            &self.path,
+            topics,
+            from,
+            Arc::clone(&self.wake),
+            self.metrics.clone(),
+        )?))
+    }
+}
