@@ -1,0 +1,153 @@
+//! The HTTP API under `/api/v1`: its routes, its document, and the server.
+
+mod analytics;
+mod body;
+mod domains;
+mod keys;
+mod params;
+mod qr;
+mod schema;
+mod tags;
+mod workspaces;
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::problem::Problem;
+use crate::service::Admin;
+
+/// The largest request body, in bytes. A tag with every field at its limit has less than a tenth.
+const MAX_BODY: usize = 256 * 1024;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tagwire admin API",
+        description = "Makes and changes tags, and tells what is being scanned. Errors are problem details (RFC 9457). Times are RFC 3339."
+    ),
+    tags(
+        (name = "tags", description = "Printed codes and where they lead"),
+        (name = "analytics", description = "What is being scanned"),
+        (name = "settings", description = "Workspaces, domains and keys")
+    ),
+    modifiers(&BearerKey),
+    security(("key" = []))
+)]
+struct Document;
+
+struct BearerKey;
+
+impl Modify for BearerKey {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document
+            .components
+            .get_or_insert_with(Default::default)
+            .add_security_scheme("key", scheme);
+    }
+}
+
+fn routes() -> (Router<Admin>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(tags::create, tags::list))
+        .routes(routes!(tags::get, tags::patch, tags::revoke))
+        .routes(routes!(tags::versions))
+        .routes(routes!(tags::rollback))
+        .routes(routes!(qr::svg))
+        .routes(routes!(qr::png))
+        .routes(routes!(analytics::scans))
+        .routes(routes!(workspaces::create, workspaces::list))
+        .routes(routes!(workspaces::get, workspaces::patch))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(domains::create, domains::list))
+        .routes(routes!(domains::patch))
+        .split_for_parts()
+}
+
+/// The OpenAPI 3.1 document, made from the code.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().1
+}
+
+/// Serves the API on a listening socket until `shutdown` is done; requests under way are answered first.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    admin: Admin,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let (router, document) = routes();
+    let app = router
+        .route(
+            "/api/v1/openapi.json",
+            routing::get(move || async move { Json(document) }),
+        )
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(secure))
+        .with_state(admin)
+        .into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, app)
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+async fn not_found() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "There is nothing at this path; /api/v1/openapi.json lists what there is.",
+    )
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "This path does not take this method; see the Allow header.",
+    )
+}
+
+/// What is answered to one key is nobody else's, and no browser should guess at its type.
+async fn secure(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
+    response
+}
+
+/// Runs an edit to its end, even if the client goes away: half an edit is none, and its lock must be held until it can be seen.
+async fn to_the_end<T: Send + 'static>(
+    edit: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::spawn(edit).await {
+        Ok(result) => result,
+        Err(error) => Err(Problem::internal(&error)),
+    }
+}
+
+/// Runs a read that may take long on a thread that may wait.
+async fn blocking<T: Send + 'static, E: Into<Problem> + Send + 'static>(
+    read: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(result) => result.map_err(Into::into),
+        Err(error) => Err(Problem::internal(&error)),
+    }
+}

@@ -1,0 +1,111 @@
+//! The request's query parameters: each known, each once, each valid; anything else is a 400 that names it.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use jiff::Timestamp;
+use tags::Domain;
+
+use crate::fields::parse_time;
+use crate::problem::Problem;
+
+/// The parameters as sent, decoded.
+#[derive(Debug)]
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(Self(
+            url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        ))
+    }
+}
+
+impl Params {
+    /// Refuses parameters that are not among these, or come twice.
+    pub(crate) fn allow(self, names: &[&str]) -> Result<Self, Problem> {
+        for (position, (name, _)) in self.0.iter().enumerate() {
+            if !names.contains(&name.as_str()) {
+                let allowed = if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                };
+                return Err(Problem::parameter(
+                    name,
+                    format!("is not known here; allowed are: {allowed}."),
+                ));
+            }
+            if self.0[..position]
+                .iter()
+                .any(|(earlier, _)| earlier == name)
+            {
+                return Err(Problem::parameter(name, "was given twice."));
+            }
+        }
+        Ok(self)
+    }
+
+    /// A parameter's text.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter of a type.
+    pub(crate) fn parsed<T>(&self, name: &str) -> Result<Option<T>, Problem>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.text(name)
+            .map(|text| {
+                text.parse()
+                    .map_err(|error: T::Err| Problem::parameter(name, error))
+            })
+            .transpose()
+    }
+
+    /// A whole number within a range.
+    pub(crate) fn integer(&self, name: &str, min: u32, max: u32) -> Result<Option<u32>, Problem> {
+        let number = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|number| (min..=max).contains(number))
+        };
+        self.text(name)
+            .map(|text| {
+                number(text).ok_or_else(|| {
+                    Problem::parameter(name, format!("must be a whole number from {min} to {max}."))
+                })
+            })
+            .transpose()
+    }
+
+    /// A point in time.
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
+        let refused = || {
+            Problem::parameter(
+                name,
+                "must be a time as in RFC 3339, such as 2026-12-24T18:00:00Z.",
+            )
+        };
+        self.text(name)
+            .map(|text| parse_time(text).ok_or_else(refused))
+            .transpose()
+    }
+
+    /// `domain`, for tags on another than the default.
+    pub(crate) fn domain(&self) -> Result<Option<Domain>, Problem> {
+        self.parsed("domain")
+    }
+}

@@ -1,0 +1,354 @@
+//! The shapes of requests and answers, as the OpenAPI document shows them.
+//!
+//! Requests are read field by field (see `fields`), so that all that is wrong with one is reported at once; their types here are documentation,
+//! and a test holds the two together.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tags::{ApiKey, DomainSettings, Tag, Workspace};
+use utoipa::ToSchema;
+
+use crate::edits::NewKey;
+use crate::service::Admin;
+
+/// A tag: one printed code and where it leads.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tag)]
+pub(crate) struct TagAnswer {
+    /// Whose it is.
+    workspace: String,
+    /// The host of its short URL.
+    domain: String,
+    /// The path of its short URL.
+    code: String,
+    /// What is printed.
+    short_url: String,
+    /// How often it has changed; the first is 1.
+    version: u64,
+    /// `active`, `paused` or `revoked`.
+    status: &'static str,
+    /// Where it leads.
+    destination: String,
+    /// The status code of its redirect.
+    redirect_status: u16,
+    /// For how many seconds clients may keep a 301 or 308; null with others.
+    cache_max_age: Option<u32>,
+    /// It redirects from this moment on.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    starts_at: Option<Timestamp>,
+    /// It redirects until this moment.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// Where it leads while it does not redirect.
+    fallback_url: Option<String>,
+    /// What becomes of the visitor's query: `drop`, `append` or `override`.
+    query: &'static str,
+    /// A name to count by.
+    campaign: Option<String>,
+    /// A name for people.
+    name: Option<String>,
+    /// Words to filter by.
+    labels: Vec<String>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When this version was made.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    /// The key that made this version.
+    updated_by: String,
+    /// Where its symbol is.
+    qr: QrLinks,
+}
+
+/// Where a tag's symbol is, as paths of this API.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QrLinks {
+    /// For print.
+    svg: String,
+    /// For screens.
+    png: String,
+}
+
+impl TagAnswer {
+    pub(crate) fn new(admin: &Admin, tag: &Tag) -> Self {
+        let public = &admin.options().public_url;
+        let (domain, code) = (&tag.domain, &tag.code);
+        let symbol = |format: &str| format!("/api/v1/tags/{code}/qr.{format}?domain={domain}");
+        Self {
+            workspace: tag.workspace.to_string(),
+            domain: domain.to_string(),
+            code: code.to_string(),
+            short_url: public.short_url(domain, code.as_str()),
+            version: tag.version.get(),
+            status: tag.status.as_str(),
+            destination: tag.destination.to_string(),
+            redirect_status: tag.redirect_status.code(),
+            cache_max_age: tag
+                .redirect_status
+                .is_permanent()
+                .then(|| tag.cache_max_age.unwrap_or(Tag::DEFAULT_CACHE_MAX_AGE)),
+            starts_at: tag.starts_at,
+            expires_at: tag.expires_at,
+            fallback_url: tag.fallback_url.as_ref().map(ToString::to_string),
+            query: tag.query.as_str(),
+            campaign: non_empty(&tag.campaign),
+            name: non_empty(&tag.name),
+            labels: tag.labels.clone(),
+            created_at: tag.created_at,
+            updated_at: tag.updated_at,
+            updated_by: tag.updated_by.clone(),
+            qr: QrLinks {
+                svg: symbol("svg"),
+                png: symbol("png"),
+            },
+        }
+    }
+}
+
+fn non_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// What a request may set of a tag that is made.
+#[derive(serde::Deserialize, ToSchema)]
+#[expect(dead_code, reason = "documents what `Draft::read` reads")]
+pub(crate) struct NewTag {
+    /// The path of the short URL: 1 to 64 of `A-Z a-z 0-9 - _`. Without one, a random code is made.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,64}$")]
+    code: Option<String>,
+    /// One of the workspace's domains; without one, its own oldest, else the default.
+    domain: Option<String>,
+    #[serde(flatten)]
+    fields: TagPatch,
+}
+
+/// What a request may change of a tag. Null puts the default back.
+#[derive(serde::Deserialize, ToSchema)]
+#[expect(dead_code, reason = "documents what `Draft::read` reads")]
+pub(crate) struct TagPatch {
+    /// Where it leads: an `http`, `https`, `tel`, `mailto` or `sms` URL of at most 2,048 bytes. Required when a tag is made.
+    #[schema(example = "https://example.com/summer")]
+    destination: Option<String>,
+    /// 301, 302 (the default), 303, 307 or 308.
+    redirect_status: Option<u16>,
+    /// Seconds; with 301 and 308 alone. The default is 3600.
+    #[schema(maximum = 31536000)]
+    cache_max_age: Option<u32>,
+    /// Not with 301 and 308.
+    #[schema(format = DateTime)]
+    starts_at: Option<String>,
+    /// Not with 301 and 308; in the future when a tag is made.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    /// As `destination`.
+    fallback_url: Option<String>,
+    /// `drop`, `append` (the default) or `override`.
+    query: Option<String>,
+    /// At most 200 characters.
+    #[schema(max_length = 200)]
+    campaign: Option<String>,
+    /// At most 200 characters.
+    #[schema(max_length = 200)]
+    name: Option<String>,
+    /// At most 32 of at most 64 characters.
+    #[schema(max_items = 32)]
+    labels: Option<Vec<String>>,
+    /// `active` (the default) or `paused`.
+    status: Option<String>,
+}
+
+/// A page of tags, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TagList {
+    pub(crate) items: Vec<TagAnswer>,
+    /// Give it as `cursor` to have the next page; null on the last.
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// A tag's versions, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VersionList {
+    pub(crate) items: Vec<TagAnswer>,
+}
+
+/// Which version to go back to.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents what `Admin::roll_back_tag` reads")]
+pub(crate) struct Rollback {
+    #[schema(minimum = 1)]
+    version: u32,
+}
+
+/// A tenant.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Workspace)]
+pub(crate) struct WorkspaceAnswer {
+    id: String,
+    name: String,
+    /// Where its tags lead when they do not redirect and have no fallback of their own.
+    fallback_url: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<&Workspace> for WorkspaceAnswer {
+    fn from(workspace: &Workspace) -> Self {
+        Self {
+            id: workspace.id.to_string(),
+            name: workspace.name.clone(),
+            fallback_url: workspace.fallback_url.as_ref().map(ToString::to_string),
+            created_at: workspace.created_at,
+        }
+    }
+}
+
+/// A new tenant and its first owner's key.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NewWorkspaceAnswer {
+    #[serde(flatten)]
+    pub(crate) workspace: WorkspaceAnswer,
+    pub(crate) key: KeyWithSecret,
+}
+
+/// What a request sets of a workspace.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "documents what `Admin::create_workspace` and `Admin::patch_workspace` read"
+)]
+pub(crate) struct WorkspaceFields {
+    /// Required when one is made; at most 200 characters.
+    name: Option<String>,
+    /// As a tag's `destination`.
+    fallback_url: Option<String>,
+}
+
+/// All tenants.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WorkspaceList {
+    pub(crate) items: Vec<WorkspaceAnswer>,
+}
+
+/// A key, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Key)]
+pub(crate) struct KeyAnswer {
+    id: String,
+    name: String,
+    role: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// Since when it opens nothing any more.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    revoked_at: Option<Timestamp>,
+}
+
+impl From<&ApiKey> for KeyAnswer {
+    fn from(key: &ApiKey) -> Self {
+        Self {
+            id: key.id.to_string(),
+            name: key.name.clone(),
+            role: key.role.as_str(),
+            created_at: key.created_at,
+            revoked_at: key.revoked_at,
+        }
+    }
+}
+
+/// A new key with its secret, which is shown this once.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyWithSecret {
+    id: String,
+    name: String,
+    role: &'static str,
+    secret: String,
+}
+
+impl From<NewKey> for KeyWithSecret {
+    fn from(new: NewKey) -> Self {
+        Self {
+            id: new.key.id.to_string(),
+            name: new.key.name,
+            role: new.key.role.as_str(),
+            secret: new.secret,
+        }
+    }
+}
+
+/// What a request sets of a key.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents what `Admin::create_key` reads")]
+pub(crate) struct NewKeyFields {
+    /// At most 200 characters.
+    name: String,
+    /// `owner`, `editor`, `analyst` or `viewer`.
+    role: String,
+}
+
+/// A workspace's keys.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeyList {
+    pub(crate) items: Vec<KeyAnswer>,
+}
+
+/// A host name that answers short URLs.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Domain)]
+pub(crate) struct DomainAnswer {
+    name: String,
+    /// Whether tags without a domain, of workspaces without one of their own, belong here.
+    is_default: bool,
+    /// Where `/` leads.
+    home_url: Option<String>,
+    /// Where unknown codes lead.
+    fallback_url: Option<String>,
+    /// Whether `/ABC` and `/abc` are the same code. Set once.
+    case_insensitive: bool,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<&DomainSettings> for DomainAnswer {
+    fn from(domain: &DomainSettings) -> Self {
+        Self {
+            name: domain.name.to_string(),
+            is_default: domain.is_default,
+            home_url: domain.home_url.as_ref().map(ToString::to_string),
+            fallback_url: domain.fallback_url.as_ref().map(ToString::to_string),
+            case_insensitive: domain.case_insensitive,
+            created_at: domain.created_at,
+        }
+    }
+}
+
+/// What a request sets of a new domain.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents what `Admin::create_domain` reads")]
+pub(crate) struct NewDomain {
+    /// A host name, without scheme and port.
+    #[schema(example = "qr.example.com")]
+    name: String,
+    /// As a tag's `destination`.
+    home_url: Option<String>,
+    /// As a tag's `destination`.
+    fallback_url: Option<String>,
+    /// Whether `/ABC` and `/abc` are to be the same code.
+    case_insensitive: Option<bool>,
+}
+
+/// What a request changes of a domain.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents what `Admin::patch_domain` reads")]
+pub(crate) struct DomainPatch {
+    /// As a tag's `destination`.
+    home_url: Option<String>,
+    /// As a tag's `destination`.
+    fallback_url: Option<String>,
+}
+
+/// The domains on which a workspace may make tags.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DomainList {
+    pub(crate) items: Vec<DomainAnswer>,
+}

@@ -1,0 +1,294 @@
+//! `/api/v1/tags`: make, list, read, change, revoke, go back.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tags::{Code, Role, Status, Tag, Version};
+
+use super::params::Params;
+use super::schema::{NewTag, Rollback, TagAnswer, TagList, TagPatch, VersionList};
+use super::{blocking, to_the_end};
+use crate::auth::Principal;
+use crate::edits::{Precondition, TagName};
+use crate::fields::Fields;
+use crate::index::{Cursor, TagFilter};
+use crate::problem::{Problem, ProblemDetails};
+use crate::service::Admin;
+
+const DEFAULT_PAGE: u32 = 50;
+const MAX_PAGE: u32 = 500;
+
+/// Makes a tag.
+#[utoipa::path(
+    post, path = "/api/v1/tags", tag = "tags", request_body = NewTag,
+    responses(
+        (status = 201, description = "The tag", body = TagAnswer, headers(("ETag" = String), ("Location" = String))),
+        (status = 409, description = "The code is taken", body = ProblemDetails),
+        (status = 422, description = "A field is not valid", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn create(
+    State(admin): State<Admin>,
+    who: Principal,
+    params: Params,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    who.require(Role::Editor)?;
+    params.allow(&[])?;
+    let tag = to_the_end({
+        let admin = admin.clone();
+        async move { admin.create_tag(&who, fields).await }
+    })
+    .await?;
+    let location = format!("/api/v1/tags/{}?domain={}", tag.code, tag.domain);
+    let mut response = (StatusCode::CREATED, answer(&admin, &tag)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Lists tags, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/tags", tag = "tags",
+    params(
+        ("q" = Option<String>, Query, description = "Part of the code, name or destination"),
+        ("campaign" = Option<String>, Query, description = "The campaign, exactly"),
+        ("label" = Option<String>, Query, description = "One of the labels, exactly"),
+        ("status" = Option<String>, Query, description = "active, paused or revoked"),
+        ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
+        ("limit" = Option<u32>, Query, description = "1 to 500, by default 50", minimum = 1, maximum = 500)
+    ),
+    responses((status = 200, description = "A page", body = TagList))
+)]
+pub(crate) async fn list(
+    State(admin): State<Admin>,
+    who: Principal,
+    params: Params,
+) -> Result<Json<TagList>, Problem> {
+    let params = params.allow(&["q", "campaign", "label", "status", "cursor", "limit"])?;
+    let text = |name: &str| {
+        params
+            .text(name)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    let filter = TagFilter {
+        text: text("q"),
+        campaign: text("campaign"),
+        label: text("label"),
+        status: params.parsed::<Status>("status")?,
+    };
+    let not_ours = || Problem::parameter("cursor", "is not one that this API gave out.");
+    let cursor = params
+        .text("cursor")
+        .map(|text| Cursor::decode(text).ok_or_else(not_ours))
+        .transpose()?;
+    let limit = params
+        .integer("limit", 1, MAX_PAGE)?
+        .unwrap_or(DEFAULT_PAGE) as usize;
+    let index = admin.index().clone();
+    let page =
+        blocking(move || index.tags(&who.workspace, &filter, cursor.as_ref(), limit)).await?;
+    let items = page
+        .items
+        .iter()
+        .map(|tag| TagAnswer::new(&admin, tag))
+        .collect();
+    Ok(Json(TagList {
+        items,
+        next_cursor: page.next.as_ref().map(Cursor::encode),
+    }))
+}
+
+/// Reads a tag.
+#[utoipa::path(
+    get, path = "/api/v1/tags/{code}", tag = "tags",
+    params(("code" = String, Path), ("domain" = Option<String>, Query, description = "For another than the default")),
+    responses(
+        (status = 200, description = "The tag", body = TagAnswer, headers(("ETag" = String))),
+        (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn get(
+    State(admin): State<Admin>,
+    who: Principal,
+    Path(code): Path<String>,
+    params: Params,
+) -> Result<Response, Problem> {
+    let tag = admin.find_tag(&who, &tag_name(&code, params)?)?;
+    Ok(answer(&admin, &tag))
+}
+
+/// Changes a tag: a JSON merge patch (RFC 7396).
+#[utoipa::path(
+    patch, path = "/api/v1/tags/{code}", tag = "tags", request_body = TagPatch,
+    params(
+        ("code" = String, Path),
+        ("domain" = Option<String>, Query, description = "For another than the default"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be changed")
+    ),
+    responses(
+        (status = 200, description = "The tag", body = TagAnswer, headers(("ETag" = String))),
+        (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails),
+        (status = 409, description = "It was revoked", body = ProblemDetails),
+        (status = 412, description = "It was changed meanwhile", body = ProblemDetails),
+        (status = 422, description = "A field is not valid", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn patch(
+    State(admin): State<Admin>,
+    who: Principal,
+    Path(code): Path<String>,
+    params: Params,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    who.require(Role::Editor)?;
+    let (name, expected) = (tag_name(&code, params)?, precondition(&headers)?);
+    let tag = to_the_end({
+        let admin = admin.clone();
+        async move { admin.patch_tag(&who, &name, &expected, fields).await }
+    })
+    .await?;
+    Ok(answer(&admin, &tag))
+}
+
+/// Revokes a tag for ever; its code stays taken.
+#[utoipa::path(
+    delete, path = "/api/v1/tags/{code}", tag = "tags",
+    params(
+        ("code" = String, Path),
+        ("domain" = Option<String>, Query, description = "For another than the default"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be revoked")
+    ),
+    responses(
+        (status = 204, description = "It is revoked"),
+        (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails),
+        (status = 412, description = "It was changed meanwhile", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn revoke(
+    State(admin): State<Admin>,
+    who: Principal,
+    Path(code): Path<String>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    who.require(Role::Editor)?;
+    let (name, expected) = (tag_name(&code, params)?, precondition(&headers)?);
+    to_the_end(async move { admin.revoke_tag(&who, &name, &expected).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists a tag's versions, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/tags/{code}/versions", tag = "tags",
+    params(("code" = String, Path), ("domain" = Option<String>, Query, description = "For another than the default")),
+    responses(
+        (status = 200, description = "The versions", body = VersionList),
+        (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn versions(
+    State(admin): State<Admin>,
+    who: Principal,
+    Path(code): Path<String>,
+    params: Params,
+) -> Result<Json<VersionList>, Problem> {
+    let tag = admin.find_tag(&who, &tag_name(&code, params)?)?;
+    let index = admin.index().clone();
+    let versions = blocking(move || index.versions(&tag.domain, &tag.code)).await?;
+    Ok(Json(VersionList {
+        items: versions
+            .iter()
+            .map(|tag| TagAnswer::new(&admin, tag))
+            .collect(),
+    }))
+}
+
+/// Makes the content of an earlier version the newest one.
+#[utoipa::path(
+    post, path = "/api/v1/tags/{code}/rollback", tag = "tags", request_body = Rollback,
+    params(
+        ("code" = String, Path),
+        ("domain" = Option<String>, Query, description = "For another than the default"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be replaced")
+    ),
+    responses(
+        (status = 200, description = "The tag", body = TagAnswer, headers(("ETag" = String))),
+        (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails),
+        (status = 409, description = "It was revoked", body = ProblemDetails),
+        (status = 412, description = "It was changed meanwhile", body = ProblemDetails),
+        (status = 422, description = "There is no such version, or its destination is no longer allowed", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn rollback(
+    State(admin): State<Admin>,
+    who: Principal,
+    Path(code): Path<String>,
+    params: Params,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    who.require(Role::Editor)?;
+    let (name, expected) = (tag_name(&code, params)?, precondition(&headers)?);
+    let tag = to_the_end({
+        let admin = admin.clone();
+        async move { admin.roll_back_tag(&who, &name, &expected, fields).await }
+    })
+    .await?;
+    Ok(answer(&admin, &tag))
+}
+
+/// The tag that a path and `?domain=` name. What no code can be does not exist.
+fn tag_name(code: &str, params: Params) -> Result<TagName, Problem> {
+    let domain = params.allow(&["domain"])?.domain()?;
+    let code = Code::parse(code).map_err(|_| Problem::not_found("tag"))?;
+    Ok(TagName { domain, code })
+}
+
+fn answer(admin: &Admin, tag: &Tag) -> Response {
+    let mut response = Json(TagAnswer::new(admin, tag)).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", tag.version)) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+/// Reads `If-Match` (RFC 9110 §13.1.1). Our entity tags are versions; another's matches none, so it asks for no version at all.
+fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
+    let mut versions = Vec::new();
+    let mut given = false;
+    for value in headers.get_all(header::IF_MATCH) {
+        given = true;
+        let unreadable = |_| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "The If-Match header is not readable text.",
+            )
+        };
+        for entity_tag in value
+            .to_str()
+            .map_err(unreadable)?
+            .split(',')
+            .map(str::trim)
+        {
+            if entity_tag == "*" {
+                return Ok(Precondition::None);
+            }
+            let number = entity_tag
+                .trim_matches('"')
+                .parse()
+                .ok()
+                .and_then(Version::new);
+            versions.extend(number);
+        }
+    }
+    Ok(if given {
+        Precondition::OneOf(versions)
+    } else {
+        Precondition::None
+    })
+}

@@ -1,0 +1,114 @@
+//! `/api/v1/workspaces`: tenants.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use tags::{Role, WorkspaceId};
+
+use super::params::Params;
+use super::schema::{NewWorkspaceAnswer, WorkspaceAnswer, WorkspaceFields, WorkspaceList};
+use super::to_the_end;
+use crate::auth::Principal;
+use crate::fields::Fields;
+use crate::problem::{Problem, ProblemDetails};
+use crate::service::Admin;
+
+/// Makes a workspace. Its owner's key is shown this once.
+#[utoipa::path(
+    post, path = "/api/v1/workspaces", tag = "settings", request_body = WorkspaceFields,
+    responses(
+        (status = 201, description = "The workspace and its first key", body = NewWorkspaceAnswer),
+        (status = 403, description = "Only an owner of the workspace `default` may", body = ProblemDetails),
+        (status = 422, description = "A field is not valid", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn create(
+    State(admin): State<Admin>,
+    who: Principal,
+    params: Params,
+    fields: Fields,
+) -> Result<(StatusCode, Json<NewWorkspaceAnswer>), Problem> {
+    who.require_operator()?;
+    params.allow(&[])?;
+    let (workspace, key) =
+        to_the_end(async move { admin.create_workspace(&who, fields).await }).await?;
+    let answer = NewWorkspaceAnswer {
+        workspace: WorkspaceAnswer::from(&workspace),
+        key: key.into(),
+    };
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// Lists the workspaces that the key may see: all, for an owner of `default`; else its own.
+#[utoipa::path(
+    get, path = "/api/v1/workspaces", tag = "settings",
+    responses((status = 200, description = "The workspaces", body = WorkspaceList))
+)]
+pub(crate) async fn list(
+    State(admin): State<Admin>,
+    who: Principal,
+    params: Params,
+) -> Result<Json<WorkspaceList>, Problem> {
+    params.allow(&[])?;
+    let workspaces = if who.require_operator().is_ok() {
+        admin.index().workspaces()?
+    } else {
+        admin
+            .index()
+            .workspace(&who.workspace)?
+            .into_iter()
+            .collect()
+    };
+    Ok(Json(WorkspaceList {
+        items: workspaces.iter().map(WorkspaceAnswer::from).collect(),
+    }))
+}
+
+/// Reads the key's workspace.
+#[utoipa::path(
+    get, path = "/api/v1/workspaces/{id}", tag = "settings", params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "The workspace", body = WorkspaceAnswer),
+        (status = 404, description = "There is none, or it is another's", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn get(
+    State(admin): State<Admin>,
+    who: Principal,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<WorkspaceAnswer>, Problem> {
+    params.allow(&[])?;
+    let not_found = || Problem::not_found("workspace");
+    let id = WorkspaceId::parse(&id).map_err(|_| not_found())?;
+    if id != who.workspace && who.require_operator().is_err() {
+        return Err(not_found());
+    }
+    let workspace = admin.index().workspace(&id)?.ok_or_else(not_found)?;
+    Ok(Json(WorkspaceAnswer::from(&workspace)))
+}
+
+/// Changes the key's workspace: a JSON merge patch (RFC 7396).
+#[utoipa::path(
+    patch, path = "/api/v1/workspaces/{id}", tag = "settings", request_body = WorkspaceFields, params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "The workspace", body = WorkspaceAnswer),
+        (status = 404, description = "There is none, or it is another's", body = ProblemDetails),
+        (status = 422, description = "A field is not valid", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn patch(
+    State(admin): State<Admin>,
+    who: Principal,
+    Path(id): Path<String>,
+    params: Params,
+    fields: Fields,
+) -> Result<Json<WorkspaceAnswer>, Problem> {
+    who.require(Role::Owner)?;
+    params.allow(&[])?;
+    if id != who.workspace.as_str() {
+        return Err(Problem::not_found("workspace"));
+    }
+    let workspace = to_the_end(async move { admin.patch_workspace(&who, fields).await }).await?;
+    Ok(Json(WorkspaceAnswer::from(&workspace)))
+}

@@ -1,0 +1,261 @@
+//! The writable part of a tag while a request is being read into it: every rule that a tag's fields must keep, in one place.
+
+use jiff::Timestamp;
+use tags::{
+    Code, Destination, Domain, QueryMode, RedirectStatus, Status, Tag, Version, WorkspaceId,
+    code_in_path,
+};
+
+use crate::fields::{Fields, Given};
+use crate::problem::Problem;
+
+/// The longest name and campaign, in characters.
+pub const MAX_NAME: usize = 200;
+/// The longest label, in characters.
+pub const MAX_LABEL: usize = 64;
+/// The most labels of a tag.
+pub const MAX_LABELS: usize = 32;
+/// The longest time that a client may be told to keep a permanent redirect: a year, in seconds.
+pub const MAX_CACHE_MAX_AGE: u32 = 31_536_000;
+
+/// A tag's fields that a request may set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    destination: Option<Destination>,
+    redirect_status: RedirectStatus,
+    cache_max_age: Option<u32>,
+    starts_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    fallback_url: Option<Destination>,
+    query: QueryMode,
+    campaign: String,
+    name: String,
+    labels: Vec<String>,
+    status: Status,
+}
+
+impl Draft {
+    /// A tag about which nothing was said yet.
+    pub fn new() -> Self {
+        Self {
+            destination: None,
+            redirect_status: RedirectStatus::Found,
+            cache_max_age: None,
+            starts_at: None,
+            expires_at: None,
+            fallback_url: None,
+            query: QueryMode::Append,
+            campaign: String::new(),
+            name: String::new(),
+            labels: Vec::new(),
+            status: Status::Active,
+        }
+    }
+
+    /// The fields of a tag as it is.
+    pub fn of(tag: &Tag) -> Self {
+        Self {
+            destination: Some(tag.destination.clone()),
+            redirect_status: tag.redirect_status,
+            cache_max_age: tag.cache_max_age,
+            starts_at: tag.starts_at,
+            expires_at: tag.expires_at,
+            fallback_url: tag.fallback_url.clone(),
+            query: tag.query,
+            campaign: tag.campaign.clone(),
+            name: tag.name.clone(),
+            labels: tag.labels.clone(),
+            status: tag.status,
+        }
+    }
+
+    /// Takes over what the request gives and notes in `fields` what is wrong with it.
+    ///
+    /// `is_own` tells which hosts are Tagwire's: a destination there that is answered as a code would be a loop. `must_begin_later` is the
+    /// present for a tag that is made, which must not have ended already; an edit may end a tag at once.
+    pub fn read(
+        &mut self,
+        fields: &mut Fields,
+        is_own: &dyn Fn(&str) -> bool,
+        must_begin_later: Option<Timestamp>,
+    ) {
+        self.read_destinations(fields, is_own);
+        let status = fields.integer("redirect_status", 0, 999);
+        if let Given::Value(code) = status {
+            match RedirectStatus::try_from(code) {
+                Ok(status) => self.redirect_status = status,
+                Err(error) => fields.refuse("redirect_status", error),
+            }
+        } else if status == Given::Null {
+            self.redirect_status = RedirectStatus::Found;
+        }
+        fields
+            .integer("cache_max_age", 0, MAX_CACHE_MAX_AGE)
+            .replace(&mut self.cache_max_age);
+        fields.time("starts_at").replace(&mut self.starts_at);
+        fields.time("expires_at").replace(&mut self.expires_at);
+        fields
+            .word("query")
+            .replace_or_default(&mut self.query, QueryMode::Append);
+        fields
+            .label("campaign", MAX_NAME)
+            .replace_or_default(&mut self.campaign, String::new());
+        fields
+            .label("name", MAX_NAME)
+            .replace_or_default(&mut self.name, String::new());
+        fields
+            .labels("labels", MAX_LABELS, MAX_LABEL)
+            .replace_or_default(&mut self.labels, Vec::new());
+        match fields.word::<Status>("status") {
+            Given::Value(Status::Revoked) => {
+                fields.refuse(
+                    "status",
+                    "use active or paused here; DELETE revokes a tag for ever",
+                );
+            }
+            given => given.replace_or_default(&mut self.status, Status::Active),
+        }
+        self.check_times(fields, must_begin_later);
+        self.check_permanence(fields);
+    }
+
+    fn read_destinations(&mut self, fields: &mut Fields, is_own: &dyn Fn(&str) -> bool) {
+        let destination = fields.parsed("destination", |text| parse_destination(text, is_own));
+        match destination {
+            Given::Value(destination) => self.destination = Some(destination),
+            Given::Null => fields.refuse("destination", "is required"),
+            Given::Absent if self.destination.is_none() && !fields.has("destination") => {
+                fields.refuse("destination", "is required");
+            }
+            Given::Absent => {}
+        }
+        fields
+            .parsed("fallback_url", |text| parse_destination(text, is_own))
+            .replace(&mut self.fallback_url);
+    }
+
+    fn check_times(&self, fields: &mut Fields, must_begin_later: Option<Timestamp>) {
+        let Some(end) = self.expires_at else { return };
+        if must_begin_later.is_some_and(|now| end <= now) {
+            fields.refuse("expires_at", "must be in the future");
+        } else if self.starts_at.is_some_and(|start| end <= start)
+            && (fields.has("expires_at") || fields.has("starts_at"))
+        {
+            let field = if fields.has("expires_at") {
+                "expires_at"
+            } else {
+                "starts_at"
+            };
+            fields.refuse(field, "expires_at must be after starts_at");
+        }
+    }
+
+    /// A client keeps a permanent redirect, so a tag with one must have nothing by which it changes over time.
+    fn check_permanence(&mut self, fields: &mut Fields) {
+        if !self.redirect_status.is_permanent() {
+            if fields.has("cache_max_age") && self.cache_max_age.is_some() {
+                fields.refuse(
+                    "cache_max_age",
+                    "belongs to redirect_status 301 and 308 alone",
+                );
+            }
+            self.cache_max_age = None;
+            return;
+        }
+        for (name, is_set) in [
+            ("starts_at", self.starts_at.is_some()),
+            ("expires_at", self.expires_at.is_some()),
+        ] {
+            if is_set {
+                let detail = format!(
+                    "301 and 308 cannot be combined with {name}, since clients keep such an answer"
+                );
+                let field = if fields.has("redirect_status") {
+                    "redirect_status"
+                } else {
+                    name
+                };
+                fields.refuse(field, detail);
+                return;
+            }
+        }
+    }
+
+    /// The same fields as they were in another version, with destinations that the policy of today still allows; else the field that it
+    /// does not, and why.
+    pub fn restored(tag: &Tag, is_own: &dyn Fn(&str) -> bool) -> Result<Self, String> {
+        let check = |name: &str, destination: &Destination| {
+            parse_destination(destination.as_str(), is_own)
+                .map_err(|detail| format!("its {name} is no longer allowed: {detail}"))
+        };
+        check("destination", &tag.destination)?;
+        if let Some(fallback) = &tag.fallback_url {
+            check("fallback_url", fallback)?;
+        }
+        Ok(Self::of(tag))
+    }
+
+    /// The tag that these fields make, as a version of their own.
+    pub fn into_tag(self, identity: Identity, now: Timestamp, by: &str) -> Result<Tag, Problem> {
+        let Some(destination) = self.destination else {
+            return Err(Problem::field("destination", "is required"));
+        };
+        Ok(Tag {
+            workspace: identity.workspace,
+            domain: identity.domain,
+            code: identity.code,
+            version: identity.version,
+            status: self.status,
+            destination,
+            redirect_status: self.redirect_status,
+            cache_max_age: self.cache_max_age,
+            starts_at: self.starts_at,
+            expires_at: self.expires_at,
+            fallback_url: self.fallback_url,
+            query: self.query,
+            campaign: self.campaign,
+            name: self.name,
+            labels: self.labels,
+            created_at: identity.created_at,
+            updated_at: now,
+            updated_by: by.to_owned(),
+        })
+    }
+}
+
+/// The part of a tag that no request sets.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Whose it is.
+    pub workspace: WorkspaceId,
+    /// The host of its short URL.
+    pub domain: Domain,
+    /// The path of its short URL.
+    pub code: Code,
+    /// The version that is being made.
+    pub version: Version,
+    /// When the first version was made.
+    pub created_at: Timestamp,
+}
+
+impl Identity {
+    /// The next version of a tag.
+    pub fn next_version_of(tag: &Tag) -> Self {
+        Self {
+            workspace: tag.workspace.clone(),
+            domain: tag.domain.clone(),
+            code: tag.code.clone(),
+            version: tag.version.next(),
+            created_at: tag.created_at,
+        }
+    }
+}
+
+/// A destination that the policy allows and that is no short URL of ours.
+pub fn parse_destination(text: &str, is_own: &dyn Fn(&str) -> bool) -> Result<Destination, String> {
+    let destination = Destination::parse(text).map_err(|error| error.to_string())?;
+    if destination.leads_back(is_own, |path| code_in_path(path).is_some()) {
+        return Err("leads back to a short URL of this service, which would be a loop; give the final address".to_owned());
+    }
+    Ok(destination)
+}

@@ -1,0 +1,364 @@
+//! Reading a request's JSON object field by field, so that every wrong field is reported at once and by name.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::problem::{FieldError, Problem};
+
+/// What a field of a request says; absent and null differ in a merge patch (RFC 7396).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given<T> {
+    /// Nothing, or nothing valid, which is noted as an error.
+    Absent,
+    /// `null`: back to the default.
+    Null,
+    /// A value.
+    Value(T),
+}
+
+impl<T> Given<T> {
+    /// Changes what is there only if the field was given; null takes it away.
+    pub fn replace(self, slot: &mut Option<T>) {
+        match self {
+            Self::Absent => {}
+            Self::Null => *slot = None,
+            Self::Value(value) => *slot = Some(value),
+        }
+    }
+
+    /// Changes what is there only if the field was given; null puts the default back.
+    pub fn replace_or_default(self, slot: &mut T, default: T) {
+        match self {
+            Self::Absent => {}
+            Self::Null => *slot = default,
+            Self::Value(value) => *slot = value,
+        }
+    }
+
+    /// The value, if there is one.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Null => None,
+        }
+    }
+}
+
+/// A JSON object being read: each field is taken once, and what is left over at the end is an error.
+#[derive(Debug)]
+pub struct Fields {
+    object: Map<String, Value>,
+    given: Vec<String>,
+    allowed: Vec<&'static str>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// Reads a body. Malformed JSON is a 400, anything but an object a 422.
+    pub fn parse(body: &[u8]) -> Result<Self, Problem> {
+        let value = serde_json::from_slice(body).map_err(|error| {
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                format!("The body is not valid JSON: {error}."),
+            )
+        })?;
+        let Value::Object(object) = value else {
+            let error = FieldError {
+                pointer: String::new(),
+                detail: "the body must be a JSON object".into(),
+            };
+            return Err(Problem::fields(vec![error]));
+        };
+        let given = object.keys().cloned().collect();
+        Ok(Self {
+            object,
+            given,
+            allowed: Vec::new(),
+            errors: Vec::new(),
+        })
+    }
+
+    /// Whether the request names this field.
+    pub fn has(&self, name: &str) -> bool {
+        self.given.iter().any(|given| given == name)
+    }
+
+    /// Notes that a field is wrong.
+    pub fn refuse(&mut self, name: &str, detail: impl ToString) {
+        self.errors.push(FieldError::new(name, detail));
+    }
+
+    /// A text.
+    pub fn text(&mut self, name: &'static str) -> Given<String> {
+        self.take(name, "a string", |value| match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        })
+    }
+
+    /// A text for people or filters: `max` characters at most, no control characters; an empty one counts as null.
+    pub fn label(&mut self, name: &'static str, max: usize) -> Given<String> {
+        match self.text(name) {
+            Given::Value(text) if text.is_empty() => Given::Null,
+            Given::Value(text) => match check_label(&text, max) {
+                Ok(()) => Given::Value(text),
+                Err(detail) => self.refused(name, detail),
+            },
+            other => other,
+        }
+    }
+
+    /// A list of such texts.
+    pub fn labels(
+        &mut self,
+        name: &'static str,
+        max_items: usize,
+        max: usize,
+    ) -> Given<Vec<String>> {
+        let list = self.take(name, "a list of strings", |value| match value {
+            Value::Array(items) => Some(items),
+            _ => None,
+        });
+        let items = match list {
+            Given::Absent => return Given::Absent,
+            Given::Null => return Given::Null,
+            Given::Value(items) => items,
+        };
+        if items.len() > max_items {
+            return self.refused(name, format!("at most {max_items} are allowed"));
+        }
+        let mut labels = Vec::with_capacity(items.len());
+        let before = self.errors.len();
+        for (position, item) in items.into_iter().enumerate() {
+            let detail = match item {
+                Value::String(text) if text.is_empty() => "must not be empty".to_owned(),
+                Value::String(text) if labels.contains(&text) => "is in the list twice".to_owned(),
+                Value::String(text) => match check_label(&text, max) {
+                    Ok(()) => {
+                        labels.push(text);
+                        continue;
+                    }
+                    Err(detail) => detail,
+                },
+                _ => "must be a string".to_owned(),
+            };
+            self.errors.push(FieldError {
+                pointer: format!("/{name}/{position}"),
+                detail,
+            });
+        }
+        if self.errors.len() == before {
+            Given::Value(labels)
+        } else {
+            Given::Absent
+        }
+    }
+
+    /// A text with a meaning of its own.
+    pub fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Given<T> {
+        match self.text(name) {
+            Given::Absent => Given::Absent,
+            Given::Null => Given::Null,
+            Given::Value(text) => match parse(&text) {
+                Ok(value) => Given::Value(value),
+                Err(detail) => self.refused(name, detail),
+            },
+        }
+    }
+
+    /// One of a type's words.
+    pub fn word<T>(&mut self, name: &'static str) -> Given<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.parsed(name, |text| {
+            text.parse().map_err(|error: T::Err| error.to_string())
+        })
+    }
+
+    /// A point in time, RFC 3339 with any offset, kept to the microsecond.
+    pub fn time(&mut self, name: &'static str) -> Given<Timestamp> {
+        self.parsed(name, |text| {
+            parse_time(text).ok_or_else(|| {
+                "must be a time as in RFC 3339, such as 2026-12-24T18:00:00Z".to_owned()
+            })
+        })
+    }
+
+    /// A whole number within a range.
+    pub fn integer(&mut self, name: &'static str, min: u32, max: u32) -> Given<u32> {
+        let number = self.take(name, "a whole number", |value| value.as_u64());
+        match number {
+            Given::Absent => Given::Absent,
+            Given::Null => Given::Null,
+            Given::Value(number) => match u32::try_from(number)
+                .ok()
+                .filter(|number| (min..=max).contains(number))
+            {
+                Some(number) => Given::Value(number),
+                None => self.refused(name, format!("must be from {min} to {max}")),
+            },
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, name: &'static str) -> Given<bool> {
+        self.take(name, "true or false", |value| value.as_bool())
+    }
+
+    /// All errors, with those of fields that nobody asked for: `read_only` ones exist in answers and cannot be set here.
+    pub fn finish(self, read_only: &[&str]) -> Result<(), Problem> {
+        let Self {
+            object,
+            allowed,
+            mut errors,
+            ..
+        } = self;
+        for name in object.keys() {
+            errors.push(if read_only.contains(&name.as_str()) {
+                FieldError::new(name, "is read-only")
+            } else {
+                FieldError::new(
+                    name,
+                    format!("is not a field here; allowed are {}", allowed.join(", ")),
+                )
+            });
+        }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::fields(errors))
+        }
+    }
+
+    fn take<T>(
+        &mut self,
+        name: &'static str,
+        kind: &str,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Given<T> {
+        self.allowed.push(name);
+        match self.object.remove(name) {
+            None => Given::Absent,
+            Some(Value::Null) => Given::Null,
+            Some(value) => match read(value) {
+                Some(value) => Given::Value(value),
+                None => self.refused(name, format!("must be {kind}")),
+            },
+        }
+    }
+
+    fn refused<T>(&mut self, name: &str, detail: impl ToString) -> Given<T> {
+        self.refuse(name, detail);
+        Given::Absent
+    }
+}
+
+fn check_label(text: &str, max: usize) -> Result<(), String> {
+    if text.chars().count() > max {
+        return Err(format!("must have at most {max} characters"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not contain control characters".to_owned());
+    }
+    Ok(())
+}
+
+/// RFC 3339 with a zone offset, to the microsecond; none for anything else.
+pub fn parse_time(text: &str) -> Option<Timestamp> {
+    let time: Timestamp = text.parse().ok()?;
+    Timestamp::from_microsecond(time.as_microsecond()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(body: &str) -> Fields {
+        Fields::parse(body.as_bytes()).expect("an object")
+    }
+
+    #[test]
+    fn all_wrong_fields_are_reported_at_once() {
+        let mut fields = fields(
+            r#"{"a": 1, "labels": ["x", 2, "x", ""], "when": "soon", "version": 3, "b/c": 1, "n": 70000}"#,
+        );
+        assert_eq!(fields.text("a"), Given::Absent);
+        assert_eq!(fields.labels("labels", 5, 5), Given::Absent);
+        assert_eq!(fields.time("when"), Given::Absent);
+        assert_eq!(fields.integer("n", 0, 65_535), Given::Absent);
+        let problem = fields.finish(&["version"]).expect_err("refused");
+        let pointers: Vec<_> = problem
+            .errors
+            .iter()
+            .map(|error| error.pointer.as_str())
+            .collect();
+        assert_eq!(
+            pointers,
+            [
+                "/a",
+                "/labels/1",
+                "/labels/2",
+                "/labels/3",
+                "/when",
+                "/n",
+                "/b~1c",
+                "/version"
+            ]
+        );
+    }
+
+    #[test]
+    fn null_and_absent_are_different_things() {
+        let mut fields = fields(r#"{"name": null}"#);
+        assert_eq!(
+            (fields.label("name", 9), fields.label("campaign", 9)),
+            (Given::Null, Given::Absent)
+        );
+        assert!(fields.finish(&[]).is_ok());
+    }
+
+    #[test]
+    fn times_with_other_offsets_are_taken_and_dates_alone_are_not() {
+        assert_eq!(
+            parse_time("2026-12-24T19:00:00.1234567+01:00")
+                .map(|t| t.to_string())
+                .as_deref(),
+            Some("2026-12-24T18:00:00.123456Z")
+        );
+        for bad in [
+            "2026-12-24",
+            "2026-12-24T18:00:00",
+            "tomorrow",
+            "",
+            "2026-13-01T00:00:00Z",
+        ] {
+            assert_eq!(parse_time(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_is_unprocessable_and_one_that_is_no_json_malformed() {
+        assert_eq!(
+            Fields::parse(b"[1]").expect_err("refused").status.as_u16(),
+            422
+        );
+        assert_eq!(
+            Fields::parse(b"{").expect_err("refused").status.as_u16(),
+            400
+        );
+        assert_eq!(
+            Fields::parse(b"").expect_err("refused").status.as_u16(),
+            400
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! Reading keys, workspaces and domains.
+
+use ::tags::{ApiKey, Change, Domain, DomainSettings, SecretHash, Topic, Workspace, WorkspaceId};
+use rusqlite::{OptionalExtension, Row};
+
+use super::{Index, IndexError, decode_domain, decode_workspace};
+
+impl Index {
+    /// The key with this secret, also a revoked one.
+    pub fn key_by_secret(&self, hash: &SecretHash) -> Result<Option<ApiKey>, IndexError> {
+        let reader = self.reader();
+        let found = reader
+            .prepare_cached("SELECT id, record FROM keys WHERE secret_hash = ?1")?
+            .query_row([hash.0], named_record)
+            .optional()?;
+        found
+            .map(|(id, record)| decode_key(&id, &record))
+            .transpose()
+    }
+
+    /// A workspace's keys, also revoked ones, oldest first.
+    pub fn keys(&self, workspace: &WorkspaceId) -> Result<Vec<ApiKey>, IndexError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(
+            "SELECT id, record FROM keys WHERE workspace = ?1 ORDER BY created_at, id",
+        )?;
+        let rows = statement.query_map([workspace.as_str()], named_record)?;
+        rows.map(|row| {
+            row.map_err(IndexError::from)
+                .and_then(|(id, record)| decode_key(&id, &record))
+        })
+        .collect()
+    }
+
+    /// Whether any key was ever made.
+    pub fn has_keys(&self) -> Result<bool, IndexError> {
+        Ok(self
+            .reader()
+            .query_row("SELECT EXISTS (SELECT 1 FROM keys)", [], |row| row.get(0))?)
+    }
+
+    /// A workspace.
+    pub fn workspace(&self, id: &WorkspaceId) -> Result<Option<Workspace>, IndexError> {
+        let reader = self.reader();
+        let record: Option<Vec<u8>> = reader
+            .prepare_cached("SELECT record FROM workspaces WHERE id = ?1")?
+            .query_row([id.as_str()], |row| row.get(0))
+            .optional()?;
+        record
+            .map(|record| decode_workspace(id.as_str(), &record))
+            .transpose()
+    }
+
+    /// All workspaces.
+    pub fn workspaces(&self) -> Result<Vec<Workspace>, IndexError> {
+        let reader = self.reader();
+        let mut statement =
+            reader.prepare_cached("SELECT id, record FROM workspaces ORDER BY id")?;
+        let rows = statement.query_map([], named_record)?;
+        rows.map(|row| {
+            row.map_err(IndexError::from)
+                .and_then(|(id, record)| decode_workspace(&id, &record))
+        })
+        .collect()
+    }
+
+    /// A domain, whoever's it is.
+    pub fn domain(&self, name: &Domain) -> Result<Option<DomainSettings>, IndexError> {
+        let reader = self.reader();
+        let record: Option<Vec<u8>> = reader
+            .prepare_cached("SELECT record FROM domains WHERE name = ?1")?
+            .query_row([name.as_str()], |row| row.get(0))
+            .optional()?;
+        record
+            .map(|record| decode_domain(name.as_str(), &record))
+            .transpose()
+    }
+
+    /// The domains on which a workspace may have tags: its own, oldest first, then the default one that all share.
+    pub fn domains(&self, workspace: &WorkspaceId) -> Result<Vec<DomainSettings>, IndexError> {
+        self.select_domains(
+            "SELECT name, record FROM domains WHERE workspace = ?1 OR (workspace IS NULL AND is_default)
+             ORDER BY workspace IS NULL, created_at, name",
+            [workspace.as_str()],
+        )
+    }
+
+    /// The default domain; more than one only while the default changes.
+    pub fn default_domains(&self) -> Result<Vec<DomainSettings>, IndexError> {
+        self.select_domains(
+            "SELECT name, record FROM domains WHERE is_default ORDER BY name",
+            [],
+        )
+    }
+
+    fn select_domains<P: rusqlite::Params>(
+        &self,
+        sql: &str,
+        values: P,
+    ) -> Result<Vec<DomainSettings>, IndexError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(sql)?;
+        let rows = statement.query_map(values, named_record)?;
+        rows.map(|row| {
+            row.map_err(IndexError::from)
+                .and_then(|(name, record)| decode_domain(&name, &record))
+        })
+        .collect()
+    }
+}
+
+fn named_record(row: &Row<'_>) -> rusqlite::Result<(String, Vec<u8>)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+fn decode_key(id: &str, record: &[u8]) -> Result<ApiKey, IndexError> {
+    match Change::decode(Topic::Accounts, &format!("key/{id}"), record)? {
+        Change::Key(key) => Ok(key),
+        other => unreachable!("a record under key/ is a key, not {other:?}"),
+    }
+}

@@ -1,0 +1,236 @@
+//! The admin's view of the journal in SQLite: what searches, lists and checks read. It is derived, and made anew at every start; the
+//! journal is the truth.
+
+mod accounts;
+mod tags;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ::tags::{AuditEntry, Change, DomainSettings, Tag, Topic, WireError, Workspace};
+use rusqlite::{Connection, Transaction, params};
+use rusqlite_migration::{M, Migrations};
+
+pub use self::tags::{Cursor, TagFilter};
+
+/// Reads of different requests do not wait for one another, up to this many.
+const READERS: usize = 4;
+
+const SCHEMA: &str = "
+CREATE TABLE tags (
+    domain TEXT NOT NULL, code TEXT NOT NULL, workspace TEXT NOT NULL, version INTEGER NOT NULL, status TEXT NOT NULL,
+    campaign TEXT NOT NULL, name TEXT NOT NULL, destination TEXT NOT NULL, created_at INTEGER NOT NULL, record BLOB NOT NULL,
+    PRIMARY KEY (domain, code)
+) WITHOUT ROWID;
+CREATE INDEX tags_newest ON tags (workspace, created_at, domain, code);
+CREATE INDEX tags_campaign ON tags (workspace, campaign, created_at, domain, code);
+CREATE TABLE labels (
+    domain TEXT NOT NULL, code TEXT NOT NULL, label TEXT NOT NULL, PRIMARY KEY (label, domain, code)
+) WITHOUT ROWID;
+CREATE INDEX labels_of_tag ON labels (domain, code);
+CREATE TABLE versions (
+    domain TEXT NOT NULL, code TEXT NOT NULL, version INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (domain, code, version)
+) WITHOUT ROWID;
+CREATE TABLE workspaces (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE domains (name TEXT PRIMARY KEY, workspace TEXT, is_default INTEGER NOT NULL, created_at INTEGER NOT NULL, record BLOB NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE keys (id TEXT PRIMARY KEY, workspace TEXT NOT NULL, secret_hash BLOB NOT NULL UNIQUE, created_at INTEGER NOT NULL, record BLOB NOT NULL)
+    WITHOUT ROWID;
+";
+
+/// Why the index could not be made, written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The file of an earlier run could not be taken away.
+    #[error("cannot remove the old index {path}: {source}")]
+    Remove {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("the admin's index: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The schema could not be laid out.
+    #[error("the admin's index: {0}")]
+    Schema(#[from] rusqlite_migration::Error),
+    /// A record in it is not what was put in.
+    #[error("the admin's index holds a damaged record: {0}; restart to rebuild it")]
+    Record(#[from] WireError),
+}
+
+/// The index. Reads may come from many threads; [`Index::apply`] is for the one that follows the journal.
+pub struct Index {
+    writer: Mutex<Connection>,
+    readers: Vec<Mutex<Connection>>,
+    next_reader: AtomicUsize,
+}
+
+impl Index {
+    /// An empty index at `path`; what lies there of an earlier run is removed.
+    pub fn create(path: &Path) -> Result<Self, IndexError> {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = path.as_os_str().to_owned();
+            file.push(suffix);
+            match std::fs::remove_file(&file) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => {
+                    return Err(IndexError::Remove {
+                        path: file.into(),
+                        source,
+                    });
+                }
+            }
+        }
+        let mut writer = Connection::open(path)?;
+        // Nothing here need survive a crash, so nothing is ever synced.
+        writer.pragma_update(None, "journal_mode", "WAL")?;
+        writer.pragma_update(None, "synchronous", "OFF")?;
+        Migrations::new(vec![M::up(SCHEMA)]).to_latest(&mut writer)?;
+        let readers = (0..READERS)
+            .map(|_| {
+                let reader = Connection::open(path)?;
+                reader.pragma_update(None, "query_only", true)?;
+                Ok(Mutex::new(reader))
+            })
+            .collect::<Result<_, rusqlite::Error>>()?;
+        Ok(Self {
+            writer: Mutex::new(writer),
+            readers,
+            next_reader: AtomicUsize::new(0),
+        })
+    }
+
+    /// Takes changes in, in the journal's order, all or nothing. What is already there may come again.
+    pub fn apply(&self, changes: &[Change]) -> Result<(), IndexError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = writer.transaction()?;
+        for change in changes {
+            match change {
+                Change::Tag(tag) => put_tag(&transaction, tag, change)?,
+                Change::Audit(entry) => put_version(&transaction, entry)?,
+                Change::Workspace(workspace) => {
+                    transaction
+                        .prepare_cached("INSERT OR REPLACE INTO workspaces VALUES (?1, ?2)")?
+                        .execute(params![workspace.id.as_str(), change.encode()])?;
+                }
+                Change::Domain(domain) => {
+                    transaction
+                        .prepare_cached(
+                            "INSERT OR REPLACE INTO domains VALUES (?1, ?2, ?3, ?4, ?5)",
+                        )?
+                        .execute(params![
+                            domain.name.as_str(),
+                            domain.workspace.as_ref().map(::tags::WorkspaceId::as_str),
+                            domain.is_default,
+                            domain.created_at.as_microsecond(),
+                            change.encode()
+                        ])?;
+                }
+                Change::Key(key) => {
+                    transaction
+                        .prepare_cached("INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)")?
+                        .execute(params![
+                            key.id.as_str(),
+                            key.workspace.as_str(),
+                            key.secret_hash.0,
+                            key.created_at.as_microsecond(),
+                            change.encode()
+                        ])?;
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        // A look-up does not wait behind a long list while another reader is free.
+        if let Some(free) = self
+            .readers
+            .iter()
+            .find_map(|reader| reader.try_lock().ok())
+        {
+            return free;
+        }
+        // Relaxed: which reader it is does not matter, only that they take turns.
+        let turn = self.next_reader.fetch_add(1, Ordering::Relaxed) % self.readers.len();
+        self.readers[turn]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn put_tag(transaction: &Transaction<'_>, tag: &Tag, change: &Change) -> Result<(), IndexError> {
+    let (domain, code) = (tag.domain.as_str(), tag.code.as_str());
+    let written = transaction
+        .prepare_cached(
+            "INSERT INTO tags VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT DO UPDATE SET workspace = ?3, version = ?4, status = ?5, campaign = ?6, name = ?7, destination = ?8,
+                created_at = ?9, record = ?10 WHERE excluded.version > tags.version",
+        )?
+        .execute(params![
+            domain,
+            code,
+            tag.workspace.as_str(),
+            tag.version.get().cast_signed(),
+            tag.status.as_str(),
+            tag.campaign,
+            tag.name,
+            tag.destination.as_str(),
+            tag.created_at.as_microsecond(),
+            change.encode()
+        ])?;
+    if written == 0 {
+        return Ok(());
+    }
+    transaction
+        .prepare_cached("DELETE FROM labels WHERE domain = ?1 AND code = ?2")?
+        .execute([domain, code])?;
+    for label in &tag.labels {
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO labels VALUES (?1, ?2, ?3)")?
+            .execute([domain, code, label])?;
+    }
+    Ok(())
+}
+
+/// The history is read from the audit topic, because the topic of tags forgets what was replaced.
+fn put_version(transaction: &Transaction<'_>, entry: &AuditEntry) -> Result<(), IndexError> {
+    let Some(tag) = &entry.after else {
+        return Ok(());
+    };
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![
+            tag.domain.as_str(),
+            tag.code.as_str(),
+            tag.version.get().cast_signed(),
+            Change::Tag(tag.clone()).encode()
+        ])?;
+    Ok(())
+}
+
+fn decode_tag(key: &str, record: &[u8]) -> Result<Tag, IndexError> {
+    match Change::decode(Topic::Tags, key, record)? {
+        Change::Tag(tag) => Ok(tag),
+        other => unreachable!("a record of topic tags is a tag, not {other:?}"),
+    }
+}
+
+fn decode_workspace(id: &str, record: &[u8]) -> Result<Workspace, IndexError> {
+    match Change::decode(Topic::Settings, &format!("workspace/{id}"), record)? {
+        Change::Workspace(workspace) => Ok(workspace),
+        other => unreachable!("a record under workspace/ is a workspace, not {other:?}"),
+    }
+}
+
+fn decode_domain(name: &str, record: &[u8]) -> Result<DomainSettings, IndexError> {
+    match Change::decode(Topic::Settings, &format!("domain/{name}"), record)? {
+        Change::Domain(domain) => Ok(domain),
+        other => unreachable!("a record under domain/ is a domain, not {other:?}"),
+    }
+}

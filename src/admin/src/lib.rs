@@ -1,0 +1,21 @@
+//! The admin: the HTTP API, and the only writer of the journal.
+//!
+//! The path of an edit, in reading order: `api::tags` takes the request, [`edits`](crate::Admin) validates it and publishes it through the
+//! journal, `follow` applies it to the [`Index`], and only then the request is answered.
+
+mod api;
+mod auth;
+mod codes;
+mod draft;
+mod edits;
+mod fields;
+mod first_start;
+mod follow;
+mod index;
+mod problem;
+mod service;
+
+pub use api::{openapi, serve};
+pub use first_start::FirstStartError;
+pub use index::{Index, IndexError};
+pub use service::{Admin, AdminOptions, PublicUrl, PublicUrlError, StartError, Visible};

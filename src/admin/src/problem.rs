@@ -1,0 +1,191 @@
+//! What a request is refused with: RFC 9457 problem details.
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use journal::PublishError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::index::IndexError;
+
+/// One field of the request that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Which, as a JSON pointer (RFC 6901).
+    #[schema(example = "/destination")]
+    pub pointer: String,
+    /// What is wrong with it, and what is allowed.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// An error of a top-level field.
+    pub fn new(field: &str, detail: impl ToString) -> Self {
+        Self {
+            pointer: format!("/{}", field.replace('~', "~0").replace('/', "~1")),
+            detail: detail.to_string(),
+        }
+    }
+}
+
+/// The body of every refusal.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemDetails {
+    /// `about:blank`: the status says what kind of problem it is.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The status in words.
+    pub title: &'static str,
+    /// The status code.
+    pub status: u16,
+    /// What is wrong with this request.
+    pub detail: String,
+    /// Which fields of the body are wrong, with 422.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Which query parameter is wrong, with 400.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+}
+
+/// A refusal.
+#[derive(Debug)]
+pub struct Problem {
+    pub(crate) status: StatusCode,
+    detail: String,
+    pub(crate) errors: Vec<FieldError>,
+    parameter: Option<String>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A refusal with this status and reason.
+    pub fn new(status: StatusCode, detail: impl ToString) -> Self {
+        Self {
+            status,
+            detail: detail.to_string(),
+            errors: Vec::new(),
+            parameter: None,
+            header: None,
+        }
+    }
+
+    /// 404, the same for what does not exist and what is another tenant's.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("There is no such {what}."))
+    }
+
+    /// 422 for fields of the body.
+    pub fn fields(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [one] => format!("{}: {}", one.pointer, one.detail),
+            _ => format!("{} fields are not valid.", errors.len()),
+        };
+        Self {
+            errors,
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+        }
+    }
+
+    /// 422 for one field.
+    pub fn field(field: &str, detail: impl ToString) -> Self {
+        Self::fields(vec![FieldError::new(field, detail)])
+    }
+
+    /// 409 at a field whose value is taken.
+    pub fn conflict(field: &str, detail: impl ToString) -> Self {
+        let error = FieldError::new(field, detail);
+        Self {
+            detail: error.detail.clone(),
+            errors: vec![error],
+            ..Self::new(StatusCode::CONFLICT, "")
+        }
+    }
+
+    /// 400 for a query parameter.
+    pub fn parameter(name: &str, detail: impl ToString) -> Self {
+        let detail = format!("Query parameter '{name}': {}", detail.to_string());
+        Self {
+            parameter: Some(name.to_owned()),
+            ..Self::new(StatusCode::BAD_REQUEST, detail)
+        }
+    }
+
+    /// 401: who is asking?
+    pub fn unauthorized(detail: &str) -> Self {
+        let challenge = (
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"tagwire\""),
+        );
+        Self {
+            header: Some(challenge),
+            ..Self::new(StatusCode::UNAUTHORIZED, detail)
+        }
+    }
+
+    /// 503: it may work in a moment.
+    pub fn unavailable(detail: impl ToString) -> Self {
+        let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
+        Self {
+            header: Some(retry),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
+    }
+
+    /// 500, with the reason in the log and not in the answer.
+    pub fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(%error, "a request failed");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something failed here; the log says what.",
+        )
+    }
+}
+
+impl From<IndexError> for Problem {
+    fn from(error: IndexError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        tracing::warn!(%error, "a change was not published");
+        match error {
+            PublishError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error),
+            PublishError::Fenced { .. } => Self::unavailable(
+                "Another admin has taken over; this one no longer writes. Send the request there.",
+            ),
+            PublishError::InDoubt { .. } => Self::unavailable(
+                "Whether the change was published is not known; read it before you try again.",
+            ),
+            _ => Self::unavailable(
+                "The change could not be published and nothing was written; try again.",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let details = ProblemDetails {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            errors: self.errors,
+            parameter: self.parameter,
+        };
+        let mut response = (self.status, Json(details)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some((name, value)) = self.header {
+            headers.insert(name, value);
+        }
+        response
+    }
+}

@@ -1,0 +1,312 @@
+//! The admin's parts, and its start: take over as the writer, read the journal to its end, and only then serve.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use analytics::ScanStore;
+use jiff::Timestamp;
+use journal::{Applied, FollowError, Journal, Positions, PublishError};
+use tags::{Domain, InvalidName, Topic};
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::first_start::{self, FirstStartError};
+use crate::follow::{self, FollowState};
+use crate::index::{Index, IndexError};
+use crate::problem::Problem;
+
+/// Edits of one key wait for one another; this many keys at a time do not.
+const EDIT_LOCKS: usize = 1024;
+
+/// What short URLs begin with: `http` or `https`, a host, perhaps a port.
+#[derive(Clone, Debug)]
+pub struct PublicUrl {
+    url: Url,
+    domain: Domain,
+}
+
+/// Why a public URL was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PublicUrlError {
+    /// Not such a URL.
+    #[error(
+        "'{0}' is not a public URL: use http:// or https://, a host and perhaps a port, such as https://qr.example.com"
+    )]
+    Shape(String),
+    /// Its host cannot be one.
+    #[error(transparent)]
+    Host(#[from] InvalidName),
+}
+
+impl PublicUrl {
+    /// Reads a URL without user, path, query and fragment.
+    pub fn parse(text: &str) -> Result<Self, PublicUrlError> {
+        let shape = || PublicUrlError::Shape(text.to_owned());
+        let url = Url::parse(text).map_err(|_| shape())?;
+        let bare = matches!(url.scheme(), "http" | "https")
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if !bare {
+            return Err(shape());
+        }
+        let domain = Domain::parse(url.host_str().ok_or_else(shape)?)?;
+        Ok(Self { url, domain })
+    }
+
+    /// Its host: the default domain.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// The address of a code: on the default domain with the public URL's port, on others with their scheme's.
+    pub fn short_url(&self, domain: &Domain, code: &str) -> String {
+        if *domain == self.domain {
+            return format!("{}{code}", self.url);
+        }
+        let host = if domain.as_str().contains(':') {
+            format!("[{domain}]")
+        } else {
+            domain.to_string()
+        };
+        format!("{}://{host}/{code}", self.url.scheme())
+    }
+}
+
+/// What the admin needs to know at start.
+#[derive(Clone, Debug)]
+pub struct AdminOptions {
+    /// Its folder: the index and the first key lie there.
+    pub data_dir: PathBuf,
+    /// What short URLs begin with.
+    pub public_url: PublicUrl,
+}
+
+/// Someone who applies changes, and for whom an edit waits before it is answered: the admin's own index; in one process with an edge, also
+/// the edge's table.
+#[derive(Clone, Debug)]
+pub struct Visible {
+    /// What it has applied.
+    pub applied: Applied,
+    /// What it follows.
+    pub topics: &'static [Topic],
+}
+
+impl Visible {
+    async fn wait_for(&self, positions: &Positions) -> Result<(), journal::Closed> {
+        let followed = positions
+            .iter()
+            .filter(|(topic, ..)| self.topics.contains(topic))
+            .collect();
+        self.applied.wait_for(&followed).await
+    }
+}
+
+/// Why the admin could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Not the writer.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// No reader.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// No index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// No first key or domain.
+    #[error(transparent)]
+    FirstStart(#[from] FirstStartError),
+    /// No thread.
+    #[error("starting the admin's reader thread: {0}")]
+    Thread(std::io::Error),
+    /// The reader of the journal ended before it had read all of it.
+    #[error("the reader of the journal ended: {0}")]
+    ReaderEnded(journal::Closed),
+}
+
+/// The running admin; cheap to clone.
+#[derive(Clone)]
+pub struct Admin(Arc<Parts>);
+
+struct Parts {
+    options: AdminOptions,
+    journal: Arc<dyn Journal>,
+    store: Arc<dyn ScanStore>,
+    index: Arc<Index>,
+    visible: Vec<Visible>,
+    locks: Vec<Mutex<()>>,
+    ready: AtomicBool,
+    state: Arc<FollowState>,
+}
+
+impl Admin {
+    /// An admin that answers 503 until [`Admin::take_over`] has succeeded. `also_visible` are those besides its own index for whom an
+    /// edit waits.
+    pub fn new(
+        options: AdminOptions,
+        journal: Arc<dyn Journal>,
+        store: Arc<dyn ScanStore>,
+        also_visible: Vec<Visible>,
+    ) -> Result<Self, StartError> {
+        let index = Arc::new(Index::create(&options.data_dir.join("index.sqlite"))?);
+        let (state, applied) = FollowState::new();
+        let mut visible = also_visible;
+        visible.push(Visible {
+            applied,
+            topics: &Topic::ALL,
+        });
+        let locks = (0..EDIT_LOCKS).map(|_| Mutex::new(())).collect();
+        let (ready, state) = (AtomicBool::new(false), Arc::new(state));
+        Ok(Self(Arc::new(Parts {
+            options,
+            journal,
+            store,
+            index,
+            visible,
+            locks,
+            ready,
+            state,
+        })))
+    }
+
+    /// Becomes the journal's writer, reads it to its end, and makes what a first start needs. Waits as long as the journal cannot be
+    /// reached; `waiting` is told what for.
+    pub async fn take_over(&self, waiting: impl Fn(&str)) -> Result<(), StartError> {
+        waiting("becoming the journal's only writer");
+        self.0.journal.become_writer().await?;
+        // Only now is the end of the log final: an older writer can no longer add to it.
+        waiting("reading the journal to its end");
+        let follower = self.0.journal.follow(&Topic::ALL, Positions::default())?;
+        follow::start(
+            follower,
+            Arc::clone(&self.0.index),
+            Arc::clone(&self.0.state),
+        )
+        .map_err(StartError::Thread)?;
+        self.0
+            .state
+            .caught_up()
+            .await
+            .map_err(StartError::ReaderEnded)?;
+        first_start::prepare(self).await?;
+        // Release: who sees the admin ready sees what was prepared.
+        self.0.ready.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// 503 until the admin is ready.
+    pub(crate) fn require_ready(&self) -> Result<(), Problem> {
+        if self.0.ready.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        Err(Problem::unavailable(
+            "The admin is still reading its journal; try again in a moment.",
+        ))
+    }
+
+    pub(crate) fn index(&self) -> &Arc<Index> {
+        &self.0.index
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn ScanStore> {
+        &self.0.store
+    }
+
+    pub(crate) fn options(&self) -> &AdminOptions {
+        &self.0.options
+    }
+
+    /// Keeps other edits of the same key out until the guard is dropped.
+    pub(crate) async fn lock(&self, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let slot = usize::try_from(hasher.finish() % (EDIT_LOCKS as u64)).unwrap_or(0);
+        self.0.locks[slot].lock().await
+    }
+
+    /// Publishes changes and waits until they can be seen.
+    pub(crate) async fn publish(&self, changes: Vec<tags::Change>) -> Result<(), PublishOutcome> {
+        let positions = self
+            .0
+            .journal
+            .publish(changes)
+            .await
+            .map_err(PublishOutcome::Refused)?;
+        for visible in &self.0.visible {
+            visible
+                .wait_for(&positions)
+                .await
+                .map_err(PublishOutcome::NotVisible)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = Timestamp::now();
+        // The journal keeps microseconds; what is answered must be what is kept.
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+}
+
+/// How a publication that did not succeed ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PublishOutcome {
+    /// Nothing was written, or it is not known.
+    #[error(transparent)]
+    Refused(PublishError),
+    /// It was written, but no one applies it.
+    #[error(transparent)]
+    NotVisible(journal::Closed),
+}
+
+impl From<PublishOutcome> for Problem {
+    fn from(outcome: PublishOutcome) -> Self {
+        match outcome {
+            PublishOutcome::Refused(error) => error.into(),
+            PublishOutcome::NotVisible(_) => Self::unavailable(
+                "The change was published, but this admin no longer reads the journal; read it elsewhere.",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_urls_have_the_public_port_on_the_default_domain_alone() {
+        let public = PublicUrl::parse("http://127.0.0.1:8080").expect("valid");
+        assert_eq!(
+            public.short_url(public.domain(), "abc"),
+            "http://127.0.0.1:8080/abc"
+        );
+        let other = Domain::parse("qr.example.com").expect("valid");
+        assert_eq!(public.short_url(&other, "abc"), "http://qr.example.com/abc");
+        let v6 = PublicUrl::parse("https://[2001:db8::1]").expect("valid");
+        assert_eq!(
+            v6.short_url(v6.domain(), "abc"),
+            "https://[2001:db8::1]/abc"
+        );
+    }
+
+    #[test]
+    fn a_public_url_has_nothing_behind_its_host() {
+        for bad in [
+            "qr.example.com",
+            "ftp://a.b",
+            "https://a.b/x",
+            "https://a.b?x",
+            "https://a.b#x",
+            "https://u@a.b",
+            "https://",
+        ] {
+            assert!(PublicUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
