@@ -1,0 +1,196 @@
+//! The scan store over ClickHouse. Which tables there are is in `schema`, how rows enter in `insert`, how questions are put in `report`.
+
+mod insert;
+mod positions;
+mod report;
+mod schema;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clickhouse::Client;
+use clickhouse::error::Error;
+use scans::ScanId;
+use tags::WorkspaceId;
+
+use crate::{Block, Counted, Positions, Run, ScanQuery, ScanReport, ScanStore, Source, StoreError};
+
+/// Where the server is and who we are to it.
+#[derive(Clone, Debug)]
+pub struct ClickHouseOptions {
+    /// Its HTTP interface.
+    pub url: String,
+    /// The user; created by the operator, may create the database or be given one.
+    pub user: Option<String>,
+    /// The user's password.
+    pub password: Option<String>,
+    /// The database; created when it is not there.
+    pub database: String,
+}
+
+/// How long one request may take: a server that answers half and then nothing must not hold a partition for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many runs one query asks about: five parameters each, all within the server's longest URI (1 MiB).
+const RUNS_IN_A_QUERY: usize = 64;
+
+/// A store in a ClickHouse database.
+#[derive(Clone)]
+pub struct ClickHouseStore {
+    client: Client,
+}
+
+impl ClickHouseStore {
+    /// Reaches the server once, and makes the database and its tables where they are not there.
+    pub async fn connect(options: &ClickHouseOptions) -> Result<Self, StoreError> {
+        let mut client = Client::default().with_url(&options.url);
+        if let Some(user) = &options.user {
+            client = client.with_user(user);
+        }
+        if let Some(password) = &options.password {
+            client = client.with_password(password);
+        }
+        let client = schema::prepare(client, &options.database).await?;
+        Ok(Self { client })
+    }
+}
+
+#[async_trait]
+impl ScanStore for ClickHouseStore {
+    async fn insert(&self, block: &Block) -> Result<(), StoreError> {
+        // Headers and dead records replace themselves by their offset, so they may be there before the rows are.
+        insert::headers(&self.client, block).await?;
+        insert::dead(&self.client, block).await?;
+        insert::rows(&self.client, block).await?;
+        match &block.positions {
+            Some(positions) => self.save_positions(positions).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn count(&self, runs: &[Run]) -> Result<Counted, StoreError> {
+        let mut counted = Counted::default();
+        for some in runs.chunks(RUNS_IN_A_QUERY) {
+            let select = "SELECT count(), uniqExact(edge, boot, writer, seq) FROM scans WHERE ";
+            let (rows, scans): (u64, u64) = within(
+                "count a block's rows",
+                of_runs(&self.client, select, some).fetch_one(),
+            )
+            .await?;
+            counted.rows += rows;
+            counted.scans += scans;
+        }
+        Ok(counted)
+    }
+
+    async fn stored(&self, runs: &[Run]) -> Result<HashSet<ScanId>, StoreError> {
+        let mut stored = HashSet::new();
+        for some in runs.chunks(RUNS_IN_A_QUERY) {
+            let query = of_runs(
+                &self.client,
+                "SELECT DISTINCT edge, boot, writer, seq FROM scans WHERE ",
+                some,
+            );
+            let ids: Vec<(String, u64, u32, u64)> =
+                within("look for a block's rows", query.fetch_all()).await?;
+            stored.extend(ids.into_iter().map(|(edge, boot, writer, seq)| ScanId {
+                edge: edge.into(),
+                boot,
+                writer,
+                seq,
+            }));
+        }
+        Ok(stored)
+    }
+
+    async fn end_inserts(&self, source: &Source) -> Result<(), StoreError> {
+        let kill = self
+            .client
+            .query_raw("KILL QUERY WHERE startsWith(query_id, {prefix:String}) SYNC")
+            .param("prefix", insert::query_id_prefix(&self.client, source));
+        within("end an earlier sink's inserts", kill.execute()).await
+    }
+
+    async fn load_positions(
+        &self,
+        source: &Source,
+        up_to: i64,
+    ) -> Result<Option<Positions>, StoreError> {
+        positions::load(&self.client, source, up_to).await
+    }
+
+    async fn save_positions(&self, positions: &Positions) -> Result<(), StoreError> {
+        positions::save(&self.client, positions).await
+    }
+
+    async fn scans(
+        &self,
+        workspace: &WorkspaceId,
+        query: &ScanQuery,
+    ) -> Result<ScanReport, StoreError> {
+        report::answer(&self.client, workspace, query).await
+    }
+}
+
+/// A query about the scans of these runs; `select` ends in its WHERE.
+fn of_runs(client: &Client, select: &str, runs: &[Run]) -> clickhouse::query::Query {
+    let any: Vec<String> = (0..runs.len())
+        .map(|n| {
+            format!(
+                "(edge = {{e{n}:String}} AND boot = {{b{n}:UInt64}} AND writer = {{w{n}:UInt32}} \
+                 AND seq BETWEEN {{f{n}:UInt64}} AND {{l{n}:UInt64}})"
+            )
+        })
+        .collect();
+    let mut query = client.query_raw(&format!("{select}{}", any.join(" OR ")));
+    for (n, run) in runs.iter().enumerate() {
+        query = query
+            .param(&format!("e{n}"), &*run.writer.edge)
+            .param(&format!("b{n}"), run.writer.boot)
+            .param(&format!("w{n}"), run.writer.writer)
+            .param(&format!("f{n}"), run.first)
+            .param(&format!("l{n}"), run.last);
+    }
+    query
+}
+
+/// Waits for a request, but not for ever, and says of its failure whether trying again may help.
+async fn within<T>(
+    doing: &'static str,
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(failure(doing, &error)),
+        Err(_) => Err(StoreError::Unavailable {
+            doing,
+            reason: format!("no answer within {} s", PATIENCE.as_secs()),
+        }),
+    }
+}
+
+fn failure(doing: &'static str, error: &Error) -> StoreError {
+    let mut reason = error.to_string();
+    // "client error (Connect)" says little; what lies below it says "connection refused".
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !reason.contains(&text) {
+            reason = format!("{reason}: {text}");
+        }
+        source = cause.source();
+    }
+    let ours = matches!(
+        error,
+        Error::InvalidParams(_)
+            | Error::SchemaMismatch(_)
+            | Error::Unsupported(_)
+            | Error::InvalidColumnsHeader(_)
+    );
+    if ours {
+        StoreError::Refused { doing, reason }
+    } else {
+        StoreError::Unavailable { doing, reason }
+    }
+}

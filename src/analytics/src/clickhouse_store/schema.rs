@@ -1,0 +1,139 @@
+//! ClickHouse's tables, and how they come to be. Steps are only ever added; each may run twice, and by two programs at once.
+
+use clickhouse::Client;
+
+use super::within;
+use crate::StoreError;
+
+/// One step a version. A step is a list of statements.
+const STEPS: &[&[&str]] = &[&[SCANS, WRITERS, SCANS_DEAD, LEDGER]];
+
+/// By month, so that retention drops whole partitions; ordered as questions are asked. The projection makes it cheap to count a
+/// block's scans by identity, which confirms every block. The window is how many inserts back a token is remembered.
+const SCANS: &str = "
+CREATE TABLE IF NOT EXISTS scans (
+    time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    workspace LowCardinality(String),
+    domain LowCardinality(String),
+    code String CODEC(ZSTD(1)),
+    campaign LowCardinality(String),
+    tag_version UInt64 CODEC(T64, ZSTD(1)),
+    outcome LowCardinality(String),
+    rule LowCardinality(String),
+    destination_index UInt32 CODEC(T64, ZSTD(1)),
+    method LowCardinality(String),
+    purpose LowCardinality(String),
+    automated Bool CODEC(ZSTD(1)),
+    ip_prefix String CODEC(ZSTD(1)),
+    visitor UInt64,
+    user_agent LowCardinality(String) CODEC(ZSTD(1)),
+    accept_language LowCardinality(String),
+    language LowCardinality(String),
+    referrer LowCardinality(String),
+    http_version LowCardinality(String),
+    device LowCardinality(String),
+    os LowCardinality(String),
+    browser LowCardinality(String),
+    bot Bool CODEC(ZSTD(1)),
+    country LowCardinality(String),
+    region LowCardinality(String),
+    city LowCardinality(String),
+    time_replaced Bool CODEC(ZSTD(1)),
+    edge LowCardinality(String),
+    boot UInt64 CODEC(ZSTD(1)),
+    writer UInt32 CODEC(ZSTD(1)),
+    seq UInt64 CODEC(Delta, ZSTD(1)),
+    PROJECTION by_identity (SELECT edge, boot, writer, seq ORDER BY edge, boot, writer, seq)
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(time)
+ORDER BY (workspace, code, time)
+SETTINGS non_replicated_deduplication_window = 1000";
+
+/// Where each writer stands, by the offset up to which its partition was folded. What nobody reads any more goes after two months.
+const WRITERS: &str = "
+CREATE TABLE IF NOT EXISTS writers (
+    cluster LowCardinality(String),
+    topic LowCardinality(String),
+    partition Int32,
+    edge String,
+    boot UInt64,
+    writer UInt32,
+    offset Int64,
+    next_seq UInt64,
+    missing Array(Tuple(UInt64, UInt64)),
+    given_up UInt64,
+    dropped UInt64,
+    seen DateTime64(3, 'UTC'),
+    saved_at DateTime DEFAULT now()
+)
+ENGINE = MergeTree
+ORDER BY (cluster, topic, partition, edge, boot, writer, offset)
+TTL saved_at + INTERVAL 60 DAY";
+
+/// Records that could not be read, as they lie in the log.
+const SCANS_DEAD: &str = "
+CREATE TABLE IF NOT EXISTS scans_dead (
+    cluster LowCardinality(String),
+    topic LowCardinality(String),
+    partition Int32,
+    offset Int64,
+    edge String,
+    boot UInt64,
+    writer UInt32,
+    seq UInt64,
+    appended_at DateTime64(3, 'UTC'),
+    reason String,
+    bytes String
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (cluster, topic, partition, offset, edge, boot, writer, seq)";
+
+/// What each batch says about its writer.
+const LEDGER: &str = "
+CREATE TABLE IF NOT EXISTS ledger (
+    edge LowCardinality(String),
+    boot UInt64 CODEC(ZSTD(1)),
+    writer UInt32 CODEC(ZSTD(1)),
+    first_seq UInt64 CODEC(Delta, ZSTD(1)),
+    count UInt32 CODEC(T64, ZSTD(1)),
+    dropped Map(LowCardinality(String), UInt64),
+    cluster LowCardinality(String),
+    topic LowCardinality(String),
+    partition Int32 CODEC(ZSTD(1)),
+    offset Int64 CODEC(Delta, ZSTD(1)),
+    appended_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(appended_at)
+ORDER BY (edge, boot, writer, first_seq, cluster, topic, partition, offset)";
+
+const VERSIONS: &str = "
+CREATE TABLE IF NOT EXISTS schema_versions (version UInt32, applied_at DateTime DEFAULT now())
+ENGINE = MergeTree ORDER BY version";
+
+/// Makes what is missing; the client given back is the database's.
+pub(super) async fn prepare(client: Client, database: &str) -> Result<Client, StoreError> {
+    const DOING: &str = "prepare the database";
+    let create = client
+        .query_raw("CREATE DATABASE IF NOT EXISTS {database:Identifier}")
+        .param("database", database);
+    within(DOING, create.execute()).await?;
+    let client = client.with_database(database);
+    within(DOING, client.query_raw(VERSIONS).execute()).await?;
+    let version = client.query_raw("SELECT max(version) FROM schema_versions");
+    let found: u32 = within(DOING, version.fetch_one()).await?;
+    let known = STEPS.len() as u32;
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    for (number, step) in (1..).zip(STEPS).skip(found as usize) {
+        for statement in *step {
+            within(DOING, client.query_raw(statement).execute()).await?;
+        }
+        let done =
+            client.query_raw("INSERT INTO schema_versions (version) VALUES ({version:UInt32})");
+        within(DOING, done.param("version", number as u32).execute()).await?;
+    }
+    Ok(client)
+}

@@ -1,0 +1,212 @@
+//! The scan store over SQLite, for standalone: one file, write-ahead logging, one writing connection and one for questions.
+//! The schema is in `schema`, how blocks enter in `insert`, how questions are put in `report`.
+
+mod insert;
+mod report;
+mod schema;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+use scans::{ScanId, WriterKey};
+use tags::WorkspaceId;
+
+use crate::{
+    Block, Counted, Positions, Run, ScanQuery, ScanReport, ScanStore, Source, StoreError,
+    WriterPosition,
+};
+
+/// A store in a SQLite file.
+#[derive(Clone)]
+pub struct SqliteStore {
+    writing: Arc<Mutex<Connection>>,
+    // Questions take their turn among themselves and never hold up a block, nor a block them.
+    asking: Arc<Mutex<Connection>>,
+}
+
+impl SqliteStore {
+    /// Opens the file, and makes it and its tables where they are not there.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut writing = schema::connect(path)?;
+        schema::prepare(&mut writing)?;
+        let asking = schema::connect(path)?;
+        Ok(Self {
+            writing: Arc::new(Mutex::new(writing)),
+            asking: Arc::new(Mutex::new(asking)),
+        })
+    }
+
+    async fn on<T: Send + 'static>(
+        &self,
+        connection: &Arc<Mutex<Connection>>,
+        doing: &'static str,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let connection = Arc::clone(connection);
+        let done = tokio::task::spawn_blocking(move || work(&mut locked(&connection))).await;
+        match done {
+            Ok(result) => result.map_err(|e| failure(doing, &e)),
+            Err(stopped) => Err(StoreError::Unavailable {
+                doing,
+                reason: stopped.to_string(),
+            }),
+        }
+    }
+}
+
+/// A panic elsewhere leaves the connection sound: its transaction was rolled back when it was dropped.
+fn locked(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl ScanStore for SqliteStore {
+    async fn insert(&self, block: &Block) -> Result<(), StoreError> {
+        let block = block.clone();
+        self.on(
+            &self.writing,
+            "insert a block of scans",
+            move |connection| insert::block(connection, &block),
+        )
+        .await
+    }
+
+    async fn count(&self, runs: &[Run]) -> Result<Counted, StoreError> {
+        // The identity is the table's key: there are no duplicates to find.
+        let scans = self.stored(runs).await?.len() as u64;
+        Ok(Counted { rows: scans, scans })
+    }
+
+    async fn stored(&self, runs: &[Run]) -> Result<HashSet<ScanId>, StoreError> {
+        let runs = runs.to_vec();
+        self.on(&self.asking, "look for a block's rows", move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT seq FROM scans JOIN writers ON writers.id = scans.writer_id
+                 WHERE edge = ?1 AND boot = ?2 AND writer = ?3 AND seq BETWEEN ?4 AND ?5",
+            )?;
+            let mut stored = HashSet::new();
+            for run in runs {
+                let key = &run.writer;
+                let bound = params![
+                    &*key.edge,
+                    key.boot as i64,
+                    key.writer,
+                    run.first as i64,
+                    run.last as i64
+                ];
+                for seq in statement.query_map(bound, |line| line.get::<_, i64>(0))? {
+                    stored.insert(key.scan(seq? as u64));
+                }
+            }
+            Ok(stored)
+        })
+        .await
+    }
+
+    async fn end_inserts(&self, _: &Source) -> Result<(), StoreError> {
+        // A transaction ends with its process; the file's lock lets no other in.
+        Ok(())
+    }
+
+    async fn load_positions(
+        &self,
+        source: &Source,
+        up_to: i64,
+    ) -> Result<Option<Positions>, StoreError> {
+        let source = source.clone();
+        self.on(
+            &self.asking,
+            "load the writers' positions",
+            move |connection| positions(connection, source, up_to),
+        )
+        .await
+    }
+
+    async fn save_positions(&self, positions: &Positions) -> Result<(), StoreError> {
+        let positions = positions.clone();
+        self.on(
+            &self.writing,
+            "save the writers' positions",
+            move |connection| {
+                let transaction = connection.transaction()?;
+                insert::positions(&transaction, &positions)?;
+                transaction.commit()
+            },
+        )
+        .await
+    }
+
+    async fn scans(
+        &self,
+        workspace: &WorkspaceId,
+        query: &ScanQuery,
+    ) -> Result<ScanReport, StoreError> {
+        let (workspace, query) = (workspace.clone(), query.clone());
+        self.on(
+            &self.asking,
+            "answer a question about scans",
+            move |connection| report::answer(connection, &workspace, &query),
+        )
+        .await
+    }
+}
+
+fn positions(
+    connection: &Connection,
+    source: Source,
+    up_to: i64,
+) -> rusqlite::Result<Option<Positions>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT edge, boot, writer, max(\"offset\"), next_seq, missing, given_up, dropped, seen_ms
+         FROM positions JOIN writers ON writers.id = positions.writer_id
+         WHERE cluster = ?1 AND topic = ?2 AND \"partition\" = ?3 AND \"offset\" <= ?4 GROUP BY writer_id",
+    )?;
+    let mut lines = statement.query(params![
+        source.cluster,
+        source.topic,
+        source.partition,
+        up_to
+    ])?;
+    let (mut offset, mut writers) = (None, BTreeMap::new());
+    while let Some(line) = lines.next()? {
+        let key = WriterKey {
+            edge: line.get::<_, String>(0)?.into(),
+            boot: line.get::<_, i64>(1)? as u64,
+            writer: line.get(2)?,
+        };
+        offset = offset.max(Some(line.get::<_, i64>(3)?));
+        let missing: String = line.get(5)?;
+        let missing = serde_json::from_str(&missing).map_err(|e| {
+            rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(e))
+        })?;
+        let position = WriterPosition {
+            next: line.get::<_, i64>(4)? as u64,
+            missing,
+            given_up: line.get::<_, i64>(6)? as u64,
+            dropped: line.get::<_, i64>(7)? as u64,
+            seen_ms: line.get(8)?,
+        };
+        writers.insert(key, position);
+    }
+    Ok(offset.map(|offset| Positions {
+        source,
+        offset,
+        writers,
+    }))
+}
+
+fn failure(doing: &'static str, error: &rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure,
+    };
+    let reason = error.to_string();
+    match error.sqlite_error_code() {
+        Some(CannotOpen | DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure) => {
+            StoreError::Unavailable { doing, reason }
+        }
+        _ => StoreError::Refused { doing, reason },
+    }
+}

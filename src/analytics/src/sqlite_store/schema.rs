@@ -1,0 +1,131 @@
+//! SQLite's tables. Steps are only ever added; `rusqlite_migration` keeps count of them in the file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+use super::failure;
+use crate::StoreError;
+
+const STEPS: &[M<'static>] = &[M::up(FIRST)];
+
+/// Times are microseconds since 1970 (`scans`) or milliseconds. An identity is a key here, so a scan cannot be there twice.
+const FIRST: &str = r#"
+CREATE TABLE writers (
+    id INTEGER PRIMARY KEY,
+    edge TEXT NOT NULL,
+    boot INTEGER NOT NULL,
+    writer INTEGER NOT NULL,
+    UNIQUE (edge, boot, writer)
+) STRICT;
+
+CREATE TABLE scans (
+    writer_id INTEGER NOT NULL REFERENCES writers,
+    seq INTEGER NOT NULL,
+    time INTEGER NOT NULL,
+    workspace TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    code TEXT NOT NULL,
+    campaign TEXT NOT NULL,
+    tag_version INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    destination_index INTEGER NOT NULL,
+    method TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    automated INTEGER NOT NULL,
+    ip_prefix TEXT NOT NULL,
+    visitor INTEGER NOT NULL,
+    user_agent TEXT NOT NULL,
+    accept_language TEXT NOT NULL,
+    language TEXT NOT NULL,
+    referrer TEXT NOT NULL,
+    http_version TEXT NOT NULL,
+    device TEXT NOT NULL,
+    os TEXT NOT NULL,
+    browser TEXT NOT NULL,
+    bot INTEGER NOT NULL,
+    country TEXT NOT NULL,
+    region TEXT NOT NULL,
+    city TEXT NOT NULL,
+    time_replaced INTEGER NOT NULL,
+    PRIMARY KEY (writer_id, seq)
+) STRICT;
+CREATE INDEX scans_by_time ON scans (workspace, time);
+CREATE INDEX scans_by_code ON scans (workspace, domain, code, time);
+
+CREATE TABLE positions (
+    cluster TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    "partition" INTEGER NOT NULL,
+    writer_id INTEGER NOT NULL REFERENCES writers,
+    "offset" INTEGER NOT NULL,
+    next_seq INTEGER NOT NULL,
+    missing TEXT NOT NULL,
+    given_up INTEGER NOT NULL,
+    dropped INTEGER NOT NULL,
+    seen_ms INTEGER NOT NULL,
+    PRIMARY KEY (cluster, topic, "partition", writer_id, "offset")
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scans_dead (
+    cluster TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    "partition" INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    edge TEXT NOT NULL,
+    boot INTEGER NOT NULL,
+    writer INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    appended_at INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (cluster, topic, "partition", "offset", edge, boot, writer, seq)
+) STRICT;
+
+CREATE TABLE ledger (
+    writer_id INTEGER NOT NULL REFERENCES writers,
+    first_seq INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    dropped TEXT NOT NULL,
+    cluster TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    "partition" INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    appended_at INTEGER NOT NULL,
+    PRIMARY KEY (writer_id, first_seq, cluster, topic, "partition", "offset")
+) STRICT, WITHOUT ROWID;
+"#;
+
+/// A connection to the file, made if it is not there. FULL: what is committed survives a loss of power, not only of the process.
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let open = || {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    };
+    open().map_err(|error: rusqlite::Error| StoreError::Unavailable {
+        doing: "open the scan store's file",
+        reason: format!("{}: {error}", path.display()),
+    })
+}
+
+pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
+    const DOING: &str = "prepare the scan store's tables";
+    let version = connection.pragma_query_value(None, "user_version", |line| line.get::<_, u32>(0));
+    let (found, known) = (version.map_err(|e| failure(DOING, &e))?, STEPS.len() as u32);
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    Migrations::from_slice(STEPS)
+        .to_latest(connection)
+        .map_err(|error| StoreError::Refused {
+            doing: DOING,
+            reason: error.to_string(),
+        })
+}

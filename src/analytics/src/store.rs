@@ -1,0 +1,83 @@
+//! What a scan store does, for the sink and for the admin; and how it fails.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use scans::ScanId;
+use tags::WorkspaceId;
+
+use crate::{Block, Positions, Run, ScanQuery, ScanReport, Source};
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be reached, or not now: the same may be tried again.
+    #[error("cannot {doing}, the scan store is not available: {reason}")]
+    Unavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// What the store, or the connection to it, says.
+        reason: String,
+    },
+    /// The store understood and refused.
+    #[error("cannot {doing}, the scan store refuses: {reason}")]
+    Refused {
+        /// What was being done.
+        doing: &'static str,
+        /// What the store says.
+        reason: String,
+    },
+    /// The schema is a newer program's.
+    #[error(
+        "the scan store's schema has version {found}, this program knows {known}: run the newer program"
+    )]
+    NewerSchema {
+        /// In the store.
+        found: u32,
+        /// In this program.
+        known: u32,
+    },
+}
+
+/// What is stored of a set of scans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Rows.
+    pub rows: u64,
+    /// Scans: rows of different identity. Fewer than `rows` means duplicates.
+    pub scans: u64,
+}
+
+/// Keeps scans and answers about them. Queries are bound to one workspace: there is no way to ask without.
+#[async_trait]
+pub trait ScanStore: Send + Sync + 'static {
+    /// Inserts a block: its rows, its headers into the ledger, its dead records, its positions. May have to be tried again
+    /// after any error, and then may find some or all of it there; [`ScanStore::count`] tells.
+    async fn insert(&self, block: &Block) -> Result<(), StoreError>;
+
+    /// What is stored of these scans, by identity.
+    async fn count(&self, runs: &[Run]) -> Result<Counted, StoreError>;
+
+    /// Which of these scans are stored: for the repair of a block that is there in part.
+    async fn stored(&self, runs: &[Run]) -> Result<HashSet<ScanId>, StoreError>;
+
+    /// Ends what an earlier sink may still be inserting from this partition; returns when nothing more can come of it.
+    async fn end_inserts(&self, source: &Source) -> Result<(), StoreError>;
+
+    /// The latest saved position of each writer at or before an offset, and the latest of their offsets.
+    async fn load_positions(
+        &self,
+        source: &Source,
+        up_to: i64,
+    ) -> Result<Option<Positions>, StoreError>;
+
+    /// Saves the positions of writers that moved since they were last saved; the others' stay as they are.
+    async fn save_positions(&self, positions: &Positions) -> Result<(), StoreError>;
+
+    /// Answers about a workspace's scans.
+    async fn scans(
+        &self,
+        workspace: &WorkspaceId,
+        query: &ScanQuery,
+    ) -> Result<ScanReport, StoreError>;
+}

@@ -1,0 +1,97 @@
+//! Opening a store again: what is there stays, what is newer is refused.
+
+use analytics::{ClickHouseOptions, ClickHouseStore, SqliteStore, StoreError};
+
+#[test]
+fn a_sqlite_store_is_opened_again_and_a_newer_one_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("scans.db");
+    for _ in 0..2 {
+        SqliteStore::open(&path).expect("new, then there");
+    }
+    let connection = rusqlite::Connection::open(&path).expect("the same file");
+    connection
+        .pragma_update(None, "user_version", 99)
+        .expect("a newer program's work");
+    assert!(matches!(
+        SqliteStore::open(&path),
+        Err(StoreError::NewerSchema {
+            found: 99,
+            known: 1
+        })
+    ));
+}
+
+#[test]
+fn a_sqlite_store_in_no_folder_says_which_file() {
+    let refused = SqliteStore::open(std::path::Path::new("/nowhere/at/all/scans.db"))
+        .err()
+        .expect("no such folder");
+    assert!(
+        refused.to_string().contains("/nowhere/at/all/scans.db"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_clickhouse_database_is_prepared_by_two_at_once_and_a_newer_one_refused() {
+    let url = std::env::var("TAGWIRE_TEST_CLICKHOUSE").expect(
+        "TAGWIRE_TEST_CLICKHOUSE names no ClickHouse server: run tests/run, which starts one",
+    );
+    let database = format!(
+        "schema_{}_{}",
+        std::process::id(),
+        jiff::Timestamp::now().as_microsecond()
+    );
+    let options = ClickHouseOptions {
+        url: url.clone(),
+        user: None,
+        password: None,
+        database: database.clone(),
+    };
+    let (one, other) = tokio::join!(
+        ClickHouseStore::connect(&options),
+        ClickHouseStore::connect(&options)
+    );
+    one.and(other).expect("both");
+    ClickHouseStore::connect(&options).await.expect("again");
+    let client = clickhouse::Client::default()
+        .with_url(url)
+        .with_database(&database);
+    client
+        .query_raw("INSERT INTO schema_versions (version) VALUES (99)")
+        .execute()
+        .await
+        .expect("a newer program's work");
+    let refused = ClickHouseStore::connect(&options).await;
+    client
+        .query_raw(&format!("DROP DATABASE {database} SYNC"))
+        .execute()
+        .await
+        .expect("dropped");
+    assert!(matches!(
+        refused,
+        Err(StoreError::NewerSchema {
+            found: 99,
+            known: 1
+        })
+    ));
+}
+
+#[tokio::test]
+async fn a_clickhouse_that_is_away_is_said_to_be_unavailable() {
+    // Port 1 (tcpmux) is served nowhere.
+    let url = "http://127.0.0.1:1".to_owned();
+    let options = ClickHouseOptions {
+        url,
+        user: None,
+        password: None,
+        database: "d".to_owned(),
+    };
+    let refused = ClickHouseStore::connect(&options)
+        .await
+        .err()
+        .expect("nothing listens");
+    assert!(matches!(refused, StoreError::Unavailable { .. }));
+    assert!(refused.to_string().contains("refused"), "{refused}");
+}
