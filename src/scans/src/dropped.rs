@@ -24,6 +24,11 @@ impl DropReason {
         Self::Corrupt,
     ];
 
+    /// Whether it is the writer that counts it; the others are the shipper's.
+    pub(crate) fn is_writers(self) -> bool {
+        matches!(self, Self::LogFull | Self::UnknownCap)
+    }
+
     /// The word in metrics, batches and the ledger.
     pub fn as_str(self) -> &'static str {
         match self {

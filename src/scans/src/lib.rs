@@ -1,20 +1,37 @@
 //! What a scan is, the scan log, the shipper and the ledger's numbers.
 //!
-//! Read in this order: [`Scan`] and who made it, [`NewScan`] and how it is written, [`ScanBatch`], in which it travels, and the
-//! [`Outlet`] that takes batches away.
+//! Read in this order: [`Scan`] and who made it, [`NewScan`] and how it is written, [`ScanBatch`], in which it travels. Then its road:
+//! [`Writer::append`] into the [`ScanLog`], from there by the [`Shipper`] to an [`Outlet`], with the [`Ledger`] over all of it.
 
 mod batch;
 mod dropped;
+mod frame;
 mod identity;
+mod kafka_outlet;
+mod ledger;
 mod new_scan;
 mod outlet;
 mod record;
+mod scan_log;
+mod scans_topic;
+mod segment;
+mod shipper;
+mod source;
+mod spares;
+mod survey;
 mod visitors;
+mod writer;
 
 pub use batch::{BatchError, RefusedScan, ScanBatch, encode_batch};
 pub use dropped::{DropReason, Dropped};
 pub use identity::{IpPrefix, ScanId, Visitor, WriterKey};
+pub use kafka_outlet::{KafkaOutlet, KafkaOutletError, KafkaOutletOptions};
+pub use ledger::Ledger;
 pub use new_scan::{NewScan, referrer_host};
 pub use outlet::{Delivered, Delivery, EncodedBatch, Full, Outlet};
 pub use record::{HttpVersion, Method, Purpose, Scan, ScanError, limits};
+pub use scan_log::{ScanLog, ScanLogError, ScanLogOptions};
+pub use scans_topic::{ScansTopic, TopicError};
+pub use shipper::{Shipper, ShipperOptions};
 pub use visitors::{VisitorKey, Visitors};
+pub use writer::Writer;

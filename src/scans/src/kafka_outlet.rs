@@ -1,0 +1,293 @@
+//! The way out to Kafka: each batch one record of the topic `scans`, in its writer's own partition.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+
+use crate::scans_topic::{ScansTopic, TopicError};
+use crate::{Delivered, Delivery, EncodedBatch, Full, Outlet, WriterKey};
+
+/// Where the brokers are.
+#[derive(Clone, Debug, Default)]
+pub struct KafkaOutletOptions {
+    /// `host:port`, comma-separated.
+    pub brokers: String,
+    /// What the topic's name begins with: `tagwire.`.
+    pub prefix: String,
+    /// Any settings of librdkafka; they win over ours.
+    pub options: BTreeMap<String, String>,
+    /// Copies of the topic if it has to be created; by default 3, or as many as there are brokers.
+    pub replication: Option<i32>,
+    /// Partitions of the topic if it has to be created.
+    pub partitions: i32,
+}
+
+impl KafkaOutletOptions {
+    /// With 12 partitions: they divide among 1, 2, 3, 4, 6 or 12 sinks.
+    pub fn new(brokers: impl Into<String>, prefix: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            prefix: prefix.into(),
+            options: BTreeMap::new(),
+            replication: None,
+            partitions: 12,
+        }
+    }
+}
+
+/// Why there can be no producer. An unreachable broker is no reason: it is waited for.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot make a Kafka producer for '{brokers}': {source}; see kafka.brokers and kafka.options"
+)]
+pub struct KafkaOutletError {
+    brokers: String,
+    source: KafkaError,
+}
+
+/// An idempotent producer, and what it has not answered for yet.
+pub struct KafkaOutlet {
+    config: ClientConfig,
+    producer: BaseProducer<Reports>,
+    topic: ScansTopic,
+    outstanding: HashSet<Sent>,
+    /// What was known at once, without the producer.
+    immediate: Vec<Delivery>,
+    partitions: Option<i32>,
+    /// Not before this time is the topic asked for again.
+    next_look: Instant,
+    /// The last trouble that was logged, so that it is logged once.
+    trouble: Option<String>,
+}
+
+/// How long between two tries to reach the broker about the topic.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+type Sent = (WriterKey, u64, u32);
+
+/// The partition that it was stored in, or why not.
+type Report = (Sent, Result<i32, KafkaError>);
+
+/// Where librdkafka puts its delivery reports. They come on the shipper's own thread, while it polls.
+#[derive(Clone, Default)]
+struct Reports(Arc<Mutex<Vec<Report>>>);
+
+impl Reports {
+    fn take(&self) -> Vec<Report> {
+        std::mem::take(
+            &mut *self
+                .0
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner()),
+        )
+    }
+}
+
+impl ClientContext for Reports {}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Box<Sent>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
+        use rdkafka::Message;
+        let outcome = match result {
+            Ok(message) => Ok(message.partition()),
+            Err((error, _)) => Err(error.clone()),
+        };
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .push((*sent, outcome));
+    }
+}
+
+impl KafkaOutlet {
+    /// Makes the producer; does not wait for a broker.
+    pub fn new(options: &KafkaOutletOptions) -> Result<Self, KafkaOutletError> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &options.brokers)
+            .set("client.id", "tagwire-scans")
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            // Never gives up: the scan log bounds what waits, and the idempotent producer then keeps the order.
+            .set("message.timeout.ms", "0")
+            .set("compression.type", "lz4")
+            // Batches are already made; this lets those of several writers share a request.
+            .set("linger.ms", "2")
+            // Above what the shipper lets be on its way, so that this queue is not the bound.
+            .set("queue.buffering.max.kbytes", "65536")
+            .set("queue.buffering.max.messages", "100000");
+        for (key, value) in &options.options {
+            config.set(key, value);
+        }
+        let error = |source| KafkaOutletError {
+            brokers: options.brokers.clone(),
+            source,
+        };
+        let producer = config
+            .create_with_context(Reports::default())
+            .map_err(error)?;
+        let topic = ScansTopic::new(&config, options).map_err(error)?;
+        Ok(Self {
+            config,
+            producer,
+            topic,
+            outstanding: HashSet::new(),
+            immediate: Vec::new(),
+            partitions: None,
+            next_look: Instant::now(),
+            trouble: None,
+        })
+    }
+
+    /// After a fatal error the producer answers nothing any more: another takes over, and all that is open is sent again.
+    fn replace_producer(&mut self, reason: &str) {
+        match self.config.create_with_context(Reports::default()) {
+            Ok(producer) => {
+                tracing::error!(
+                    reason,
+                    open = self.outstanding.len(),
+                    "the Kafka producer failed for good and was replaced: open batches are sent again"
+                );
+                self.producer = producer;
+                let failed = |(writer, first_seq, count)| Delivery {
+                    writer,
+                    first_seq,
+                    count,
+                    outcome: Delivered::Failed {
+                        reason: reason.to_owned(),
+                    },
+                };
+                self.immediate.extend(self.outstanding.drain().map(failed));
+            }
+            Err(error) => {
+                self.note_trouble(&format!("no new producer after a fatal error: {error}"))
+            }
+        }
+    }
+
+    fn note_trouble(&mut self, trouble: &str) {
+        if self.trouble.as_deref() != Some(trouble) {
+            tracing::warn!(
+                topic = self.topic.name(),
+                trouble,
+                "scans cannot be delivered to Kafka for now; they wait in the scan log"
+            );
+            self.trouble = Some(trouble.to_owned());
+        }
+    }
+}
+
+impl Outlet for KafkaOutlet {
+    fn send(&mut self, batch: EncodedBatch) -> Result<(), Full> {
+        // A batch without a partition comes before the topic is known.
+        let Some(partition) = batch.partition else {
+            return Err(Full(batch));
+        };
+        if self.partitions.is_none() && self.partitions().is_none() {
+            return Err(Full(batch));
+        }
+        let sent: Sent = (batch.writer.clone(), batch.first_seq, batch.count);
+        let record =
+            BaseRecord::<(), [u8], _>::with_opaque_to(self.topic.name(), Box::new(sent.clone()))
+                .partition(partition)
+                .payload(batch.bytes.as_slice());
+        match self.producer.send(record) {
+            Ok(()) => {
+                self.outstanding.insert(sent);
+            }
+            Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                return Err(Full(batch));
+            }
+            Err((error, _)) => {
+                let (writer, first_seq, count) = sent;
+                self.immediate.push(Delivery {
+                    writer,
+                    first_seq,
+                    count,
+                    outcome: outcome_of(&error),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, wait: Duration) -> Vec<Delivery> {
+        self.producer.poll(wait);
+        let mut deliveries = std::mem::take(&mut self.immediate);
+        let mut unknown_topic = false;
+        for (sent, result) in self.producer.context().take() {
+            self.outstanding.remove(&sent);
+            let (writer, first_seq, count) = sent;
+            let outcome = match result {
+                Ok(partition) => {
+                    self.trouble = None;
+                    Delivered::Stored {
+                        partition: Some(partition),
+                    }
+                }
+                Err(error) => {
+                    self.note_trouble(&error.to_string());
+                    unknown_topic |= is_unknown(&error);
+                    outcome_of(&error)
+                }
+            };
+            deliveries.push(Delivery {
+                writer,
+                first_seq,
+                count,
+                outcome,
+            });
+        }
+        if unknown_topic {
+            self.partitions = None; // looked for, and created, again
+        }
+        if let Some((code, reason)) = self.producer.client().fatal_error() {
+            self.replace_producer(&format!("{code}: {reason}"));
+        }
+        deliveries
+    }
+
+    fn partitions(&mut self) -> Option<i32> {
+        if self.partitions.is_none() && Instant::now() >= self.next_look {
+            match self.topic.partitions_or_create() {
+                Ok(partitions) => self.partitions = Some(partitions),
+                Err(error @ (TopicError::Unreachable(_) | TopicError::Refused { .. })) => {
+                    self.note_trouble(&error.to_string())
+                }
+            }
+            self.next_look = Instant::now() + LOOK_AGAIN;
+        }
+        self.partitions
+    }
+}
+
+fn is_unknown(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+    matches!(
+        error.rdkafka_error_code(),
+        Some(UnknownPartition | UnknownTopic | UnknownTopicOrPartition)
+    )
+}
+
+/// Whether the batch itself is at fault, or the moment.
+fn outcome_of(error: &KafkaError) -> Delivered {
+    use RDKafkaErrorCode::{
+        InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, MessageSizeTooLarge,
+    };
+    let reason = error.to_string();
+    match error.rdkafka_error_code() {
+        Some(
+            MessageSizeTooLarge | InvalidMessageSize | InvalidMessage | InvalidRecord
+            | InvalidTimestamp,
+        ) => Delivered::Refused { reason },
+        _ => Delivered::Failed { reason },
+    }
+}

@@ -1,0 +1,217 @@
+//! The thread that follows all writers of a scan log and brings their scans to an outlet.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::source::Source;
+use crate::{Delivered, Delivery, Ledger, Outlet, ScanLog, ScanLogError};
+
+/// The shipper's measures. The default is the design's.
+#[derive(Clone, Debug)]
+pub struct ShipperOptions {
+    /// A batch is no bigger, unless a single scan is.
+    pub batch_bytes: usize,
+    /// How long a scan waits for others to share its batch.
+    pub linger: Duration,
+    /// How often a writer without scans says where it stands.
+    pub idle_interval: Duration,
+    /// How long until a batch that failed is sent again.
+    pub retry_after: Duration,
+    /// The most of one writer that is on its way.
+    pub in_flight_bytes_per_writer: usize,
+    /// The most of all writers that is on its way.
+    pub in_flight_bytes: usize,
+}
+
+impl Default for ShipperOptions {
+    fn default() -> Self {
+        Self {
+            batch_bytes: 64 * 1024 - 512, // the rest is for the head
+            linger: Duration::from_millis(5),
+            idle_interval: Duration::from_secs(10),
+            retry_after: Duration::from_millis(200),
+            in_flight_bytes_per_writer: 4 << 20,
+            in_flight_bytes: 16 << 20,
+        }
+    }
+}
+
+/// The running shipper. When it is dropped it stops at once; what is not stored stays in the log for the next start.
+pub struct Shipper {
+    commands: Sender<Command>,
+    thread: Option<JoinHandle<()>>,
+    log: Arc<ScanLog>,
+}
+
+enum Command {
+    Stop,
+    Drain(Instant),
+}
+
+impl Shipper {
+    /// Starts the thread, at a lower priority than those that answer (nice 5). A log has one shipper in its life.
+    pub fn start(
+        log: Arc<ScanLog>,
+        outlet: Box<dyn Outlet>,
+        options: ShipperOptions,
+    ) -> Result<Self, ScanLogError> {
+        let (commands, received) = channel();
+        let run = Run {
+            log: Arc::clone(&log),
+            outlet,
+            options,
+            sources: Vec::new(),
+            draining: false,
+        };
+        let thread = std::thread::Builder::new()
+            .name("scan-shipper".into())
+            .spawn(move || run.run(&received));
+        let thread = thread.map_err(|source| ScanLogError::Thread { source })?;
+        Ok(Self {
+            commands,
+            thread: Some(thread),
+            log,
+        })
+    }
+
+    /// Ships all that is in the log, waits until it is stored or the deadline has come, and ends. Writers should have ended before. What
+    /// the answer says is waiting stays in the log for the next start.
+    pub fn drain(mut self, deadline: Instant) -> Ledger {
+        self.end(Command::Drain(deadline));
+        self.log.ledger()
+    }
+
+    fn end(&mut self, command: Command) {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let _ = self.commands.send(command); // fails if the thread has ended, which is what is asked
+        if thread.join().is_err() {
+            tracing::error!(
+                "the scan shipper panicked: what it has not shipped stays in the scan log"
+            );
+        }
+    }
+}
+
+impl Drop for Shipper {
+    fn drop(&mut self) {
+        self.end(Command::Stop);
+    }
+}
+
+struct Run {
+    log: Arc<ScanLog>,
+    outlet: Box<dyn Outlet>,
+    options: ShipperOptions,
+    sources: Vec<Source>,
+    draining: bool,
+}
+
+impl Run {
+    fn run(mut self, commands: &Receiver<Command>) {
+        // Linux gives each thread a priority of its own; `None` is the calling one.
+        if let Err(error) = rustix::process::setpriority_process(None, 5) {
+            tracing::warn!(%error, "the scan shipper runs at normal priority");
+        }
+        let mut deadline = None;
+        let mut next_round = Instant::now();
+        loop {
+            match commands.try_recv() {
+                Ok(Command::Drain(by)) => (deadline, self.draining) = (Some(by), true),
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => {}
+            }
+            for delivery in self
+                .outlet
+                .poll(next_round.saturating_duration_since(Instant::now()))
+            {
+                self.settle(&delivery);
+            }
+            let now = Instant::now();
+            if now < next_round {
+                continue;
+            }
+            next_round = now + self.options.linger;
+            self.ship(now);
+            let done = self.draining && self.sources.iter().all(Source::is_closed);
+            if done || deadline.is_some_and(|deadline| now >= deadline) {
+                return;
+            }
+        }
+    }
+
+    fn ship(&mut self, now: Instant) {
+        self.sources.extend(
+            self.log
+                .take_unfollowed()
+                .into_iter()
+                .map(|followed| Source::new(followed, now)),
+        );
+        let mut on_their_way: usize = self.sources.iter().map(Source::in_flight_bytes).sum();
+        for source in &mut self.sources {
+            let before = source.in_flight_bytes();
+            let allowed = (self.options.in_flight_bytes + before).saturating_sub(on_their_way);
+            let taken = source.ship(&mut *self.outlet, &self.options, allowed, now);
+            on_their_way = on_their_way - before + source.in_flight_bytes();
+            if taken {
+                source.ship_position(&mut *self.outlet, &self.options, self.draining, now);
+            }
+            for segment in source.take_stored() {
+                self.log.remove(&segment);
+            }
+        }
+        self.sources
+            .retain(|source| !(source.is_adopted() && source.is_closed()));
+        // Whoever is first takes what an outlet with little room gives: let each be first in turn.
+        if self.sources.len() > 1 {
+            self.sources.rotate_left(1);
+        }
+    }
+
+    fn settle(&mut self, delivery: &Delivery) {
+        let Some(source) = self
+            .sources
+            .iter_mut()
+            .find(|source| *source.key() == delivery.writer)
+        else {
+            return;
+        };
+        let again_at = Instant::now() + self.options.retry_after;
+        let refused = source.settle(
+            delivery.first_seq,
+            delivery.count,
+            &delivery.outcome,
+            again_at,
+        );
+        match &delivery.outcome {
+            Delivered::Stored { .. } => {}
+            Delivered::Failed { reason } => {
+                tracing::debug!(writer = %delivery.writer, first_seq = delivery.first_seq, reason, "a batch is sent again");
+            }
+            Delivered::Refused { reason } => {
+                let (writer, first_seq, scans) =
+                    (&delivery.writer, delivery.first_seq, delivery.count);
+                tracing::error!(%writer, first_seq, scans, reason, "a batch was refused: it is set aside, and its scans count as dropped");
+                if let Some(bytes) = refused
+                    && let Err(error) = set_aside(&self.log.rejected(), delivery, &bytes)
+                {
+                    tracing::error!(%writer, first_seq, %error, "a refused batch could not be set aside");
+                }
+            }
+        }
+    }
+}
+
+/// Keeps a refused batch for people to look at.
+fn set_aside(folder: &Path, delivery: &Delivery, bytes: &[u8]) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let name = format!(
+        "{:016x}-{}-{}.batch",
+        delivery.writer.boot, delivery.writer.writer, delivery.first_seq
+    );
+    std::fs::write(folder.join(name), bytes)
+}

@@ -1,0 +1,405 @@
+//! One writer as the shipper sees it: what of its log is read, on its way, and stored. Acknowledged positions move in order only, whatever the
+//! order in which deliveries come back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::batch::BatchBuilder;
+use crate::frame::{self, Found};
+use crate::ledger::Account;
+use crate::scan_log::Followed;
+use crate::segment::Segment;
+use crate::shipper::ShipperOptions;
+use crate::survey::Survey;
+use crate::{Delivered, DropReason, EncodedBatch, Full, Outlet, WriterKey};
+
+pub(crate) struct Source {
+    account: Arc<Account>,
+    /// Of an earlier boot: it is closed when all is stored.
+    adopted: bool,
+    /// Read to the end, and not yet stored to the end; oldest first.
+    behind: VecDeque<Arc<Segment>>,
+    /// Being read, from this byte on.
+    segment: Arc<Segment>,
+    at: usize,
+    /// Of this segment, so far.
+    read: Survey,
+    /// Lost scans of this segment that are counted already.
+    lost: u64,
+    /// In order.
+    in_flight: VecDeque<InFlight>,
+    in_flight_bytes: usize,
+    last_sent: Instant,
+    closing: Closing,
+}
+
+/// How long a batch is not encoded again for an outlet that is full: a tenth of what any outlet takes to empty its queue.
+const FULL_PAUSE: Duration = Duration::from_millis(10);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    No,
+    Sent,
+    Done,
+}
+
+struct InFlight {
+    first_seq: u64,
+    count: u32,
+    segment: Arc<Segment>,
+    start: usize,
+    end: usize,
+    bytes: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Sent,
+    /// The outlet was full: to be sent before any later one, and not before this time.
+    Held(Instant),
+    /// To be sent again, not before this time; later ones do not wait for it.
+    Failed(Instant),
+    Stored,
+    Refused,
+}
+
+impl Source {
+    pub(crate) fn new(followed: Followed, now: Instant) -> Self {
+        let Followed {
+            account,
+            first,
+            adopted,
+        } = followed;
+        let at = first.acknowledged();
+        let read = Survey::of(&first, at);
+        let (behind, in_flight) = (VecDeque::new(), VecDeque::new());
+        let closing = Closing::No;
+        Self {
+            account,
+            adopted,
+            behind,
+            segment: first,
+            at,
+            read,
+            lost: 0,
+            in_flight,
+            in_flight_bytes: 0,
+            last_sent: now,
+            closing,
+        }
+    }
+
+    pub(crate) fn key(&self) -> &WriterKey {
+        &self.account.key
+    }
+
+    pub(crate) fn in_flight_bytes(&self) -> usize {
+        self.in_flight_bytes
+    }
+
+    /// Whether everything is stored, the last batch included.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closing == Closing::Done
+    }
+
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.adopted
+    }
+
+    /// Hands to the outlet what there is, up to `allowed` bytes on their way in all. Returns false when the outlet is full.
+    pub(crate) fn ship(
+        &mut self,
+        outlet: &mut dyn Outlet,
+        options: &ShipperOptions,
+        allowed: usize,
+        now: Instant,
+    ) -> bool {
+        self.choose_partition(outlet);
+        if !self.send_again(outlet, now) {
+            return false;
+        }
+        while self.in_flight_bytes < allowed.min(options.in_flight_bytes_per_writer) {
+            let Some(batch) = self.read_batch(options.batch_bytes) else {
+                return true;
+            };
+            if !self.send(batch, outlet, now) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Says where the writer stands when it has had nothing to say for long, and at its end.
+    pub(crate) fn ship_position(
+        &mut self,
+        outlet: &mut dyn Outlet,
+        options: &ShipperOptions,
+        draining: bool,
+        now: Instant,
+    ) {
+        let ending = (self.adopted || draining) && self.closing == Closing::No;
+        let idle = now.saturating_duration_since(self.last_sent) >= options.idle_interval;
+        if !self.in_flight.is_empty() || !(ending || idle) {
+            return;
+        }
+        let next_seq = self.segment.next_seq().max(self.read.next_seq); // before the look at the records
+        if self.at < self.segment.records().len() || self.segment.next().is_some() {
+            return;
+        }
+        if ending {
+            self.count_lost();
+            self.closing = Closing::Sent;
+        }
+        let (segment, end) = (Arc::clone(&self.segment), self.at);
+        let state = State::Held(now);
+        self.in_flight.push_back(InFlight {
+            first_seq: next_seq,
+            count: 0,
+            segment,
+            start: end,
+            end,
+            bytes: 0,
+            state,
+        });
+        self.send_again(outlet, now);
+    }
+
+    /// Takes note of what became of a batch. Returns the bytes of one that was refused.
+    pub(crate) fn settle(
+        &mut self,
+        first_seq: u64,
+        count: u32,
+        outcome: &Delivered,
+        again_at: Instant,
+    ) -> Option<Vec<u8>> {
+        let batch = self
+            .in_flight
+            .iter_mut()
+            .find(|b| b.state == State::Sent && b.first_seq == first_seq && b.count == count)?;
+        batch.state = match outcome {
+            Delivered::Stored { .. } => State::Stored,
+            Delivered::Refused { .. } => State::Refused,
+            Delivered::Failed { .. } => State::Failed(again_at),
+        };
+        let refused =
+            (batch.state == State::Refused).then(|| encode(&self.account.key, batch).bytes);
+        self.acknowledge();
+        refused
+    }
+
+    /// Segments that are stored to the end.
+    pub(crate) fn take_stored(&mut self) -> Vec<Arc<Segment>> {
+        let oldest = self.in_flight.front().map(|batch| &batch.segment);
+        let stored = self
+            .behind
+            .iter()
+            .take_while(|segment| oldest.is_none_or(|oldest| !Arc::ptr_eq(oldest, segment)))
+            .count();
+        let mut stored: Vec<_> = self.behind.drain(..stored).collect();
+        if self.adopted && self.is_closed() {
+            stored.push(Arc::clone(&self.segment));
+        }
+        stored
+    }
+
+    fn acknowledge(&mut self) {
+        while let Some(batch) = self
+            .in_flight
+            .pop_front_if(|batch| matches!(batch.state, State::Stored | State::Refused))
+        {
+            let scans = u64::from(batch.count);
+            if batch.state == State::Stored {
+                self.account.count_acknowledged(scans);
+            } else {
+                count_dropped(&self.account, &self.segment, DropReason::Refused, scans);
+            }
+            batch.segment.set_acknowledged(batch.end);
+            self.in_flight_bytes -= batch.bytes;
+            if batch.count == 0 && self.closing == Closing::Sent {
+                // The segment is stored to this byte; damage at its very end has no batch that says so.
+                self.segment.close();
+                self.closing = Closing::Done;
+            }
+        }
+    }
+
+    /// One writer keeps one partition: it is written into the first segment, and taken along into each next one.
+    fn choose_partition(&mut self, outlet: &mut dyn Outlet) {
+        if self.segment.partition().is_none()
+            && let Some(partitions) = outlet.partitions().filter(|partitions| *partitions > 0)
+        {
+            // Writers of one edge go to different partitions, and edges do not all begin with the first.
+            let start = crc32c::crc32c(self.key().edge.as_bytes()).wrapping_add(self.key().writer);
+            self.segment
+                .set_partition((start % partitions as u32) as i32);
+        }
+    }
+
+    fn read_batch(&mut self, limit: usize) -> Option<(InFlight, EncodedBatch)> {
+        loop {
+            let bytes = self.segment.records();
+            let (start, mut at, mut survey) = (self.at, self.at, self.read);
+            let mut builder = BatchBuilder::with_capacity((bytes.len() - start).min(limit + 64));
+            let mut first_seq = survey.next_seq;
+            while let Found::Record { seq, payload, end } =
+                frame::read(bytes, at, self.segment.seed(), survey.next_seq)
+            {
+                if !builder.takes(payload, limit) || (builder.count() > 0 && seq != survey.next_seq)
+                {
+                    break;
+                }
+                if builder.count() == 0 {
+                    first_seq = seq;
+                }
+                builder.push(payload);
+                survey = Survey {
+                    records: survey.records + 1,
+                    next_seq: seq + 1,
+                };
+                at = end;
+            }
+            if builder.count() > 0 {
+                (self.at, self.read) = (at, survey);
+                let (segment, count) = (Arc::clone(&self.segment), builder.count());
+                let bytes = builder.finish(&self.account.key, first_seq, &self.segment.dropped());
+                let in_flight = InFlight {
+                    first_seq,
+                    count,
+                    segment,
+                    start,
+                    end: at,
+                    bytes: bytes.len(),
+                    state: State::Sent,
+                };
+                let partition = self.segment.partition();
+                let batch = EncodedBatch {
+                    writer: self.account.key.clone(),
+                    first_seq,
+                    count,
+                    partition,
+                    bytes,
+                };
+                return Some((in_flight, batch));
+            }
+            if let Found::Damage { end } =
+                frame::read(bytes, at, self.segment.seed(), survey.next_seq)
+            {
+                tracing::error!(segment = %self.segment.path().display(), from = at, to = end, "damaged bytes in the scan log are passed over");
+                self.at = end;
+            } else if !self.go_to_next_segment() {
+                return None;
+            }
+        }
+    }
+
+    fn go_to_next_segment(&mut self) -> bool {
+        let Some(next) = self.segment.next().cloned() else {
+            return false;
+        };
+        // The last records were published before the next segment was set: look once more, now that it is.
+        if self.at < self.segment.records().len() {
+            return true;
+        }
+        self.count_lost();
+        for reason in DropReason::ALL
+            .into_iter()
+            .filter(|reason| !reason.is_writers())
+        {
+            next.set_dropped(reason, self.segment.dropped()[reason as usize]);
+        }
+        if let Some(partition) = self
+            .segment
+            .partition()
+            .filter(|_| next.partition().is_none())
+        {
+            next.set_partition(partition);
+        }
+        self.at = next.acknowledged();
+        self.read = Survey::of(&next, self.at);
+        self.lost = 0;
+        self.behind
+            .push_back(std::mem::replace(&mut self.segment, next));
+        true
+    }
+
+    fn count_lost(&mut self) {
+        let lost = self.read.lost(&self.segment);
+        let more = lost.saturating_sub(self.lost);
+        if more > 0 {
+            tracing::error!(writer = %self.account.key, scans = more, "scans were lost to damage in the scan log");
+            count_dropped(&self.account, &self.segment, DropReason::Corrupt, more);
+        }
+        self.lost = lost;
+    }
+
+    fn send(
+        &mut self,
+        (mut in_flight, batch): (InFlight, EncodedBatch),
+        outlet: &mut dyn Outlet,
+        now: Instant,
+    ) -> bool {
+        self.last_sent = now;
+        self.in_flight_bytes += in_flight.bytes;
+        let taken = match outlet.send(batch) {
+            Ok(()) => true,
+            Err(Full(_)) => {
+                in_flight.state = State::Held(now + FULL_PAUSE);
+                false
+            }
+        };
+        self.in_flight.push_back(in_flight);
+        taken
+    }
+
+    fn send_again(&mut self, outlet: &mut dyn Outlet, now: Instant) -> bool {
+        for batch in &mut self.in_flight {
+            match batch.state {
+                State::Held(due) if due > now => return false,
+                State::Held(_) => {}
+                State::Failed(due) if due <= now => {}
+                _ => continue,
+            }
+            if outlet.send(encode(&self.account.key, batch)).is_err() {
+                batch.state = State::Held(now + FULL_PAUSE);
+                return false;
+            }
+            batch.state = State::Sent;
+            self.last_sent = now;
+        }
+        true
+    }
+}
+
+/// Reads a batch again from the log, which keeps it until it is stored: nothing else has to.
+fn encode(key: &WriterKey, batch: &InFlight) -> EncodedBatch {
+    let mut builder = BatchBuilder::with_capacity(batch.bytes);
+    let (bytes, mut at, mut next_seq) = (batch.segment.records(), batch.start, batch.first_seq);
+    while builder.count() < batch.count {
+        match frame::read(bytes, at, batch.segment.seed(), next_seq) {
+            Found::Record { seq, payload, end } => {
+                builder.push(payload);
+                (at, next_seq) = (end, seq + 1);
+            }
+            Found::Damage { end } => at = end,
+            Found::End => break,
+        }
+    }
+    let (first_seq, count, partition) =
+        (batch.first_seq, builder.count(), batch.segment.partition());
+    let bytes = builder.finish(key, first_seq, &batch.segment.dropped());
+    EncodedBatch {
+        writer: key.clone(),
+        first_seq,
+        count,
+        partition,
+        bytes,
+    }
+}
+
+/// The account is this process's; the segment's running count goes with the batches and outlives it.
+fn count_dropped(account: &Account, segment: &Segment, reason: DropReason, scans: u64) {
+    account.count_dropped_by_shipper(reason, scans);
+    segment.set_dropped(reason, segment.dropped()[reason as usize] + scans);
+}

@@ -1,0 +1,193 @@
+//! Room for the writers: spare segments, made ahead by a thread of its own, within the log's bound and what the file system has.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+
+use crate::ScanLogError;
+use crate::segment::Spare;
+
+/// When the folder is full, how long until it is tried again unasked.
+const RETRY: Duration = Duration::from_millis(100);
+/// As small as a segment is made when there is no room for a bigger one.
+const SMALLEST: u64 = 1024 * 1024;
+
+pub(crate) struct Spares {
+    /// Each locked only for the moment in which a segment is put in or taken out.
+    slots: Vec<Mutex<Option<Spare>>>,
+    folder: PathBuf,
+    boot: u64,
+    made: AtomicU64,
+    wanted: u64,
+    max_bytes: u64,
+    /// Of all segments there are, spare or not.
+    bytes: AtomicU64,
+    keeper: OnceLock<Thread>,
+    stopped: AtomicBool,
+}
+
+impl Spares {
+    pub(crate) fn new(
+        folder: PathBuf,
+        boot: u64,
+        slots: usize,
+        wanted: u64,
+        max_bytes: u64,
+    ) -> Self {
+        Self {
+            slots: (0..slots).map(|_| Mutex::default()).collect(),
+            folder,
+            boot,
+            made: AtomicU64::new(0),
+            wanted,
+            max_bytes,
+            bytes: AtomicU64::new(0),
+            keeper: OnceLock::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// A spare segment, if one is ready. Does not wait: a slot that another thread is at counts as empty.
+    pub(crate) fn take(&self) -> Option<Spare> {
+        let spare = self
+            .slots
+            .iter()
+            .find_map(|slot| slot.try_lock().ok()?.take())?;
+        self.wake();
+        Some(spare)
+    }
+
+    /// A segment, made now if none is ready.
+    pub(crate) fn take_or_make(&self) -> Result<Spare, ScanLogError> {
+        match self.take() {
+            Some(spare) => Ok(spare),
+            None => self.make()?.ok_or_else(|| ScanLogError::Full {
+                hot: self.folder.clone(),
+                max_bytes: self.max_bytes,
+            }),
+        }
+    }
+
+    /// Counts segments that an earlier boot made.
+    pub(crate) fn adopt(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A segment's file is gone: there is room for another.
+    pub(crate) fn release(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Makes one more segment, unless that would go beyond the bound.
+    fn make(&self) -> Result<Option<Spare>, ScanLogError> {
+        let mut size = self.wanted;
+        // Relaxed: a bound, not a handshake; two makers at once exceed it by one segment at most.
+        if self.bytes.load(Ordering::Relaxed) + size > self.max_bytes {
+            return Ok(None);
+        }
+        loop {
+            let number = self.made.fetch_add(1, Ordering::Relaxed);
+            let path = self
+                .folder
+                .join(format!("{:016x}-{number:08}.segment", self.boot));
+            match Spare::create(path.clone(), size) {
+                Ok(spare) => {
+                    self.bytes.fetch_add(spare.bytes(), Ordering::Relaxed);
+                    return Ok(Some(spare));
+                }
+                Err(error)
+                    if error.kind() == io::ErrorKind::StorageFull && size / 2 >= SMALLEST =>
+                {
+                    size /= 2
+                }
+                Err(source) => return Err(ScanLogError::Segment { path, source }),
+            }
+        }
+    }
+
+    fn fill(&self) -> Result<(), ScanLogError> {
+        for slot in &self.slots {
+            let empty = slot
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .is_none();
+            if !empty {
+                continue;
+            }
+            let Some(spare) = self.make()? else {
+                return Ok(());
+            };
+            // Only the keeper puts segments in, so the slot is still empty.
+            *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(spare);
+        }
+        Ok(())
+    }
+
+    /// Fills all slots, and keeps them filled by a thread until the keeper is dropped.
+    pub(crate) fn keep(self: &Arc<Self>) -> Result<Keeper, ScanLogError> {
+        self.fill()?;
+        let spares = Arc::clone(self);
+        let thread = std::thread::Builder::new()
+            .name("scan-log-spares".into())
+            .spawn(move || spares.run());
+        let thread = thread.map_err(|source| ScanLogError::Thread { source })?;
+        let _ = self.keeper.set(thread.thread().clone()); // once: `keep` is called by `open` alone
+        Ok(Keeper {
+            spares: Arc::clone(self),
+            thread: Some(thread),
+        })
+    }
+
+    fn run(&self) {
+        let mut complained = false;
+        // Acquire: pairs with the Release in `Keeper::drop`.
+        while !self.stopped.load(Ordering::Acquire) {
+            match self.fill() {
+                Ok(()) => complained = false,
+                Err(error) if !complained => {
+                    tracing::warn!(%error, "no room for another segment of the scan log: scans will be dropped when the writers' are full");
+                    complained = true;
+                }
+                Err(_) => {}
+            }
+            std::thread::park_timeout(RETRY);
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(keeper) = self.keeper.get() {
+            keeper.unpark();
+        }
+    }
+}
+
+/// Keeps the slots filled; when dropped, it stops and removes the unused segments.
+pub(crate) struct Keeper {
+    spares: Arc<Spares>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.spares.stopped.store(true, Ordering::Release);
+        self.spares.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // it does not panic, and if it did there would be nobody left to tell
+        }
+        for slot in &self.spares.slots {
+            let spare = slot
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .take();
+            if let Some(spare) = spare
+                && let Err(error) = std::fs::remove_file(spare.path())
+            {
+                tracing::warn!(path = %spare.path().display(), %error, "an unused segment was not removed; the next start will");
+            }
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! The road of a scan through writer, segments and shipper: nothing lost, nothing doubled, and every number accounted for.
+
+mod collecting;
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use collecting::{Arrived, Collecting, drain, open, options, quick, scan};
+use scans::{
+    Delivered, DropReason, Dropped, Scan, ScanLog, ScanLogError, ScanLogOptions, Shipper,
+    ShipperOptions, Writer,
+};
+
+fn append(writer: &mut Writer, scans: u64) -> BTreeSet<u64> {
+    (0..scans)
+        .filter_map(|n| writer.append(&scan(&format!("c{n}"))).ok())
+        .collect()
+}
+
+/// The dropped-free numbers of what arrived, each exactly once.
+fn arrived_once(arrived: &Arrived) -> BTreeSet<u64> {
+    let scans = arrived.scans();
+    assert!(scans.values().all(|scans| scans.len() == 1), "none twice");
+    scans.into_keys().map(|id| id.seq).collect()
+}
+
+fn segments(hot: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(hot)
+        .expect("readable")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "segment")
+    });
+    paths.sort();
+    paths
+}
+
+#[test]
+fn scans_of_several_writers_arrive_once_and_in_order_over_many_segments() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    let arrived = Arrived::default();
+    let shipper = Shipper::start(
+        Arc::clone(&log),
+        Box::new(Collecting::new(&arrived)),
+        quick(),
+    )?;
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let mut writer = log.writer().expect("a writer");
+            std::thread::spawn(move || {
+                let mut seqs = BTreeSet::new();
+                for n in 0..5_000 {
+                    seqs.extend(writer.append(&scan(&format!("c{n}"))).ok());
+                }
+                (writer.key().clone(), seqs)
+            })
+        })
+        .collect();
+    let mut expected = BTreeSet::new();
+    for thread in threads {
+        let (key, seqs) = thread.join().expect("ends");
+        expected.extend(seqs.into_iter().map(|seq| key.scan(seq)));
+    }
+    let ledger = drain(shipper);
+    let scans = arrived.scans();
+    assert!(scans.values().all(|scans| scans.len() == 1));
+    assert_eq!(scans.into_keys().collect::<BTreeSet<_>>(), expected);
+    assert_eq!(
+        (ledger.accepted, ledger.acknowledged),
+        (20_000, expected.len() as u64)
+    );
+    for writer in 0..4 {
+        let batches = arrived.0.lock().expect("not poisoned");
+        let of_writer: Vec<_> = batches
+            .iter()
+            .filter(|(sent, _)| sent.writer.writer == writer)
+            .collect();
+        assert!(
+            of_writer
+                .iter()
+                .all(|(sent, _)| sent.bytes.len() <= 64 << 10
+                    && sent.partition == of_writer[0].0.partition)
+        );
+        assert!(of_writer.windows(2).all(|pair| pair[0].1.first_seq + u64::from(pair[0].1.count) <= pair[1].1.first_seq));
+        assert_eq!(
+            of_writer
+                .last()
+                .map(|(sent, _)| (sent.count, sent.first_seq)),
+            Some((0, 5_000)),
+            "the last says where it ended"
+        );
+    }
+    assert!(
+        segments(hot.path()).len() <= 4 + 32,
+        "shipped segments are removed"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_failed_is_sent_again_until_it_is_stored() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    let mut writer = log.writer()?;
+    let seqs = append(&mut writer, 3_000);
+    let arrived = Arrived::default();
+    let fate = |n: usize, _: &_| {
+        if n % 3 == 1 {
+            Delivered::Failed {
+                reason: "test".into(),
+            }
+        } else {
+            Delivered::Stored { partition: None }
+        }
+    };
+    let shipper = Shipper::start(
+        log,
+        Box::new(Collecting::with_fate(&arrived, Box::new(fate))),
+        quick(),
+    )?;
+    let ledger = drain(shipper);
+    assert_eq!(arrived_once(&arrived), seqs);
+    assert_eq!(ledger.acknowledged, seqs.len() as u64);
+    Ok(())
+}
+
+#[test]
+fn what_is_refused_is_set_aside_and_counted_and_the_writer_goes_on() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    let mut writer = log.writer()?;
+    let seqs = append(&mut writer, 1_500);
+    let arrived = Arrived::default();
+    let fate = |n: usize, _: &_| {
+        if n == 1 {
+            Delivered::Refused {
+                reason: "too large".into(),
+            }
+        } else {
+            Delivered::Stored { partition: None }
+        }
+    };
+    let ledger = drain(Shipper::start(
+        log,
+        Box::new(Collecting::with_fate(&arrived, Box::new(fate))),
+        quick(),
+    )?);
+    let aside = fs::read_dir(hot.path().join("rejected"))?
+        .next()
+        .context("a file")??
+        .path();
+    let refused = scans::ScanBatch::decode(&fs::read(aside)?)?;
+    let refused: BTreeSet<u64> = refused.scans.iter().map(|scan| scan.seq).collect();
+    assert_eq!(
+        ledger.dropped[DropReason::Refused as usize],
+        refused.len() as u64
+    );
+    assert_eq!(&arrived_once(&arrived) | &refused, seqs);
+    let batches = arrived.0.lock().expect("not poisoned");
+    let last = &batches.last().context("a last batch")?.1;
+    assert_eq!(
+        last.dropped,
+        [("refused".to_owned(), refused.len() as u64)],
+        "the batches say so too"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_full_log_drops_by_number_and_recovers_when_there_is_room() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let small = ScanLogOptions {
+        max_bytes: 256 << 10,
+        spares: 1,
+        ..options(hot.path())
+    };
+    let registry = prometheus::Registry::new();
+    let log = ScanLog::open(&small, &registry)?;
+    let mut writer = log.writer()?;
+    let (mut stored, mut dropped) = (BTreeSet::new(), BTreeSet::new());
+    for n in 0..3_000u64 {
+        match writer.append(&scan("full")) {
+            Ok(seq) => assert!(stored.insert(seq) && seq == n),
+            Err(Dropped { seq, reason }) => {
+                assert!(dropped.insert(seq) && seq == n && reason == DropReason::LogFull)
+            }
+        }
+    }
+    assert_eq!(
+        writer.drop_unknown(),
+        Dropped {
+            seq: 3_000,
+            reason: DropReason::UnknownCap
+        }
+    );
+    assert!(dropped.len() > 1_000, "{} bytes hold no more", 256 << 10);
+    let arrived = Arrived::default();
+    let shipper = Shipper::start(
+        Arc::clone(&log),
+        Box::new(Collecting::new(&arrived)),
+        quick(),
+    )?;
+    arrived.wait_until("all is shipped", |batches| {
+        batches
+            .iter()
+            .map(|(sent, _)| sent.count as usize)
+            .sum::<usize>()
+            == stored.len()
+    });
+    let seq = loop {
+        match writer.append(&scan("room again")) {
+            Ok(seq) => break seq,
+            Err(lost) => assert!(dropped.insert(lost.seq)),
+        }
+        std::thread::yield_now();
+    };
+    stored.insert(seq);
+    let ledger = drain(shipper);
+    assert_eq!(arrived_once(&arrived), stored);
+    assert_eq!(ledger.accepted, seq + 1);
+    assert_eq!(ledger.dropped, [dropped.len() as u64, 1, 0, 0]);
+    let metrics = registry.gather();
+    let reasons = metrics
+        .iter()
+        .find(|family| family.name() == "tagwire_edge_scans_dropped_total")
+        .context("registered")?;
+    assert_eq!(reasons.get_metric().len(), DropReason::COUNT);
+    Ok(())
+}
+
+#[test]
+fn the_ledger_adds_up_at_every_look() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let registry = prometheus::Registry::new();
+    let log = ScanLog::open(
+        &ScanLogOptions {
+            max_bytes: 512 << 10,
+            ..options(hot.path())
+        },
+        &registry,
+    )?;
+    let arrived = Arrived::default();
+    let shipper = Shipper::start(
+        Arc::clone(&log),
+        Box::new(Collecting::new(&arrived)),
+        quick(),
+    )?;
+    let done = Arc::new(AtomicBool::new(false));
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let (mut writer, done) = (log.writer().expect("a writer"), Arc::clone(&done));
+            std::thread::spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    let _ = writer.append(&scan("x"));
+                }
+            })
+        })
+        .collect();
+    let value = |name: &str| -> f64 {
+        let families = registry.gather();
+        let family = families
+            .iter()
+            .find(|family| family.name() == name)
+            .expect("registered");
+        family
+            .get_metric()
+            .iter()
+            .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
+            .sum()
+    };
+    for _ in 0..300 {
+        let ledger = log.ledger();
+        let known = ledger.acknowledged + ledger.dropped.iter().sum::<u64>();
+        assert!(known <= ledger.accepted, "{ledger:?}");
+    }
+    assert!(value("tagwire_edge_scans_waiting") <= value("tagwire_edge_scans_accepted_total"));
+    done.store(true, Ordering::Relaxed);
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().expect("ends"));
+    let ledger = drain(shipper);
+    assert_eq!(arrived_once_per_writer(&arrived), ledger.acknowledged);
+    assert_eq!(
+        value("tagwire_edge_scans_accepted_total") as u64,
+        ledger.accepted
+    );
+    Ok(())
+}
+
+fn arrived_once_per_writer(arrived: &Arrived) -> u64 {
+    let scans = arrived.scans();
+    assert!(scans.values().all(|scans| scans.len() == 1));
+    scans.len() as u64
+}
+
+#[test]
+fn a_later_start_ships_what_an_earlier_one_left_under_its_name_and_partition() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    let mut writer = log.writer()?;
+    let seqs = append(&mut writer, 2_000);
+    let key = writer.key().clone();
+    // Some of it arrives and is acknowledged; then the shipper stops.
+    let before = Arrived::default();
+    let fate = |n: usize, _: &_| {
+        if n < 2 {
+            Delivered::Stored { partition: None }
+        } else {
+            Delivered::Failed {
+                reason: "away".into(),
+            }
+        }
+    };
+    let shipper = Shipper::start(
+        Arc::clone(&log),
+        Box::new(Collecting::with_fate(&before, Box::new(fate))),
+        quick(),
+    )?;
+    before.wait_until("two batches", |batches| batches.len() == 2);
+    drop(shipper);
+    drop((writer, log));
+
+    let log = open(hot.path());
+    assert!(log.ledger().adopted > 0 && log.ledger().waiting() == log.ledger().adopted);
+    let after = Arrived::default();
+    let ledger = drain(Shipper::start(
+        Arc::clone(&log),
+        Box::new(Collecting::new(&after)),
+        quick(),
+    )?);
+    assert_eq!(ledger.accepted, ledger.acknowledged);
+    assert_eq!(&arrived_once(&before) | &arrived_once(&after), seqs);
+    let batches = after.0.lock().expect("not poisoned");
+    let partition = before.0.lock().expect("not poisoned")[0].0.partition;
+    assert!(
+        partition.is_some()
+            && batches
+                .iter()
+                .all(|(sent, _)| sent.writer == key && sent.partition == partition)
+    );
+    assert_eq!(
+        batches.last().map(|(sent, _)| (sent.first_seq, sent.count)),
+        Some((2_000, 0))
+    );
+    drop(log);
+    assert_eq!(segments(hot.path()), Vec::<PathBuf>::new());
+    Ok(())
+}
+
+#[test]
+fn a_flipped_bit_costs_one_scan_and_is_counted() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    let mut writer = log.writer()?;
+    let seqs = append(&mut writer, 1_000);
+    drop((writer, log));
+    let victim = segments(hot.path())
+        .into_iter()
+        .nth(1)
+        .context("a second segment")?;
+    let file = OpenOptions::new().read(true).write(true).open(&victim)?;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 20_000)?;
+    file.write_all_at(&[byte[0] ^ 4], 20_000)?;
+    let arrived = Arrived::default();
+    let ledger = drain(Shipper::start(
+        open(hot.path()),
+        Box::new(Collecting::new(&arrived)),
+        quick(),
+    )?);
+    let found = arrived_once(&arrived);
+    assert_eq!(
+        (found.len(), found.is_subset(&seqs)),
+        (seqs.len() - 1, true)
+    );
+    assert_eq!(
+        (
+            ledger.accepted,
+            ledger.dropped[DropReason::Corrupt as usize]
+        ),
+        (1_000, 1)
+    );
+    Ok(())
+}
+
+#[test]
+fn a_torn_end_and_a_damaged_header_do_not_stop_the_start() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    let mut writer = log.writer()?;
+    let seqs = append(&mut writer, 700);
+    drop((writer, log));
+    // The first segment's header is hit; the last one's last record was never written out.
+    let paths = segments(hot.path());
+    OpenOptions::new()
+        .write(true)
+        .open(&paths[0])?
+        .write_all_at(b"damage", 16)?;
+    let last = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(paths.last().context("a last segment")?)?;
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut &last, &mut bytes)?;
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .context("written")?;
+    last.write_all_at(&[0; 40], end as u64 - 40)?;
+    let arrived = Arrived::default();
+    drain(Shipper::start(
+        open(hot.path()),
+        Box::new(Collecting::new(&arrived)),
+        quick(),
+    )?);
+    let found = arrived_once(&arrived);
+    assert!(found.is_subset(&seqs));
+    assert_eq!(found.last(), Some(&698));
+    assert!(paths[0].with_extension("refused").exists(), "set aside");
+    Ok(())
+}
+
+#[test]
+fn an_idle_writer_says_where_it_stands() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    let mut writer = log.writer()?;
+    append(&mut writer, 3);
+    writer.drop_unknown();
+    let arrived = Arrived::default();
+    let often = ShipperOptions {
+        idle_interval: std::time::Duration::from_millis(10),
+        ..quick()
+    };
+    let _shipper = Shipper::start(log, Box::new(Collecting::new(&arrived)), often)?;
+    arrived.wait_until("two empty batches", |batches| {
+        batches
+            .iter()
+            .filter(|(sent, _)| sent.count == 0 && sent.first_seq == 4)
+            .count()
+            >= 2
+    });
+    let batches = arrived.0.lock().expect("not poisoned");
+    assert_eq!(
+        batches.last().map(|(_, batch)| batch.dropped.clone()),
+        Some(vec![("unknown_cap".to_owned(), 1)])
+    );
+    Ok(())
+}
+
+#[test]
+fn a_folder_has_one_process_and_no_other_reader() -> Result<()> {
+    let parent = tempfile::tempdir()?;
+    let hot = parent.path().join("hot");
+    let log = open(&hot);
+    assert_eq!(fs::metadata(&hot)?.permissions().mode() & 0o777, 0o700);
+    let second = ScanLog::open(&options(&hot), &prometheus::Registry::new());
+    let error = second.err().context("refused")?;
+    assert!(
+        matches!(error, ScanLogError::InUse { .. })
+            && error.to_string().contains(&hot.display().to_string()),
+        "{error}"
+    );
+    drop(log);
+    open(&hot);
+    Ok(())
+}
+
+#[test]
+fn a_scan_is_readable_as_it_lies_in_a_batch() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    let mut writer = log.writer()?;
+    writer.append(&scan("Ab3-_x"))?;
+    let arrived = Arrived::default();
+    drain(Shipper::start(
+        log,
+        Box::new(Collecting::new(&arrived)),
+        quick(),
+    )?);
+    let mut bytes = Vec::new();
+    scan("Ab3-_x").encode(0, &mut bytes);
+    let scans = arrived.scans();
+    assert_eq!(
+        scans.into_values().next().context("one")?,
+        [Scan::decode(&bytes)?]
+    );
+    Ok(())
+}
