@@ -25,7 +25,7 @@ impl JournalMetrics {
 
     /// Counters that nobody else sees.
     pub fn unregistered() -> Self {
-        Self::named("unregistered").expect("the names are valid: constant but for a constant role")
+        Self::named("unregistered").expect("this role makes valid names")
     }
 
     /// Records that followers refused.

@@ -23,9 +23,12 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// What went wrong last.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        lock(&self.trouble).clone()
+    /// An error with what went wrong last on the way to the brokers.
+    pub(crate) fn explain(&self, error: &KafkaError) -> String {
+        match &*lock(&self.trouble) {
+            Some(trouble) => format!("{error} (last trouble with a broker: {trouble})"),
+            None => error.to_string(),
+        }
     }
 
     /// Forgets reports of an earlier transaction.
@@ -64,11 +67,14 @@ impl ClientContext for Listener {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "librdkafka", %error, "{reason}");
-        // That all are down says less than why the last one is.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *lock(&self.trouble) = Some(reason.to_owned());
+        match error.rdkafka_error_code() {
+            // No trouble at all.
+            Some(RDKafkaErrorCode::PartitionEOF) => return,
+            // Says less than why the last of them is down.
+            Some(RDKafkaErrorCode::AllBrokersDown) => {}
+            _ => *lock(&self.trouble) = Some(reason.to_owned()),
         }
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Follows the Kafka journal: every partition of its topics, committed records only, without a consumer group's doings.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use tags::{Change, Topic};
 
 use super::KafkaOptions;
 use super::client::Listener;
-use super::scout::{self, Absence, Post, Sighting};
+use super::scout::{self, Absence, Partitions, Post, Sighting};
 use crate::metrics::refuse;
 use crate::{Event, FollowError, Follower, JournalMetrics, Positions};
 
@@ -41,6 +41,9 @@ struct Lane {
     name: String,
     consumer: Arc<BaseConsumer<Listener>>,
     assigned: BTreeSet<i32>,
+    /// Where each partition ended when it was first seen, where that could be asked. Under constant writing a partition's end is
+    /// never reported, since every fetch brings something.
+    ends: BTreeMap<i32, i64>,
     /// Partitions whose end has been seen.
     ended: BTreeSet<i32>,
 }
@@ -88,10 +91,9 @@ impl KafkaFollower {
         match sighting {
             Ok(found) => {
                 for lane in &mut self.lanes {
-                    let partitions = found
-                        .get(&lane.topic)
-                        .map(Vec::as_slice)
-                        .unwrap_or_default();
+                    let Some(partitions) = found.get(&lane.topic) else {
+                        continue;
+                    };
                     lane.assign(partitions, &self.positions).map_err(|error| {
                         FollowError::Broken {
                             place: self.brokers.clone(),
@@ -155,6 +157,16 @@ impl KafkaFollower {
         self.positions.set(topic, partition, offset + 1);
         self.connected();
         self.ready.push_back(event);
+        let lane = &mut self.lanes[lane];
+        if lane
+            .ends
+            .get(&partition)
+            .is_some_and(|&end| offset + 1 >= end)
+        {
+            lane.ended.insert(partition);
+            lane.ends.remove(&partition);
+            self.look_for_the_end();
+        }
     }
 
     /// The end of a partition: transaction markers may lie between its last record and it.
@@ -184,11 +196,15 @@ impl KafkaFollower {
         }
         ended.insert(partition);
         self.connected();
+        self.look_for_the_end();
+        Ok(())
+    }
+
+    fn look_for_the_end(&mut self) {
         if !self.caught_up && self.lanes.iter().all(Lane::has_ended) {
             self.caught_up = true;
             self.ready.push_back(Event::CaughtUp);
         }
-        Ok(())
     }
 
     fn take_error(&mut self, lane: usize, error: &KafkaError) -> Result<(), FollowError> {
@@ -201,8 +217,7 @@ impl KafkaFollower {
         }
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AllBrokersDown) => {
-                let trouble = consumer.context().trouble().unwrap_or_default();
-                self.disconnect(Absence::Brokers(trouble));
+                self.disconnect(Absence::Brokers(consumer.context().explain(error)));
                 self.post.ask_to_look();
             }
             // Deleted, or not known to this broker yet; the scout finds out which.
@@ -248,17 +263,19 @@ impl Lane {
             name: options.topic(topic),
             consumer: Arc::new(consumer),
             assigned: BTreeSet::new(),
+            ends: BTreeMap::new(),
             ended: BTreeSet::new(),
         })
     }
 
     /// Adds the partitions that are new.
-    fn assign(&mut self, partitions: &[i32], from: &Positions) -> Result<(), KafkaError> {
+    fn assign(&mut self, partitions: &Partitions, from: &Positions) -> Result<(), KafkaError> {
         let mut new = HashMap::new();
-        for &partition in partitions
-            .iter()
-            .filter(|partition| !self.assigned.contains(partition))
-        {
+        for (&partition, &end) in partitions {
+            if self.assigned.contains(&partition) {
+                continue;
+            }
+            self.ends.extend(end.map(|end| (partition, end)));
             let offset = from
                 .get(self.topic, partition)
                 .map_or(Offset::Beginning, Offset::Offset);

@@ -49,8 +49,9 @@ impl KafkaCommitter {
     fn connect(&self) -> Result<Transactions, PublishError> {
         let config = self.options.client(&[
             ("transactional.id", &format!("{}admin", self.options.prefix)),
-            // An edge that starts while the admin is dead in mid-transaction waits this long at most for what lies behind it.
-            ("transaction.timeout.ms", "60000"),
+            // The most that brokers allow unless told otherwise: an outage that outlasts it in mid-transaction costs us the role.
+            // It delays nobody: the next writer ends what a dead one left open, and without a writer nothing lies behind it.
+            ("transaction.timeout.ms", "900000"),
             ("message.timeout.ms", &DELIVERY.as_millis().to_string()),
             ("message.max.bytes", &MAX_MESSAGE_BYTES.to_string()),
             // The group commit has already waited for company.
@@ -91,12 +92,9 @@ impl KafkaCommitter {
                 reason: self.fence(error),
             };
         }
-        let trouble = producer.context().trouble();
+        let reason = producer.context().explain(error);
         self.state = State::Aborting(producer);
-        self.unavailable(&trouble.map_or_else(
-            || error.to_string(),
-            |trouble| format!("{error} ({trouble})"),
-        ))
+        self.unavailable(&reason)
     }
 }
 
@@ -112,8 +110,12 @@ impl Committer for KafkaCommitter {
                     return Ok(());
                 }
                 Err(error) if is_retriable(&error) && !abandoned() => {
-                    let trouble = producer.context().trouble();
-                    tracing::warn!(brokers = self.options.brokers, %error, trouble, "waiting for Kafka, to become the journal's writer");
+                    let reason = producer.context().explain(&error);
+                    tracing::warn!(
+                        brokers = self.options.brokers,
+                        reason,
+                        "waiting for Kafka, to become the journal's writer"
+                    );
                     thread::sleep(RETRY);
                 }
                 Err(error) => {
@@ -165,8 +167,9 @@ impl Committer for KafkaCommitter {
                     Ok(())
                 }
                 Err(error) if is_retriable(&error) => {
+                    let reason = producer.context().explain(&error);
                     let told =
-                        self.unavailable(&format!("aborting an earlier transaction: {error}"));
+                        self.unavailable(&format!("aborting an earlier transaction: {reason}"));
                     self.state = State::Aborting(producer);
                     // Not every retriable error has waited.
                     thread::sleep(Duration::from_millis(100));

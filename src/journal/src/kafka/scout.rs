@@ -19,8 +19,11 @@ const REFRESH: Duration = Duration::from_secs(30);
 /// How long the brokers have to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// What a look at the brokers showed: the partitions of each topic, or why there is nothing to follow.
-pub(crate) type Sighting = Result<BTreeMap<Topic, Vec<i32>>, Absence>;
+/// The partitions of a topic, and where each ended when it was first seen, where the broker told.
+pub(crate) type Partitions = BTreeMap<i32, Option<i64>>;
+
+/// What a look at the brokers showed: each topic's partitions, or why there is nothing to follow.
+pub(crate) type Sighting = Result<BTreeMap<Topic, Partitions>, Absence>;
 
 /// Why there is nothing to follow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,7 +120,10 @@ pub(crate) fn start(
     post: Arc<Post>,
     brokers: &str,
 ) -> Result<(), FollowError> {
-    let run = move || while post.report(look(&consumer, &topics)) {};
+    let run = move || {
+        let mut known = BTreeMap::new();
+        while post.report(look(&consumer, &topics, &mut known)) {}
+    };
     match thread::Builder::new()
         .name("journal-scout".into())
         .spawn(run)
@@ -130,21 +136,38 @@ pub(crate) fn start(
     }
 }
 
-fn look(consumer: &BaseConsumer<Listener>, topics: &[(Topic, String)]) -> Sighting {
-    let mut found = BTreeMap::new();
+fn look(
+    consumer: &BaseConsumer<Listener>,
+    topics: &[(Topic, String)],
+    known: &mut BTreeMap<Topic, Partitions>,
+) -> Sighting {
     for (topic, name) in topics {
         let partitions = partitions(consumer, name).map_err(|error| match error {
             KafkaError::MetadataFetch(
                 RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
             ) => Absence::Topic(name.clone()),
-            error => Absence::Brokers(match consumer.context().trouble() {
-                Some(trouble) => format!("{error} ({trouble})"),
-                None => error.to_string(),
-            }),
+            error => Absence::Brokers(consumer.context().explain(&error)),
         })?;
-        found.insert(*topic, partitions);
+        let known = known.entry(*topic).or_default();
+        for partition in partitions {
+            // Without it, only the end's being reported tells that the reader is there.
+            known
+                .entry(partition)
+                .or_insert_with(|| end(consumer, name, partition));
+        }
     }
-    Ok(found)
+    Ok(known.clone())
+}
+
+/// Where what is committed of a partition ends now.
+fn end(consumer: &BaseConsumer<Listener>, name: &str, partition: i32) -> Option<i64> {
+    match consumer.fetch_watermarks(name, partition, ANSWER) {
+        Ok((_, end)) => Some(end),
+        Err(error) => {
+            tracing::debug!(topic = name, partition, %error, "asking where the journal ends");
+            None
+        }
+    }
 }
 
 fn partitions(consumer: &BaseConsumer<Listener>, name: &str) -> Result<Vec<i32>, KafkaError> {

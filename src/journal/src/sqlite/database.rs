@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rusqlite_migration::{M, Migrations};
+use tags::Topic;
 
 use crate::OpenError;
 
@@ -54,4 +55,15 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     // Opened for writing, since a reader of a write-ahead log has to keep its shared index; this keeps it to that.
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
+}
+
+/// The offset that the next record of a topic has.
+pub(crate) fn end_of(connection: &Connection, topic: Topic) -> rusqlite::Result<i64> {
+    let last = connection
+        .prepare_cached(
+            "SELECT \"offset\" FROM records WHERE topic = ?1 ORDER BY \"offset\" DESC LIMIT 1",
+        )?
+        .query_row([topic.as_str()], |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(last.map_or(0, |offset| offset + 1))
 }

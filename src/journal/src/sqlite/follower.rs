@@ -41,18 +41,20 @@ impl SqliteFollower {
         wake: Arc<Wake>,
         metrics: JournalMetrics,
     ) -> Result<Self, FollowError> {
-        let connection = database::open_reader(path).map_err(|error| FollowError::Start {
+        let failed = |error: rusqlite::Error| FollowError::Start {
             place: path.display().to_string(),
             reason: error.to_string(),
-        })?;
+        };
+        let connection = database::open_reader(path).map_err(failed)?;
         let mut topics = topics.to_vec();
         topics.sort_unstable();
         topics.dedup();
+        let positions = inside(&connection, &topics, from).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
             connection,
             topics,
-            positions: from,
+            positions,
             wake,
             metrics,
             ready: VecDeque::new(),
@@ -61,14 +63,14 @@ impl SqliteFollower {
         })
     }
 
-    /// Reads what there is of every topic. Finding nothing is the end of the log.
+    /// Reads some of what there is of every topic.
     fn read(&mut self) {
         match self.read_records() {
-            Ok(found) => {
+            Ok(end_seen) => {
                 if self.failing.take().is_some() {
                     self.ready.push_back(Event::Connected);
                 }
-                if !found && !self.caught_up {
+                if end_seen && !self.caught_up {
                     self.caught_up = true;
                     self.ready.push_back(Event::CaughtUp);
                 }
@@ -83,6 +85,7 @@ impl SqliteFollower {
         }
     }
 
+    /// True when nothing was left in any topic, as of one moment: a writer that never rests does not hide the end.
     fn read_records(&mut self) -> rusqlite::Result<bool> {
         // One snapshot for all topics: what a transaction wrote is seen in all of them or in none.
         let snapshot = self
@@ -92,12 +95,13 @@ impl SqliteFollower {
             "SELECT \"offset\", key, value, published_at FROM records
              WHERE topic = ?1 AND \"offset\" >= ?2 ORDER BY \"offset\" LIMIT ?3",
         )?;
-        let mut found = false;
+        let mut end_seen = true;
         for &topic in &self.topics {
             let from = self.positions.get(topic, 0).unwrap_or(0);
             let mut rows = statement.query((topic.as_str(), from, BATCH))?;
+            let mut left = BATCH;
             while let Some(row) = rows.next()? {
-                found = true;
+                left -= 1;
                 let offset = row.get(0)?;
                 self.ready.push_back(
                     event(topic, offset, row)
@@ -105,9 +109,26 @@ impl SqliteFollower {
                 );
                 self.positions.set(topic, 0, offset + 1);
             }
+            end_seen &= left > 0;
         }
-        Ok(found)
+        Ok(end_seen)
     }
+}
+
+/// Positions beyond the log's end are of another log, such as one before a backup was restored: this one is read from its beginning.
+fn inside(
+    connection: &Connection,
+    topics: &[Topic],
+    mut positions: Positions,
+) -> rusqlite::Result<Positions> {
+    for &topic in topics {
+        let end = database::end_of(connection, topic)?;
+        if let Some(beyond) = positions.get(topic, 0).filter(|&position| position > end) {
+            tracing::warn!(%topic, position = beyond, end, "a position lies behind the journal's end; reading from its beginning");
+            positions.set(topic, 0, 0);
+        }
+    }
+    Ok(positions)
 }
 
 fn event(topic: Topic, offset: i64, row: &Row<'_>) -> Result<Event, String> {

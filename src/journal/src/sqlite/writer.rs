@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use tags::Topic;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::database;
 use super::wake::Wake;
 use crate::group_commit::Committer;
 use crate::record::Record;
@@ -107,7 +107,7 @@ fn append(
         for Record { topic, key, value } in records {
             let offset = match ends.get(*topic, 0) {
                 Some(offset) => offset,
-                None => end_of(transaction, *topic)?,
+                None => database::end_of(transaction, *topic)?,
             };
             insert.execute(params![
                 topic.as_str(),
@@ -122,14 +122,4 @@ fn append(
         written.push(positions);
     }
     Ok(written)
-}
-
-fn end_of(transaction: &Transaction<'_>, topic: Topic) -> rusqlite::Result<i64> {
-    let last = transaction
-        .prepare_cached(
-            "SELECT \"offset\" FROM records WHERE topic = ?1 ORDER BY \"offset\" DESC LIMIT 1",
-        )?
-        .query_row([topic.as_str()], |row| row.get::<_, i64>(0))
-        .optional()?;
-    Ok(last.map_or(0, |offset| offset + 1))
 }

@@ -9,7 +9,7 @@ use tags::Topic;
 
 use crate::following::{changes, changes_coming, to_the_end, until};
 use crate::places::{KafkaPlace, settings};
-use crate::tags_of_tests::{change, domain};
+use crate::samples::{change, domain};
 
 /// Runs a test and removes its topics, whatever came of it.
 macro_rules! kafka_test {
@@ -231,21 +231,6 @@ kafka_test!(
         let events = to_the_end(&mut *follower)?;
         assert_eq!(changes(&events), [change("a", 1), change("b", 1)]);
         assert_eq!(journal.metrics().refused(), 3);
-        Ok(())
-    }
-);
-
-kafka_test!(
-    positions_outside_the_log_are_read_from_the_beginning,
-    place,
-    {
-        let journal = KafkaJournal::new(place.options())?;
-        journal.become_writer().await?;
-        journal.publish(vec![domain("qr.example.com")]).await?;
-        let beyond = Positions::from_iter([(Topic::Settings, 0, 1_000_000)]);
-        let mut follower = journal.follow(&[Topic::Settings], beyond)?;
-        let events = changes_coming(&mut *follower, 1)?;
-        assert_eq!(changes(&events), [domain("qr.example.com")]);
         Ok(())
     }
 );

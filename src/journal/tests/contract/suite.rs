@@ -1,6 +1,7 @@
 //! What holds for every journal.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::ensure;
 use journal::{Applied, Event, Positions, PublishError};
@@ -8,7 +9,7 @@ use tags::Topic;
 
 use crate::following::{changes, changes_coming, positions, to_the_end, until, versions};
 use crate::places::{Opened, Place, all};
-use crate::tags_of_tests::{audited, change, domain, too_large};
+use crate::samples::{audited, change, domain, too_large};
 
 async fn writer(place: &dyn Place) -> anyhow::Result<Opened> {
     let opened = place.open()?;
@@ -351,5 +352,42 @@ pub(crate) async fn publishing_nothing_is_no_error(place: &dyn Place) -> anyhow:
     assert_eq!(journal.publish(Vec::new()).await?, Positions::default());
     journal.publish(vec![change("a", 1)]).await?;
     assert_eq!(journal.publish(Vec::new()).await?, Positions::default());
+    Ok(())
+}
+
+pub(crate) async fn positions_outside_the_log_are_read_from_the_beginning(
+    place: &dyn Place,
+) -> anyhow::Result<()> {
+    let Opened { journal, .. } = writer(place).await?;
+    journal.publish(vec![domain("qr.example.com")]).await?;
+    let beyond = Positions::from_iter([(Topic::Settings, 0, 1_000_000)]);
+    let mut follower = journal.follow(&[Topic::Settings], beyond)?;
+    let events = changes_coming(&mut *follower, 1)?;
+    assert_eq!(changes(&events), [domain("qr.example.com")]);
+    Ok(())
+}
+
+pub(crate) async fn the_end_is_seen_while_others_never_stop_writing(
+    place: &dyn Place,
+) -> anyhow::Result<()> {
+    let journal: Arc<dyn journal::Journal> = writer(place).await?.journal.into();
+    let caught_up = Arc::new(AtomicBool::new(false));
+    let writers = ["a", "b", "c", "d"].map(|code| {
+        let (journal, caught_up) = (Arc::clone(&journal), Arc::clone(&caught_up));
+        tokio::spawn(async move {
+            let mut version = 0;
+            // Relaxed: only that it is seen some time matters.
+            while !caught_up.load(Ordering::Relaxed) {
+                version += 1;
+                journal.publish(audited(code, version)).await?;
+            }
+            anyhow::Ok(version)
+        })
+    });
+    let mut follower = journal.follow(&[Topic::Tags, Topic::Audit], Positions::default())?;
+    let outcome = to_the_end(&mut *follower);
+    caught_up.store(true, Ordering::Relaxed);
+    let written = all(writers.into()).await?;
+    assert!(changes(&outcome?).len() as u64 <= 2 * written.iter().sum::<u64>());
     Ok(())
 }
