@@ -1,0 +1,272 @@
+//! What a request gets. Pure, and the same whatever protocol brought the request: every way in calls [`answer`].
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use table::View;
+use tags::{Decision, DomainSettings, Outcome, WorkspaceId, code_in_path, decide};
+
+use crate::options::Site;
+use crate::pages::{Content, Page};
+use crate::request::{Method, Request};
+
+/// An answer, before it is put into a protocol's words.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    /// The status code.
+    pub status: u16,
+    /// `Location`.
+    pub location: Option<Cow<'a, str>>,
+    /// For how many seconds the client itself may keep the answer; none: `no-store`.
+    pub max_age: Option<u32>,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u32>,
+    /// The content. HEAD gets the headers that describe it.
+    pub body: Body,
+    /// What is to be recorded before the answer is given, if the request was a scan.
+    pub scan: Option<Scanned<'a>>,
+}
+
+/// An answer's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// None.
+    Empty,
+    /// Plain text.
+    Text(&'static str),
+    /// Said to people or programs, as they prefer.
+    Page(Page),
+}
+
+/// Which tag was asked for, and how that ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Scanned<'a> {
+    /// The tag's workspace, or for an unknown code the domain's.
+    pub workspace: &'a str,
+    /// The domain as it is configured.
+    pub domain: &'a str,
+    /// The code as it is stored.
+    pub code: Cow<'a, str>,
+    /// The tag's campaign, or empty.
+    pub campaign: &'a str,
+    /// The tag's version; 0 for an unknown code.
+    pub tag_version: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// Answers a request at this moment. While `draining`, only the health check differs.
+pub fn answer<'a>(
+    request: &Request<'a>,
+    view: &'a View<'_>,
+    now: Timestamp,
+    site: &Site,
+    draining: bool,
+) -> Answer<'a> {
+    let served = match request.method {
+        Method::Get | Method::Head => None,
+        Method::Registered => Some(Page::MethodNotAllowed),
+        Method::Unknown => Some(Page::NotImplemented),
+    };
+    if request.path == site.health_path {
+        return served.map_or_else(|| health(draining), Answer::page);
+    }
+    let domain = match domain(request, view, site) {
+        Ok(domain) => domain,
+        Err(Page::Unavailable) => return unavailable(site),
+        Err(page) => return Answer::page(page),
+    };
+    if let Some(page) = served {
+        return Answer::page(page);
+    }
+    match request.path {
+        "/" => home(domain),
+        "/robots.txt" => Answer {
+            body: Body::Text("User-agent: *\nDisallow: /\n"),
+            ..Answer::empty(200)
+        },
+        "/favicon.ico" => Answer::empty(204),
+        _ if !view.is_complete() => unavailable(site),
+        path => match code_in_path(path) {
+            Some(code) => tag(request, view, now, domain, code),
+            None => decided(
+                Decision::without_tag(Outcome::Unknown, domain_fallback(domain)),
+                None,
+            ),
+        },
+    }
+}
+
+impl Answer<'_> {
+    /// What a request gets that is refused for itself, whatever the table holds.
+    pub fn page(page: Page) -> Self {
+        Answer {
+            body: Body::Page(page),
+            ..Answer::empty(page.status())
+        }
+    }
+
+    /// Whether `Allow` is to be said (RFC 9110 §15.5.6).
+    pub fn says_allow(&self) -> bool {
+        self.status == 405
+    }
+
+    /// The content and its media type, in the form that the Accept lines prefer.
+    pub fn content<'l>(
+        &self,
+        accept: impl Iterator<Item = &'l [u8]>,
+    ) -> Option<(&'static str, &'static [u8])> {
+        match self.body {
+            Body::Empty => None,
+            Body::Text(text) => Some(("text/plain; charset=utf-8", text.as_bytes())),
+            Body::Page(page) => {
+                let Content { media_type, bytes } =
+                    page.content(crate::accept::prefers_json(accept));
+                Some((media_type, bytes))
+            }
+        }
+    }
+
+    fn empty(status: u16) -> Self {
+        Answer {
+            status,
+            location: None,
+            max_age: None,
+            retry_after: None,
+            body: Body::Empty,
+            scan: None,
+        }
+    }
+}
+
+/// The domain that the request's host names, or what to say instead.
+fn domain<'a>(
+    request: &Request<'_>,
+    view: &'a View<'_>,
+    site: &Site,
+) -> Result<&'a DomainSettings, Page> {
+    let default = view.default_domain();
+    let found = match request.host {
+        None => default,
+        Some(host) => {
+            let named = host.with_key(|key| view.domain(key));
+            named.or_else(|| default.filter(|_| site.any_host && !view.has_other_domains()))
+        }
+    };
+    // Before the table is complete, and before anything has been set up, nobody knows that the host is not ours.
+    let known = view.is_complete() && default.is_some();
+    found.ok_or(if known {
+        Page::Misdirected
+    } else {
+        Page::Unavailable
+    })
+}
+
+fn health(draining: bool) -> Answer<'static> {
+    if draining {
+        Answer {
+            body: Body::Text("draining"),
+            ..Answer::empty(503)
+        }
+    } else {
+        Answer {
+            body: Body::Text("ok"),
+            ..Answer::empty(200)
+        }
+    }
+}
+
+fn unavailable(site: &Site) -> Answer<'static> {
+    Answer {
+        retry_after: Some(site.retry_after),
+        ..Answer::page(Page::Unavailable)
+    }
+}
+
+fn home(domain: &DomainSettings) -> Answer<'_> {
+    match &domain.home_url {
+        Some(url) => Answer {
+            location: Some(Cow::Borrowed(url.as_str())),
+            ..Answer::empty(302)
+        },
+        None => Answer::page(Page::Home),
+    }
+}
+
+fn tag<'a>(
+    request: &Request<'a>,
+    view: &'a View<'_>,
+    now: Timestamp,
+    domain: &'a DomainSettings,
+    code: Cow<'a, str>,
+) -> Answer<'a> {
+    let code = as_stored(code, domain);
+    let name = domain.name.as_str();
+    let Some(tag) = view.tag(name, &code) else {
+        let workspace = domain
+            .workspace
+            .as_ref()
+            .map_or(DEFAULT_WORKSPACE, WorkspaceId::as_str);
+        let decision = Decision::without_tag(Outcome::Unknown, domain_fallback(domain));
+        let outcome = decision.outcome;
+        return decided(
+            decision,
+            Some(Scanned {
+                workspace,
+                domain: name,
+                code,
+                campaign: "",
+                tag_version: 0,
+                outcome,
+            }),
+        );
+    };
+    let workspace_fallback = view
+        .workspace(tag.workspace)
+        .and_then(|w| w.fallback_url.as_ref())
+        .map(|url| url.as_str());
+    let decision = decide(&tag, workspace_fallback, request.query, now);
+    let (outcome, tag_version) = (decision.outcome, tag.version.get());
+    decided(
+        decision,
+        Some(Scanned {
+            workspace: tag.workspace,
+            domain: name,
+            code,
+            campaign: tag.campaign,
+            tag_version,
+            outcome,
+        }),
+    )
+}
+
+/// Whose unknown codes are on a domain that all workspaces share.
+const DEFAULT_WORKSPACE: &str = "default";
+
+/// A case-insensitive domain keeps its codes in lower case.
+fn as_stored<'a>(code: Cow<'a, str>, domain: &DomainSettings) -> Cow<'a, str> {
+    if domain.case_insensitive && code.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(code.to_ascii_lowercase())
+    } else {
+        code
+    }
+}
+
+fn domain_fallback(domain: &DomainSettings) -> Option<&str> {
+    domain.fallback_url.as_ref().map(|url| url.as_str())
+}
+
+fn decided<'a>(decision: Decision<'a>, scan: Option<Scanned<'a>>) -> Answer<'a> {
+    let body = match decision.location {
+        Some(_) => Body::Empty,
+        None => Body::Page(Page::for_outcome(decision.outcome)),
+    };
+    Answer {
+        status: decision.status,
+        location: decision.location,
+        max_age: decision.max_age,
+        retry_after: None,
+        body,
+        scan,
+    }
+}

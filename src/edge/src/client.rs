@@ -1,0 +1,195 @@
+//! Whose request it is: the peer's, or what trusted proxies in front of us say of it. Nobody else is believed.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+/// The networks whose `X-Forwarded-For` and `Forwarded` headers count. Default: none.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// These networks.
+    #[must_use]
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    /// Whether there is anyone to believe, so that the headers need to be looked at.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client's address: from the peer backwards, the nearest hop that is not a trusted proxy. Header lines come in the order
+    /// of the request. An entry that names no address ends the walk at the hop that wrote it.
+    ///
+    /// Where both headers are there and disagree, only one of them is the proxy's and the other may be the client's invention, so
+    /// neither is believed.
+    pub fn client<'a>(
+        &self,
+        peer: IpAddr,
+        x_forwarded_for: impl DoubleEndedIterator<Item = &'a [u8]>,
+        forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> IpAddr {
+        let peer = peer.to_canonical();
+        if !self.contain(peer) {
+            return peer;
+        }
+        let mut by_x = entries(x_forwarded_for).map(address).peekable();
+        let mut by_standard = entries(forwarded).map(forwarded_for).peekable();
+        match (by_x.peek().is_some(), by_standard.peek().is_some()) {
+            (true, true) => {
+                let (x, standard) = (self.walk(peer, by_x), self.walk(peer, by_standard));
+                if x == standard { x } else { peer }
+            }
+            (true, false) => self.walk(peer, by_x),
+            _ => self.walk(peer, by_standard),
+        }
+    }
+
+    fn walk(&self, peer: IpAddr, mut hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+        let mut nearest = peer;
+        while self.contain(nearest) {
+            match hops.next() {
+                Some(Some(hop)) => nearest = hop,
+                _ => break,
+            }
+        }
+        nearest
+    }
+}
+
+/// The entries of a list header, the last, which the nearest proxy wrote, first.
+fn entries<'a>(lines: impl DoubleEndedIterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a str> {
+    lines
+        .rev()
+        .flat_map(|line| line.rsplit(|b| *b == b','))
+        .map(|entry| str::from_utf8(entry.trim_ascii()).unwrap_or_default())
+}
+
+/// The address of a `Forwarded` element, RFC 7239 §4: `for=192.0.2.1`, `for="[2001:db8::1]:4711";proto=https`.
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let value = element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim()
+            .eq_ignore_ascii_case("for")
+            .then(|| value.trim())
+    })?;
+    address(
+        value
+            .strip_prefix('"')
+            .and_then(|v| v.strip_suffix('"'))
+            .unwrap_or(value),
+    )
+}
+
+/// An address with or without port, IPv6 with or without brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let bare = text.parse().ok().or_else(bracketed);
+    let address = bare.or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, x_forwarded_for: &[&str], forwarded: &[&str]) -> String {
+        let networks =
+            ["10.0.0.0/8", "2001:db8:1::/48"].map(|n| n.parse().expect("a test's network"));
+        let bytes = |lines: &[&str]| {
+            lines
+                .iter()
+                .map(|line| line.as_bytes().to_vec())
+                .collect::<Vec<_>>()
+        };
+        let (x, f) = (bytes(x_forwarded_for), bytes(forwarded));
+        let peer = peer.parse().expect("a test's address");
+        let trusted = TrustedProxies::new(networks.to_vec());
+        trusted
+            .client(
+                peer,
+                x.iter().map(Vec::as_slice),
+                f.iter().map(Vec::as_slice),
+            )
+            .to_string()
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        assert_eq!(
+            client("203.0.113.1", &["198.51.100.7"], &["for=198.51.100.7"]),
+            "203.0.113.1"
+        );
+    }
+
+    #[test]
+    fn the_nearest_hop_that_is_no_trusted_proxy_is_the_client() {
+        for (lines, expected) in [
+            (&["198.51.100.7"][..], "198.51.100.7"),
+            (&["1.1.1.1, 198.51.100.7, 10.2.0.1"][..], "198.51.100.7"),
+            (
+                &["1.1.1.1", "198.51.100.7", "10.2.0.1,10.2.0.2"][..],
+                "198.51.100.7",
+            ),
+            (&["198.51.100.7:4711"][..], "198.51.100.7"),
+            (&["::ffff:198.51.100.7"][..], "198.51.100.7"),
+            (&["2001:db8:2::9"][..], "2001:db8:2::9"),
+            (&["[2001:db8:2::9]:443, 2001:db8:1::1"][..], "2001:db8:2::9"),
+            (&["10.9.9.9, 10.8.8.8"][..], "10.9.9.9"),
+            (&[][..], "10.0.0.1"),
+        ] {
+            assert_eq!(client("10.0.0.1", lines, &[]), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_no_address_ends_the_walk() {
+        for (line, expected) in [
+            ("198.51.100.7, unknown", "10.0.0.1"),
+            ("198.51.100.7, , 10.0.0.2", "10.0.0.2"),
+            ("198.51.100.7, 10.0.0.256", "10.0.0.1"),
+            ("198.51.100.7 10.0.0.2", "10.0.0.1"),
+            ("", "10.0.0.1"),
+        ] {
+            assert_eq!(client("10.0.0.1", &[line], &[]), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_standard_header_is_read_with_its_quotes_and_parameters() {
+        for (line, expected) in [
+            ("for=198.51.100.7", "198.51.100.7"),
+            (
+                "For=\"[2001:db8:2::9]:4711\";proto=https;by=10.0.0.1",
+                "2001:db8:2::9",
+            ),
+            (
+                "proto=http; for=198.51.100.7;host=qr.example.com, for=10.0.0.2",
+                "198.51.100.7",
+            ),
+            ("for=_hidden", "10.0.0.1"),
+            ("for=unknown, for=10.0.0.3", "10.0.0.3"),
+            ("by=198.51.100.7", "10.0.0.1"),
+        ] {
+            assert_eq!(client("10.0.0.1", &[], &[line]), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn two_headers_that_disagree_are_both_disbelieved() {
+        assert_eq!(
+            client("10.0.0.1", &["198.51.100.7"], &["for=198.51.100.7"]),
+            "198.51.100.7"
+        );
+        assert_eq!(
+            client("10.0.0.1", &["198.51.100.7"], &["for=198.51.100.8"]),
+            "10.0.0.1"
+        );
+    }
+}

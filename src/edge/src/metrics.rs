@@ -1,0 +1,136 @@
+//! The edge's numbers for Prometheus. Each worker counts on its own and adds that to the shared numbers every now and then, so that no
+//! request meets another thread's cache line.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::local::{LocalHistogram, LocalIntCounter};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use scans::HttpVersion;
+use tags::Outcome;
+
+/// How often workers add what they have counted: the delay after which it shows in `/metrics`.
+pub(crate) const FLUSH_EVERY: Duration = Duration::from_millis(500);
+
+/// 10 µs to 1 s, the design's range.
+const BUCKETS: [f64; 16] = [
+    10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2,
+    0.5, 1.0,
+];
+
+/// Every status code that an answer can have.
+const STATUSES: [u16; 17] = [
+    200, 204, 301, 302, 303, 307, 308, 400, 404, 405, 410, 414, 421, 431, 501, 503, 505,
+];
+
+const VERSIONS: [HttpVersion; 3] = [HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2];
+
+/// The edge's numbers; clones count together.
+#[derive(Clone, Debug)]
+pub struct EdgeMetrics {
+    redirects: HistogramVec,
+    responses: IntCounterVec,
+    tags: IntGauge,
+    journal_lag: Gauge,
+}
+
+impl EdgeMetrics {
+    /// Makes the numbers and shows them in the registry, all at zero. Fails when they are there already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let redirects = HistogramOpts::new(
+            "tagwire_edge_redirect_duration_seconds",
+            "From the last byte of a scan's request head to the hand-over of its answer to the kernel",
+        );
+        let metrics = Self {
+            redirects: HistogramVec::new(
+                redirects.buckets(BUCKETS.to_vec()),
+                &["lane", "outcome", "http"],
+            )?,
+            responses: IntCounterVec::new(
+                Opts::new(
+                    "tagwire_edge_responses_total",
+                    "Answers of the redirect listeners by status code",
+                ),
+                &["status"],
+            )?,
+            tags: IntGauge::new(
+                "tagwire_edge_tags",
+                "Tags in memory, revoked ones among them",
+            )?,
+            journal_lag: Gauge::new(
+                "tagwire_edge_journal_lag_seconds",
+                "Age of the newest change when it was applied; 0 when all are, and the time since then while the journal is away",
+            )?,
+        };
+        let collectors: [Box<dyn Collector>; 4] = [
+            Box::new(metrics.redirects.clone()),
+            Box::new(metrics.responses.clone()),
+            Box::new(metrics.tags.clone()),
+            Box::new(metrics.journal_lag.clone()),
+        ];
+        collectors
+            .into_iter()
+            .try_for_each(|collector| registry.register(collector))?;
+        metrics.express_lane(); // touches every label, so that each is there from the start
+        Ok(metrics)
+    }
+
+    pub(crate) fn set_tags(&self, tags: usize) {
+        self.tags.set(i64::try_from(tags).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn set_journal_lag(&self, seconds: f64) {
+        self.journal_lag.set(seconds);
+    }
+
+    /// One worker's own numbers.
+    pub(crate) fn express_lane(&self) -> WorkerMetrics {
+        let redirect = |outcome: Outcome, version: HttpVersion| {
+            self.redirects
+                .with_label_values(&["express", outcome.as_str(), version.as_str()])
+                .local()
+        };
+        WorkerMetrics {
+            redirects: Outcome::ALL
+                .map(|outcome| VERSIONS.map(|version| redirect(outcome, version))),
+            responses: STATUSES.map(|status| {
+                self.responses
+                    .with_label_values(&[&status.to_string()])
+                    .local()
+            }),
+        }
+    }
+}
+
+/// What one worker has counted and not yet added.
+pub(crate) struct WorkerMetrics {
+    redirects: [[LocalHistogram; VERSIONS.len()]; Outcome::ALL.len()],
+    responses: [LocalIntCounter; STATUSES.len()],
+}
+
+impl WorkerMetrics {
+    pub(crate) fn count_response(&self, status: u16) {
+        if let Some(at) = STATUSES.iter().position(|known| *known == status) {
+            self.responses[at].inc();
+        }
+    }
+
+    pub(crate) fn observe_redirect(&self, outcome: Outcome, version: HttpVersion, took: Duration) {
+        let at = Outcome::ALL
+            .iter()
+            .position(|known| *known == outcome)
+            .zip(VERSIONS.iter().position(|known| *known == version));
+        if let Some((outcome, version)) = at {
+            self.redirects[outcome][version].observe(took.as_secs_f64());
+        }
+    }
+
+    /// Adds what was counted to the shared numbers.
+    pub(crate) fn flush(&self) {
+        self.redirects
+            .iter()
+            .flatten()
+            .for_each(LocalHistogram::flush);
+        self.responses.iter().for_each(LocalIntCounter::flush);
+    }
+}

@@ -1,0 +1,99 @@
+//! What an edge can be told: where to listen, whom to trust, how long to wait. Defaults are the contract's.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::client::TrustedProxies;
+
+/// Everything that the redirect listeners need to know.
+#[derive(Clone, Debug)]
+pub struct EdgeOptions {
+    /// Where to listen; port 0 takes a free one, see [`crate::EdgeServer::addresses`].
+    pub listen: Vec<SocketAddr>,
+    /// Worker threads; none: one for each processor that this process may use.
+    pub threads: Option<NonZeroUsize>,
+    /// Networks whose forwarding headers count.
+    pub trusted_proxies: TrustedProxies,
+    /// How requests are answered.
+    pub site: Site,
+    /// What a connection may do, and for how long.
+    pub limits: Limits,
+    /// How many unknown codes a second are recorded, over all threads; beyond it they are counted as dropped.
+    pub unknown_codes_per_second: u32,
+}
+
+impl EdgeOptions {
+    /// The contract's defaults, on these addresses.
+    #[must_use]
+    pub fn new(listen: Vec<SocketAddr>) -> Self {
+        Self {
+            listen,
+            threads: None,
+            trusted_proxies: TrustedProxies::default(),
+            site: Site::default(),
+            limits: Limits::default(),
+            unknown_codes_per_second: 1_000,
+        }
+    }
+}
+
+/// What is the same for all domains.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Whether the default domain answers any Host as long as it is the only one (standalone).
+    pub any_host: bool,
+    /// The path of the health check, on any Host.
+    pub health_path: String,
+    /// What `Retry-After` says while the table is being filled, in seconds.
+    pub retry_after: u32,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            any_host: false,
+            health_path: "/healthz".to_owned(),
+            retry_after: 1,
+        }
+    }
+}
+
+/// What a connection may do, and for how long.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The longest request target, in bytes; beyond it 414.
+    pub target: usize,
+    /// The longest header section, in bytes; beyond it 431.
+    pub headers: usize,
+    /// How long a request head may take from its first byte.
+    pub head: Duration,
+    /// How long a connection may stay idle. Above the 60 s of common load balancers, so that they close first.
+    pub idle: Duration,
+    /// How long the client may take to receive what is written at once.
+    pub send: Duration,
+    /// How long, after an answer that closes, what the client still sends is read and thrown away. Closing at once would make the
+    /// kernel reset the connection, and the client lose the answer (RFC 9112 §9.6).
+    pub linger: Duration,
+    /// How much is read and thrown away at most, in bytes.
+    pub linger_bytes: usize,
+}
+
+impl Limits {
+    /// How many header fields a request may have; beyond it 431. Their places lie on the stack.
+    pub const FIELDS: usize = 100;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            target: 8 * 1024,
+            headers: 32 * 1024,
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            send: Duration::from_secs(10),
+            linger: Duration::from_secs(2),
+            linger_bytes: 4 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Records a scan: puts together what the request tells and appends it to the worker's scan log, before the answer is handed over.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use scans::{IpPrefix, NewScan, Purpose, Visitors, Writer, referrer_host};
+
+use crate::answer::Scanned;
+use crate::head::Head;
+use crate::request::Method;
+
+/// What all workers share to record scans.
+pub(crate) struct Recording {
+    pub(crate) visitors: Visitors,
+    pub(crate) unknown_codes: UnknownCap,
+}
+
+impl Recording {
+    /// Appends the scan. One that cannot be recorded takes a number all the same, and is counted by its reason.
+    pub(crate) fn record(
+        &self,
+        writer: &mut Writer,
+        scanned: &Scanned<'_>,
+        head: &Head<'_, '_>,
+        client: IpAddr,
+        now: Timestamp,
+    ) {
+        if scanned.tag_version == 0 && !self.unknown_codes.admits(now) {
+            writer.drop_unknown();
+            return;
+        }
+        let user_agent = head.first("user-agent");
+        let scan = NewScan {
+            time: now,
+            workspace: scanned.workspace,
+            domain: scanned.domain,
+            code: &scanned.code,
+            campaign: scanned.campaign,
+            tag_version: scanned.tag_version,
+            outcome: scanned.outcome,
+            rule: "",
+            destination_index: 0,
+            method: if head.request.method == Method::Head {
+                scans::Method::Head
+            } else {
+                scans::Method::Get
+            },
+            purpose: purpose(head),
+            ip_prefix: IpPrefix::of(client),
+            visitor: self.visitors.visitor(now, client, user_agent),
+            user_agent,
+            language: head.first("accept-language"),
+            referrer_host: referrer_host(head.first("referer")),
+            http_version: head.version,
+        };
+        // The writer has counted what it dropped, by its reason; the visitor is answered in any case.
+        let _ = writer.append(&scan);
+    }
+}
+
+/// What the client wants the answer for: the first of these headers that says so.
+fn purpose(head: &Head<'_, '_>) -> Purpose {
+    let said = ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+        .map(|name| Purpose::parse(head.first(name)));
+    said.into_iter()
+        .find(|purpose| *purpose != Purpose::Navigation)
+        .unwrap_or(Purpose::Navigation)
+}
+
+/// Lets so many unknown codes a second be recorded, over all workers, so that who guesses codes cannot fill the scan log.
+pub(crate) struct UnknownCap {
+    per_second: u32,
+    /// The second (its low 32 bits) and how many it has had.
+    second_and_count: AtomicU64,
+}
+
+impl UnknownCap {
+    pub(crate) fn new(per_second: u32) -> Self {
+        Self {
+            per_second,
+            second_and_count: AtomicU64::new(0),
+        }
+    }
+
+    fn admits(&self, now: Timestamp) -> bool {
+        let second = now.as_second() as u32;
+        // Relaxed: the number itself is all that is shared.
+        let counted =
+            self.second_and_count
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| {
+                    let (counted_second, count) = ((value >> 32) as u32, value as u32);
+                    let count = if counted_second == second { count } else { 0 };
+                    (count < self.per_second)
+                        .then_some(u64::from(second) << 32 | u64::from(count + 1))
+                });
+        counted.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_unknown_codes_are_recorded_each_second_and_no_more() {
+        let cap = UnknownCap::new(2);
+        let at = |text: &str| cap.admits(text.parse().expect("a test's time"));
+        let admitted = [
+            "10:00:00.1",
+            "10:00:00.5",
+            "10:00:00.9",
+            "10:00:01",
+            "10:00:01",
+            "10:00:01",
+        ]
+        .map(|t| at(&format!("2026-11-25T{t}Z")));
+        assert_eq!(admitted, [true, true, false, true, true, false]);
+    }
+}

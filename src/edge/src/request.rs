@@ -1,0 +1,83 @@
+//! A request, whatever protocol brought it: what an answer depends on, and nothing else.
+
+use crate::host::Host;
+
+/// What an answer depends on. Framing, versions and connections have been dealt with before.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: Method,
+    /// The host; none where HTTP/1.0 named none.
+    pub host: Option<Host<'a>>,
+    /// The path as sent, percent-encoded.
+    pub path: &'a str,
+    /// The query as sent, without `?`.
+    pub query: &'a str,
+}
+
+/// A method, as far as it makes a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// HEAD.
+    Head,
+    /// One of the IANA registry that is not served.
+    Registered,
+    /// Any other.
+    Unknown,
+}
+
+impl Method {
+    /// Methods are case-sensitive, RFC 9110 §9.1.
+    pub fn parse(token: &str) -> Self {
+        match token {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            _ if REGISTERED.contains(&token) => Self::Registered,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// The IANA HTTP method registry (as of 2025) without GET and HEAD.
+const REGISTERED: [&str; 38] = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PRI",
+    "PROPFIND",
+    "PROPPATCH",
+    "PUT",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "TRACE",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+];

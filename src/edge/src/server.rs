@@ -1,0 +1,274 @@
+//! Starts and stops the redirect listeners: Pingora's listening service on worker threads of our own, so that a process with other
+//! roles keeps its signals and its exit to itself.
+//!
+//! Each worker thread runs its own single-threaded runtime (no work stealing) and accepts from all listening sockets; a connection
+//! stays on its thread. Sockets are bound here, before anything starts, and handed to Pingora as it takes them over in an upgrade.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::os::fd::IntoRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
+use pingora_core::server::{Fds, ListenFds, ShutdownWatch};
+use pingora_core::services::Service as _;
+use pingora_core::services::listening::Service;
+use scans::{ScanLog, Visitors};
+use table::Table;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout_at;
+
+use crate::conversation::{Rules, Worker};
+use crate::http1::Date;
+use crate::lane::Lane;
+use crate::metrics::{EdgeMetrics, FLUSH_EVERY};
+use crate::options::EdgeOptions;
+use crate::record::{Recording, UnknownCap};
+
+/// Why the redirect listeners could not start. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No address.
+    #[error("nowhere to listen for redirects: edge.listen is empty")]
+    NoAddress,
+    /// An address cannot be listened on.
+    #[error(
+        "listening for redirects on {address}: {source}; choose another edge.listen, or stop what listens there"
+    )]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A worker thread cannot be started.
+    #[error("starting the edge's worker threads: {0}")]
+    Worker(#[source] io::Error),
+    /// A worker thread has nowhere to record scans.
+    #[error("opening a writer of the scan log: {0}")]
+    ScanLog(#[from] scans::ScanLogError),
+    /// There are no random numbers for the visitors' pseudonyms.
+    #[error("making the day's visitor key: the operating system gives no random numbers: {0}")]
+    Random(String),
+}
+
+/// The running redirect listeners. Dropping it leaves them running to the process's end; [`EdgeServer::shutdown`] ends them.
+pub struct EdgeServer {
+    addresses: Vec<SocketAddr>,
+    draining: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
+    deadline: Arc<OnceLock<Instant>>,
+    workers: Vec<JoinHandle<bool>>,
+}
+
+/// How a shutdown went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Every connection came to its end.
+    Finished,
+    /// The deadline came first, and cut some off.
+    CutOff,
+}
+
+impl EdgeServer {
+    /// Binds every address, and starts to answer.
+    pub fn start(
+        options: EdgeOptions,
+        table: Arc<Table>,
+        log: &ScanLog,
+        metrics: &EdgeMetrics,
+    ) -> Result<Self, StartError> {
+        if options.listen.is_empty() {
+            return Err(StartError::NoAddress);
+        }
+        let sockets = options
+            .listen
+            .iter()
+            .map(|address| bind(*address))
+            .collect::<Result<Vec<_>, _>>()?;
+        let addresses = sockets
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(StartError::Worker)?;
+        let rules = Arc::new(Rules {
+            site: options.site,
+            limits: options.limits,
+            trusted_proxies: options.trusted_proxies,
+            recording: Recording {
+                visitors: Visitors::new().map_err(|error| StartError::Random(error.to_string()))?,
+                unknown_codes: UnknownCap::new(options.unknown_codes_per_second),
+            },
+        });
+        let (stop, stopping) = watch::channel(false);
+        let (draining, deadline) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::new()));
+        let threads = options
+            .threads
+            .or_else(|| thread::available_parallelism().ok())
+            .map_or(1, NonZeroUsize::get);
+        let parts = (0..threads).map(|_| {
+            let worker = Worker {
+                writer: log.writer()?,
+                metrics: metrics.express_lane(),
+                date: Date::new(),
+            };
+            let (open, closed) = mpsc::channel(1);
+            let worker = Arc::new(Mutex::new(worker));
+            let lane = Lane {
+                table: table.clone(),
+                rules: rules.clone(),
+                worker: worker.clone(),
+                draining: draining.clone(),
+                _open: open,
+            };
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(StartError::Worker)?;
+            let fds = hand_over(&sockets, &addresses).map_err(StartError::Worker)?;
+            Ok(WorkerThread {
+                lane,
+                worker,
+                closed,
+                runtime,
+                fds,
+                stopping: stopping.clone(),
+                deadline: deadline.clone(),
+            })
+        });
+        // All parts are made before the first thread starts, so that a failure leaves nothing running.
+        let parts = parts.collect::<Result<Vec<_>, StartError>>()?;
+        let mut server = Self {
+            addresses,
+            draining,
+            stop,
+            deadline,
+            workers: Vec::with_capacity(threads),
+        };
+        for (number, part) in parts.into_iter().enumerate() {
+            let addresses = server.addresses.clone();
+            let started = thread::Builder::new()
+                .name(format!("edge-{number}"))
+                .spawn(move || part.run(&addresses));
+            match started {
+                Ok(worker) => server.workers.push(worker),
+                Err(error) => {
+                    server.shutdown(Duration::ZERO);
+                    return Err(StartError::Worker(error));
+                }
+            }
+        }
+        Ok(server)
+    }
+
+    /// Where it listens, in the order of the options, with the ports that were given for 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Tells load balancers and clients to go elsewhere: the health check says 503, and every answer closes its connection. New
+    /// connections are still answered. For the time before [`EdgeServer::shutdown`] that load balancers need to notice.
+    pub fn begin_drain(&self) {
+        // Relaxed: nothing else is published with it.
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Stops listening, closes idle connections, answers what is being asked, and ends the worker threads; after `within` it cuts off
+    /// what is left. Blocks; every scan has been appended to its scan log when it returns.
+    pub fn shutdown(self, within: Duration) -> Drained {
+        self.begin_drain();
+        let _ = self.deadline.set(Instant::now() + within);
+        let _ = self.stop.send(true); // fails only when every worker has ended
+        // All are waited for, whatever the first one says.
+        let ends: Vec<bool> = self
+            .workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or(false))
+            .collect();
+        if ends.into_iter().all(|finished| finished) {
+            Drained::Finished
+        } else {
+            Drained::CutOff
+        }
+    }
+}
+
+/// A listening socket as Pingora wants it. Port 0 takes a free one.
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound =
+        TcpListener::bind(address).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
+    bound.map_err(|source| StartError::Bind { address, source })
+}
+
+/// Descriptors of the sockets, under their addresses, for one worker's service to own.
+fn hand_over(sockets: &[TcpListener], addresses: &[SocketAddr]) -> io::Result<ListenFds> {
+    let mut fds = Fds::new();
+    for (socket, address) in sockets.iter().zip(addresses) {
+        fds.add(address.to_string(), socket.try_clone()?.into_raw_fd());
+    }
+    Ok(Arc::new(fds.into()))
+}
+
+/// What a worker thread is made of.
+struct WorkerThread {
+    lane: Lane,
+    worker: Arc<Mutex<Worker>>,
+    closed: mpsc::Receiver<()>,
+    runtime: Runtime,
+    fds: ListenFds,
+    stopping: ShutdownWatch,
+    deadline: Arc<OnceLock<Instant>>,
+}
+
+impl WorkerThread {
+    /// Serves until it is told to stop; whether every connection came to its end.
+    fn run(self, addresses: &[SocketAddr]) -> bool {
+        let Self {
+            lane,
+            worker,
+            mut closed,
+            runtime,
+            fds,
+            stopping,
+            deadline,
+        } = self;
+        let mut service = Service::new("redirects".to_owned(), lane);
+        for address in addresses {
+            // The lane has its own buffers.
+            service.add_listener(
+                ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::unbuffered()),
+            );
+        }
+        let finished = runtime.block_on(async {
+            tokio::spawn(flush_metrics(worker.clone()));
+            service.start_service(Some(fds), stopping, 1).await;
+            // Comes back when the lane has been dropped, which every open connection holds.
+            let deadline = deadline.get().copied().unwrap_or_else(Instant::now);
+            timeout_at(deadline.into(), closed.recv()).await.is_ok()
+        });
+        runtime.shutdown_background();
+        flush(&worker);
+        finished
+    }
+}
+
+async fn flush_metrics(worker: Arc<Mutex<Worker>>) {
+    let mut every = tokio::time::interval(FLUSH_EVERY);
+    loop {
+        every.tick().await;
+        flush(&worker);
+    }
+}
+
+fn flush(worker: &Mutex<Worker>) {
+    worker
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .metrics
+        .flush();
+}

@@ -1,0 +1,127 @@
+//! Connections beyond one request: halves that close, pipelines that are long, a server that ends.
+
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use edge::Drained;
+
+use crate::fixture::{Client, Edge};
+
+const GET: &[u8] = b"GET /abc HTTP/1.1\r\nHost: qr.example.com\r\n\r\n";
+
+#[test]
+fn a_client_that_has_nothing_more_to_say_still_gets_its_answers() {
+    let edge = Edge::start();
+    let mut client = edge.connect();
+    client.send(&GET.repeat(3));
+    client.half_close();
+    for _ in 0..3 {
+        assert_eq!(client.response(false).unwrap().status, 302);
+    }
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_of_a_request_gets_none() {
+    let edge = Edge::start();
+    let mut client = edge.connect();
+    client.send(&GET[..20]);
+    client.half_close();
+    assert_eq!(client.response(false), None);
+}
+
+#[test]
+fn a_request_may_come_byte_by_byte() {
+    let edge = Edge::start();
+    let mut client = edge.connect();
+    for _ in 0..2 {
+        GET.iter().for_each(|byte| client.send(&[*byte]));
+        assert_eq!(client.response(false).unwrap().status, 302);
+    }
+}
+
+#[test]
+fn a_long_pipeline_is_answered_in_order() {
+    let edge = Edge::start();
+    let mut client = edge.connect();
+    let requests: String = (0..1_000)
+        .map(|n| format!("GET /abc?n={n} HTTP/1.1\r\nHost: qr.example.com\r\n\r\n"))
+        .collect();
+    client.send(requests.as_bytes());
+    for n in 0..1_000 {
+        let response = client.response(false).unwrap();
+        assert_eq!(
+            response.field("Location"),
+            Some(&*format!("https://example.com/abc?n={n}"))
+        );
+    }
+}
+
+#[test]
+fn a_shutdown_closes_idle_connections_and_answers_the_one_that_is_asking() {
+    let edge = Edge::start();
+    let address = edge.server.addresses()[0];
+    let (mut idle, mut asking) = (edge.connect(), edge.connect());
+    for client in [&mut idle, &mut asking] {
+        client.send(GET);
+        assert_eq!(client.response(false).unwrap().status, 302);
+    }
+    asking.send(&GET[..20]);
+    settle(address);
+    let ending = thread::spawn(move || edge.server.shutdown(Duration::from_secs(20)));
+    assert!(idle.is_closed());
+    asking.send(&GET[20..]);
+    let last = asking.response(false).unwrap();
+    assert_eq!(
+        (last.status, last.field("Connection")),
+        (302, Some("close"))
+    );
+    assert!(asking.is_closed());
+    drop(asking);
+    assert_eq!(ending.join().unwrap(), Drained::Finished);
+    assert!(
+        TcpStream::connect(address).is_err(),
+        "nobody listens any more"
+    );
+}
+
+/// Both workers have taken in what was sent before: each of these connections has been answered after it.
+fn settle(address: std::net::SocketAddr) {
+    for _ in 0..50 {
+        let mut client = Client::connect(address);
+        client.send(GET);
+        assert_eq!(client.response(false).unwrap().status, 302);
+    }
+}
+
+#[test]
+fn a_shutdown_cuts_off_who_does_not_come_to_an_end() {
+    let edge = Edge::start();
+    let address = edge.server.addresses()[0];
+    let mut stuck = edge.connect();
+    stuck.send(&GET[..20]);
+    settle(address);
+    assert_eq!(
+        edge.server.shutdown(Duration::from_millis(100)),
+        Drained::CutOff
+    );
+    assert_eq!(stuck.response(false), None);
+}
+
+#[test]
+fn while_draining_the_health_check_fails_and_every_answer_closes() {
+    let edge = Edge::start();
+    let mut client = edge.connect();
+    client.send(GET);
+    assert_eq!(client.response(false).unwrap().status, 302);
+    edge.server.begin_drain();
+    client.send(GET);
+    let last = client.response(false).unwrap();
+    assert_eq!(
+        (last.status, last.field("Connection")),
+        (302, Some("close"))
+    );
+    let health = edge.get("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!((health.status, &*health.body), (503, "draining"));
+}

@@ -1,0 +1,12 @@
+//! The edge from outside: what `answer` gives in every case of the design's table, and what a real server says to raw bytes.
+
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod answers;
+mod connections;
+mod feed;
+mod fixture;
+mod framing;
+mod limits;
+mod scans_recorded;
+mod starting;
