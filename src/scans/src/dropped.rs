@@ -11,17 +11,20 @@ pub enum DropReason {
     Refused,
     /// Its record was damaged in the log.
     Corrupt,
+    /// The thread that answered it could not get a writer. It has no number, as numbers are a writer's.
+    WriterFailed,
 }
 
 impl DropReason {
     /// How many there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
     /// All of them, in the order of their numbers in a segment's header: new ones are added behind.
     pub const ALL: [Self; Self::COUNT] = [
         Self::LogFull,
         Self::UnknownCap,
         Self::Refused,
         Self::Corrupt,
+        Self::WriterFailed,
     ];
 
     /// Whether it is the writer that counts it; the others are the shipper's.
@@ -36,6 +39,7 @@ impl DropReason {
             Self::UnknownCap => "unknown_cap",
             Self::Refused => "refused",
             Self::Corrupt => "corrupt",
+            Self::WriterFailed => "writer_failed",
         }
     }
 }

@@ -110,6 +110,8 @@ pub struct ScanLog {
     writers: AtomicU32,
     spares: Arc<Spares>,
     accounts: Accounts,
+    /// For scans that no writer took.
+    writerless: Arc<Account>,
     /// Writers that no shipper follows yet.
     unfollowed: Mutex<Vec<Followed>>,
     _keeper: Keeper,
@@ -170,7 +172,13 @@ impl ScanLog {
         let unfollowed = Mutex::new(adopt(&hot, &spares, &accounts).map_err(folder)?);
         let keeper = spares.keep()?;
         registry.register(Box::new(LedgerMetrics::new(accounts.clone())?))?;
-        let edge = Arc::from(options.edge.as_str());
+        let edge: Arc<str> = Arc::from(options.edge.as_str());
+        let writerless = WriterKey {
+            edge: Arc::clone(&edge),
+            boot,
+            writer: u32::MAX,
+        };
+        let writerless = accounts.open(Account::new(writerless));
         let writers = AtomicU32::new(0);
         Ok(Arc::new(Self {
             edge,
@@ -179,6 +187,7 @@ impl ScanLog {
             writers,
             spares,
             accounts,
+            writerless,
             unfollowed,
             _keeper: keeper,
             _lock: lock,
@@ -210,6 +219,11 @@ impl ScanLog {
             adopted: false,
         });
         Ok(Writer::new(account, Arc::clone(&self.spares), segment))
+    }
+
+    /// Counts a scan of a thread for which [`ScanLog::writer`] has failed.
+    pub fn drop_without_writer(&self) {
+        self.writerless.count_without_writer();
     }
 
     /// The ledger's numbers now.

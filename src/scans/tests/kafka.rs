@@ -43,7 +43,11 @@ fn config() -> ClientConfig {
 
 /// All batches of the topic, with their partitions, up to the ends that it has now.
 fn read_topic(topic: &str, partitions: i32) -> Result<Vec<(i32, ScanBatch)>> {
-    let consumer: BaseConsumer = config().create()?;
+    read_topic_at(&brokers(), topic, partitions)
+}
+
+fn read_topic_at(brokers: &str, topic: &str, partitions: i32) -> Result<Vec<(i32, ScanBatch)>> {
+    let consumer: BaseConsumer = config().set("bootstrap.servers", brokers).create()?;
     let mut list = TopicPartitionList::new();
     let mut left = 0;
     for partition in 0..partitions {
@@ -197,7 +201,7 @@ fn a_batch_that_kafka_finds_too_large_is_set_aside_and_the_rest_arrives() -> Res
     let ledger = drain(running);
     assert_eq!(
         (ledger.dropped, ledger.acknowledged),
-        ([0, 0, many.len() as u64, 0], 1)
+        ([0, 0, many.len() as u64, 0, 0], 1)
     );
     Ok(())
 }
@@ -266,5 +270,108 @@ fn settings_that_librdkafka_does_not_know_are_refused() -> Result<()> {
         Ok(_) => bail!("accepted"),
         Err(error) => assert!(error.to_string().contains("no.such.setting"), "{error}"),
     }
+    Ok(())
+}
+
+/// A broker of this test's own, which it may kill.
+struct Broker(tempfile::TempDir);
+
+impl Broker {
+    fn run(&self, what: &str) -> Result<()> {
+        let script =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/stack/kafka");
+        let status = std::process::Command::new(script)
+            .arg(what)
+            .arg(self.0.path())
+            .status()?;
+        ensure!(
+            status.success(),
+            "tests/stack/kafka {what} failed: run the tests by `tests/run`, which downloads Kafka"
+        );
+        Ok(())
+    }
+
+    fn start() -> Result<(Self, String)> {
+        let broker = Self(tempfile::tempdir()?);
+        broker.run("start")?;
+        let port = std::fs::read_to_string(broker.0.path().join("kafka/port"))?;
+        Ok((broker, format!("127.0.0.1:{}", port.trim())))
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Err(error) = self.run("kill") {
+            println!("{error}");
+        }
+    }
+}
+
+#[test]
+fn a_broker_that_is_killed_and_comes_back_has_every_scan_once() -> Result<()> {
+    let (broker, address) = Broker::start()?;
+    let hot = tempfile::tempdir()?;
+    let log = ScanLog::open(
+        &ScanLogOptions::new("edge-1", hot.path()),
+        &prometheus::Registry::new(),
+    )?;
+    let options = KafkaOutletOptions {
+        brokers: address.clone(),
+        ..options("killed")
+    };
+    let shipper = Shipper::start(
+        Arc::clone(&log),
+        Box::new(KafkaOutlet::new(&options)?),
+        ShipperOptions::default(),
+    )?;
+    let enough = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let (mut writer, enough) = (log.writer().expect("a writer"), Arc::clone(&enough));
+            std::thread::spawn(move || {
+                let mut seqs = Vec::new();
+                while !enough.load(std::sync::atomic::Ordering::Relaxed) {
+                    seqs.extend((0..20).filter_map(|_| writer.append(&scan("killed")).ok()));
+                    std::thread::park_timeout(Duration::from_millis(4)); // the load: 5,000 a second
+                }
+                seqs.into_iter()
+                    .map(|seq| writer.key().scan(seq))
+                    .collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while log.ledger().acknowledged < 5_000 {
+        ensure!(Instant::now() < deadline, "{:?}", log.ledger());
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    broker.run("kill")?;
+    let waiting = log.ledger().waiting();
+    while log.ledger().waiting() < waiting + 5_000 {
+        ensure!(Instant::now() < deadline, "{:?}", log.ledger());
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    broker.run("start")?;
+    enough.store(true, std::sync::atomic::Ordering::Relaxed);
+    let expected: BTreeSet<_> = threads
+        .into_iter()
+        .flat_map(|thread| thread.join().expect("ends"))
+        .collect();
+    let ledger = drain(shipper);
+    assert_eq!(
+        (ledger.accepted, ledger.acknowledged),
+        (expected.len() as u64, expected.len() as u64)
+    );
+    let mut arrived = BTreeSet::new();
+    for (_, batch) in read_topic_at(&address, &format!("{}scans", options.prefix), 3)? {
+        for scan in &batch.scans {
+            assert!(
+                arrived.insert(batch.writer.scan(scan.seq)),
+                "{} twice",
+                batch.writer.scan(scan.seq)
+            );
+        }
+    }
+    assert_eq!(arrived, expected);
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use collecting::{Arrived, Collecting, drain, open, quick, scan};
-use scans::{Delivered, ScanId, Shipper};
+use scans::{Delivered, DropReason, ScanId, Shipper};
 
 const FOLDER: &str = "SCANS_KILL_TEST_FOLDER";
 
@@ -146,7 +146,7 @@ fn every_answered_scan_survives_kill_9_exactly_once() -> Result<()> {
             missing.first()
         );
         // Stored at the moment of the kill and not yet acknowledged: sent again under the same number, which the sink knows.
-        assert_eq!(ledger.dropped, [0; 4]);
+        assert_eq!(ledger.dropped, [0; DropReason::COUNT]);
         assert!(
             answered.len() > 100,
             "round {round} killed it too early to mean anything"

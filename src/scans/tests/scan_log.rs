@@ -226,13 +226,34 @@ fn a_full_log_drops_by_number_and_recovers_when_there_is_room() -> Result<()> {
     let ledger = drain(shipper);
     assert_eq!(arrived_once(&arrived), stored);
     assert_eq!(ledger.accepted, seq + 1);
-    assert_eq!(ledger.dropped, [dropped.len() as u64, 1, 0, 0]);
+    assert_eq!(ledger.dropped, [dropped.len() as u64, 1, 0, 0, 0]);
     let metrics = registry.gather();
     let reasons = metrics
         .iter()
         .find(|family| family.name() == "tagwire_edge_scans_dropped_total")
         .context("registered")?;
     assert_eq!(reasons.get_metric().len(), DropReason::COUNT);
+    Ok(())
+}
+
+#[test]
+fn a_log_without_room_for_one_more_writer_says_so_and_counts_its_scans() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let small = ScanLogOptions {
+        max_bytes: 128 << 10,
+        spares: 1,
+        ..options(hot.path())
+    };
+    let log = ScanLog::open(&small, &prometheus::Registry::new())?;
+    let _writers = (log.writer()?, log.writer()?);
+    let error = log.writer().err().context("refused")?;
+    assert!(matches!(error, ScanLogError::Full { .. }), "{error}");
+    log.drop_without_writer();
+    let ledger = log.ledger();
+    assert_eq!(
+        (ledger.accepted, ledger.dropped, ledger.waiting()),
+        (1, [0, 0, 0, 0, 1], 0)
+    );
     Ok(())
 }
 
