@@ -1,0 +1,198 @@
+//! The connection to Kafka: its settings, how it is waited for, and what the group and the broker say.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Statistics, TopicPartitionList};
+use scans::{KafkaOutletOptions, ScansTopic};
+
+use crate::{SinkError, SinkOptions};
+
+pub(crate) type GroupConsumer = BaseConsumer<Group>;
+
+/// What the group tells, in order.
+#[derive(Debug)]
+pub(crate) enum GroupEvent {
+    Assigned(Vec<i32>),
+    Revoked(Vec<i32>),
+    Committed {
+        partition: i32,
+        offset: Option<i64>,
+        result: KafkaResult<()>,
+    },
+}
+
+/// Takes down what librdkafka calls back with, within `poll`; the pipeline picks it up right after.
+#[derive(Default)]
+pub(crate) struct Group {
+    events: Mutex<VecDeque<GroupEvent>>,
+    broker: Mutex<Broker>,
+}
+
+/// What the client's statistics tell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Broker {
+    pub(crate) reachable: Option<bool>,
+    pub(crate) ends: HashMap<i32, i64>,
+}
+
+impl Group {
+    pub(crate) fn take(&self) -> VecDeque<GroupEvent> {
+        std::mem::take(&mut self.events.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn broker(&self) -> Broker {
+        self.broker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn tell(&self, event: GroupEvent) {
+        self.events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(event);
+    }
+}
+
+impl ClientContext for Group {
+    fn stats(&self, statistics: Statistics) {
+        let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        broker.reachable = Some(
+            statistics
+                .brokers
+                .values()
+                .any(|broker| broker.state == "UP"),
+        );
+        // The sink reads one topic.
+        for topic in statistics.topics.values() {
+            let known = topic
+                .partitions
+                .values()
+                .filter(|partition| partition.hi_offset >= 0);
+            broker
+                .ends
+                .extend(known.map(|partition| (partition.partition, partition.hi_offset)));
+        }
+    }
+}
+
+impl ConsumerContext for Group {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance {
+            self.tell(GroupEvent::Revoked(numbers(partitions)));
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                // Nothing is read before the partition has recovered, which says from where.
+                if let Err(error) = consumer.pause(partitions) {
+                    tracing::error!("cannot pause partitions just assigned: {error}");
+                }
+                self.tell(GroupEvent::Assigned(numbers(partitions)));
+            }
+            Rebalance::Revoke(_) => {}
+            Rebalance::Error(error) => {
+                tracing::warn!("the group's rebalance failed, it is tried again: {error}")
+            }
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        for element in offsets.elements() {
+            self.tell(GroupEvent::Committed {
+                partition: element.partition(),
+                offset: element.offset().to_raw(),
+                result: result.clone().and(element.error()),
+            });
+        }
+    }
+}
+
+fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
+    partitions
+        .elements()
+        .iter()
+        .map(|element| element.partition())
+        .collect()
+}
+
+/// A member of the group, once the broker answers and the topic is there. None: it was told to stop before that.
+pub(crate) fn join(
+    options: &SinkOptions,
+    waiting: impl Fn(String),
+    stopped: impl Fn() -> bool,
+) -> Result<Option<(GroupConsumer, String, String)>, SinkError> {
+    let config = config(options);
+    let topic = KafkaOutletOptions {
+        brokers: options.brokers.clone(),
+        prefix: options.prefix.clone(),
+        options: options.kafka_options.clone(),
+        replication: options.replication,
+        partitions: options.partitions,
+    };
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", &options.brokers)
+        .extend(options.kafka_options.clone());
+    let topic = ScansTopic::new(&client, &topic).map_err(SinkError::Settings)?;
+    let consumer: GroupConsumer = config
+        .create_with_context(Group::default())
+        .map_err(SinkError::Settings)?;
+    let mut said = false;
+    while !stopped() {
+        let ready = match topic.partitions_or_create() {
+            Ok(_) => match consumer.client().fetch_cluster_id(Duration::from_secs(2)) {
+                Some(cluster) => Ok(cluster),
+                None => Err("the broker does not say of which cluster it is".to_owned()),
+            },
+            Err(error) => Err(error.to_string()),
+        };
+        match ready {
+            Ok(cluster) => {
+                consumer
+                    .subscribe(&[topic.name()])
+                    .map_err(SinkError::Settings)?;
+                return Ok(Some((consumer, topic.name().to_owned(), cluster)));
+            }
+            Err(reason) => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(
+                        brokers = options.brokers,
+                        "the sink waits for Kafka: {reason}"
+                    );
+                }
+                waiting(reason);
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn config(options: &SinkOptions) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("statistics.interval.ms", "1000")
+        // Bounds what librdkafka holds beyond the blocks.
+        .set("queued.max.messages.kbytes", "16384")
+        .set("fetch.wait.max.ms", "100")
+        .extend(options.kafka_options.clone());
+    // The protocol rests on these.
+    config
+        .set("bootstrap.servers", &options.brokers)
+        .set("group.id", format!("{}sink", options.prefix))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest");
+    config
+}

@@ -1,0 +1,620 @@
+//! How one partition's batches become stored scans, exactly once: a state machine without I/O. It is told what happened and answers
+//! what to do next; `pipeline` does it. Read [`Protocol::handle`] from top to bottom.
+//!
+//! 1. *Recover*: load the writers' positions, read from there, fold up to the committed offset without storing.
+//! 2. *Collect* batches into a block, up to its bound in scans or until [`Event::Flush`].
+//! 3. *Intend*: the committed offset says which block comes next, so that whoever comes after makes the same block.
+//! 4. *Insert*, then *count* what is stored of the block, *find* and insert what is not, until all of it is there.
+//! 5. *Settle*: commit the offset behind the block; the next block's intent rides along when that block is ready.
+//!
+//! After a failed insert nobody knows what is stored. Then, and for all batches that an earlier sink may have had, the order is:
+//! end leftover inserts, count, and only then insert.
+
+use std::collections::{BTreeMap, HashSet};
+
+use analytics::{Counted, Positions, Run, Source, WriterPosition};
+use scans::{ScanId, WriterKey};
+
+use crate::intent::{Intent, digest};
+use crate::positions::{Head, WriterPositions};
+
+/// A record of the partition. The machine looks at the head alone; `content` is for whoever stores it.
+#[derive(Clone, Debug)]
+pub struct Record<C> {
+    /// Where it lies.
+    pub offset: i64,
+    /// None: it could not be read.
+    pub head: Option<Head>,
+    /// The rest.
+    pub content: C,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event<C> {
+    /// The group's committed offset and its metadata (none: never committed), and the offset behind the last record.
+    Assigned {
+        /// Where the group stands.
+        committed: Option<i64>,
+        /// What was committed with it.
+        metadata: String,
+        /// The partition's end.
+        end: i64,
+    },
+    /// A record was read.
+    Read(Record<C>),
+    /// What was collected has waited long enough.
+    Flush,
+    /// The answer to [`Command::Load`].
+    Loaded(Option<Positions>),
+    /// The answer to [`Command::EndInserts`].
+    InsertsEnded,
+    /// The answer to [`Command::Count`].
+    Counted(Counted),
+    /// The answer to [`Command::Find`].
+    Found(HashSet<ScanId>),
+    /// The answer to [`Command::Insert`].
+    Inserted,
+    /// The answer to [`Command::Commit`].
+    Committed,
+    /// What was asked for last was not done, or nobody knows.
+    Failed,
+}
+
+/// What to do. At most one is open at a time; the next event but `Read` and `Flush` is its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Load the writers' positions as of this offset.
+    Load {
+        /// The committed offset.
+        up_to: i64,
+    },
+    /// Read on from here (none: from the beginning). Has no answer but records.
+    Seek(Option<i64>),
+    /// End what an earlier sink, or a failed try, may still be inserting from this partition.
+    EndInserts,
+    /// Count what is stored of these.
+    Count(Vec<Run>),
+    /// Look which of these are stored.
+    Find(Vec<Run>),
+    /// Insert the block in flight: see [`Protocol::in_flight`].
+    Insert {
+        /// The insert's token.
+        token: String,
+        /// The scans to insert: all that are new in the block, or those found missing.
+        only: Vec<Run>,
+    },
+    /// Commit the offset with its metadata.
+    Commit {
+        /// The next batch to store.
+        offset: i64,
+        /// The intent, or nothing.
+        metadata: String,
+    },
+}
+
+/// A block: consecutive records, and what is new in them.
+#[derive(Debug)]
+pub struct Batches<C> {
+    /// Its records, ascending, at least one.
+    pub records: Vec<Record<C>>,
+    /// The scans to store.
+    pub new: Vec<Run>,
+    /// How many scans were dropped as replays.
+    pub replayed: u64,
+    /// How many records, and scans in them, could not be read.
+    pub unreadable: u64,
+    after: BTreeMap<WriterKey, WriterPosition>,
+    scans: u64,
+}
+
+impl<C> Default for Batches<C> {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            new: Vec::new(),
+            replayed: 0,
+            unreadable: 0,
+            after: BTreeMap::new(),
+            scans: 0,
+        }
+    }
+}
+
+impl<C> Batches<C> {
+    /// The first record's offset.
+    pub fn first(&self) -> i64 {
+        self.records.first().map_or(0, |record| record.offset)
+    }
+
+    /// The last record's offset.
+    pub fn last(&self) -> i64 {
+        self.records.last().map_or(0, |record| record.offset)
+    }
+
+    /// How many scans are to be stored.
+    pub fn scans(&self) -> u64 {
+        self.scans
+    }
+
+    /// Where the writers that it moves stand after it.
+    pub fn after(&self) -> &BTreeMap<WriterKey, WriterPosition> {
+        &self.after
+    }
+
+    /// Adds the next record, and moves the positions over it.
+    pub fn push(&mut self, record: Record<C>, positions: &mut WriterPositions) {
+        if let Some(head) = &record.head {
+            let folded = positions.fold(head);
+            let position = positions.get(&head.writer).cloned().unwrap_or_default();
+            self.after.insert(head.writer.clone(), position);
+            self.scans += folded.new.iter().map(Run::scans).sum::<u64>();
+            self.replayed += folded.replayed;
+            extend(&mut self.new, folded.new);
+            self.unreadable += head.refused.len() as u64;
+        } else {
+            self.unreadable += 1;
+        }
+        self.records.push(record);
+    }
+
+    fn intent(&self) -> Intent {
+        Intent {
+            last: self.last(),
+            scans: self.scans,
+            digest: digest(&self.new),
+        }
+    }
+}
+
+/// What became of a block that is settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Scans stored.
+    pub scans: u64,
+    /// Scans that an earlier batch had.
+    pub replayed: u64,
+    /// Records and scans set aside.
+    pub unreadable: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Intending,
+    Ending,
+    Counting,
+    Finding,
+    Inserting,
+    Settling,
+}
+
+#[derive(Debug)]
+struct Flight<C> {
+    batches: Batches<C>,
+    stage: Stage,
+    repairs: u32,
+    only: Vec<Run>,
+}
+
+/// The state of one partition.
+#[derive(Debug)]
+pub struct Protocol<C> {
+    source: Source,
+    most_scans: u64,
+    /// Known once assigned and loaded.
+    committed: Option<i64>,
+    loading: bool,
+    intent: Option<Intent>,
+    /// Below this, an earlier sink may have stored what is read.
+    careful_below: i64,
+    /// Where the next record must lie, or later.
+    next_offset: i64,
+    settled: WriterPositions,
+    folded: WriterPositions,
+    unsaved: HashSet<WriterKey>,
+    open: Batches<C>,
+    flush: bool,
+    flight: Option<Flight<C>>,
+    /// Its intent is in the commit that settles the block in flight.
+    next: Option<Batches<C>>,
+    last_settled: Option<Settled>,
+    intent_differs: bool,
+}
+
+impl<C> Protocol<C> {
+    /// For a partition that was just assigned; a block holds about `most_scans`.
+    pub fn new(source: Source, most_scans: u64) -> Self {
+        Self {
+            source,
+            most_scans,
+            committed: None,
+            loading: true,
+            intent: None,
+            careful_below: 0,
+            next_offset: 0,
+            settled: WriterPositions::default(),
+            folded: WriterPositions::default(),
+            unsaved: HashSet::new(),
+            open: Batches::default(),
+            flush: false,
+            flight: None,
+            next: None,
+            last_settled: None,
+            intent_differs: false,
+        }
+    }
+
+    /// Takes in what happened, answers what to do.
+    pub fn handle(&mut self, event: Event<C>) -> Vec<Command> {
+        match event {
+            Event::Assigned {
+                committed,
+                metadata,
+                end,
+            } => self.assigned(committed, &metadata, end),
+            Event::Loaded(saved) => self.loaded(saved),
+            Event::Read(record) => self.read(record),
+            Event::Flush => {
+                self.flush = !self.open.records.is_empty();
+                self.advance()
+            }
+            Event::InsertsEnded => self.step(Stage::Ending, Stage::Counting),
+            Event::Counted(counted) => self.counted(counted),
+            Event::Found(stored) => self.found(&stored),
+            // Every insert is confirmed: an insert's own word is not enough.
+            Event::Inserted => self.step(Stage::Inserting, Stage::Counting),
+            Event::Committed => self.committed(),
+            Event::Failed => self.failed(),
+        }
+    }
+
+    /// Whether a record may be read now. While a full block waits for its turn, the partition is paused.
+    pub fn wants_records(&self) -> bool {
+        !self.loading && !self.open_is_full()
+    }
+
+    /// The block that [`Command::Insert`] means.
+    pub fn in_flight(&self) -> Option<&Batches<C>> {
+        self.flight.as_ref().map(|flight| &flight.batches)
+    }
+
+    /// Whether everything read is settled.
+    pub fn is_idle(&self) -> bool {
+        self.flight.is_none() && self.next.is_none() && self.open.records.is_empty()
+    }
+
+    /// Whether collected records wait for [`Event::Flush`], or for more.
+    pub fn is_collecting(&self) -> bool {
+        !self.open.records.is_empty()
+    }
+
+    /// How many scans it holds.
+    pub fn held(&self) -> u64 {
+        let flight = self
+            .flight
+            .as_ref()
+            .map_or(0, |flight| flight.batches.scans);
+        self.open.scans + flight + self.next.as_ref().map_or(0, |next| next.scans)
+    }
+
+    /// What the last commit settled; each once.
+    pub fn take_settled(&mut self) -> Option<Settled> {
+        self.last_settled.take()
+    }
+
+    /// Whether an earlier sink's intent was for other scans than are in its batches now; true once.
+    pub fn take_intent_differs(&mut self) -> bool {
+        std::mem::take(&mut self.intent_differs)
+    }
+
+    /// The offset behind what is settled.
+    pub fn position(&self) -> Option<i64> {
+        self.committed
+    }
+
+    /// How many scans should have come and did not, as of what is settled.
+    pub fn missing(&self) -> u64 {
+        self.settled.missing()
+    }
+
+    /// The positions to be saved: of writers that moved since the last time, as of what is settled.
+    pub fn unsaved(&self) -> Option<Positions> {
+        let offset = self.committed.filter(|_| !self.unsaved.is_empty())?;
+        let writers = self
+            .unsaved
+            .iter()
+            .filter_map(|key| Some((key.clone(), self.settled.get(key)?.clone())))
+            .collect();
+        Some(Positions {
+            source: self.source.clone(),
+            offset,
+            writers,
+        })
+    }
+
+    /// These positions were saved.
+    pub fn saved(&mut self, positions: &Positions) {
+        for (key, saved) in &positions.writers {
+            if self.settled.get(key) == Some(saved) {
+                self.unsaved.remove(key);
+            }
+        }
+    }
+
+    fn assigned(&mut self, committed: Option<i64>, metadata: &str, end: i64) -> Vec<Command> {
+        let committed = committed.unwrap_or(0);
+        self.committed = Some(committed);
+        self.careful_below = end;
+        // An intent beyond the end is of a log that is no more.
+        self.intent =
+            Intent::parse(metadata).filter(|intent| (committed..end).contains(&intent.last));
+        vec![Command::Load { up_to: committed }]
+    }
+
+    fn loaded(&mut self, saved: Option<Positions>) -> Vec<Command> {
+        self.loading = false;
+        let from = saved.as_ref().map(|saved| saved.offset);
+        self.settled = WriterPositions::new(saved.map(|saved| saved.writers).unwrap_or_default());
+        self.folded = self.settled.clone();
+        self.next_offset = from.unwrap_or(0);
+        vec![Command::Seek(from)]
+    }
+
+    fn read(&mut self, record: Record<C>) -> Vec<Command> {
+        // While it loads, nothing is asked for; what came before is read again after the seek.
+        if self.loading || record.offset < self.next_offset {
+            return Vec::new();
+        }
+        self.next_offset = record.offset + 1;
+        if self
+            .committed
+            .is_some_and(|committed| record.offset < committed)
+        {
+            // An earlier sink stored it.
+            if let Some(head) = &record.head {
+                self.folded.fold(head);
+                let position = self.folded.get(&head.writer).cloned().unwrap_or_default();
+                self.settled
+                    .extend([(head.writer.clone(), position)].into());
+                self.unsaved.insert(head.writer.clone());
+            }
+        } else {
+            self.open.push(record, &mut self.folded);
+        }
+        self.advance()
+    }
+
+    /// Starts the next block when there is one and none is in flight.
+    fn advance(&mut self) -> Vec<Command> {
+        if self.flight.is_some() || !self.open_is_ready() {
+            return Vec::new();
+        }
+        let batches = self.cut();
+        match self.intent.take() {
+            Some(intent) => {
+                self.intent_differs = intent != batches.intent();
+                self.launch(batches)
+            }
+            None => {
+                let commit = Command::Commit {
+                    offset: batches.first(),
+                    metadata: batches.intent().to_metadata(),
+                };
+                self.fly(batches, Stage::Intending);
+                vec![commit]
+            }
+        }
+    }
+
+    fn open_is_full(&self) -> bool {
+        match &self.intent {
+            Some(intent) => self.next_offset > intent.last && !self.open.records.is_empty(),
+            None => {
+                self.open.scans >= self.most_scans
+                    || self.open.records.len() as u64 >= self.most_scans
+            }
+        }
+    }
+
+    fn open_is_ready(&self) -> bool {
+        let flushed = self.flush && self.intent.is_none() && !self.open.records.is_empty();
+        self.open_is_full() || flushed
+    }
+
+    fn cut(&mut self) -> Batches<C> {
+        self.flush = false;
+        std::mem::take(&mut self.open)
+    }
+
+    fn fly(&mut self, batches: Batches<C>, stage: Stage) {
+        let only = batches.new.clone();
+        self.flight = Some(Flight {
+            batches,
+            stage,
+            repairs: 0,
+            only,
+        });
+    }
+
+    /// The block's intent is committed.
+    fn launch(&mut self, batches: Batches<C>) -> Vec<Command> {
+        let careful = batches.first() < self.careful_below;
+        self.fly(
+            batches,
+            if careful {
+                Stage::Ending
+            } else {
+                Stage::Inserting
+            },
+        );
+        self.ask()
+    }
+
+    fn step(&mut self, from: Stage, to: Stage) -> Vec<Command> {
+        match &mut self.flight {
+            Some(flight) if flight.stage == from => flight.stage = to,
+            // An answer to what is no longer asked.
+            _ => return Vec::new(),
+        }
+        self.ask()
+    }
+
+    /// What the stage of the block in flight asks for.
+    fn ask(&mut self) -> Vec<Command> {
+        let Some(flight) = &mut self.flight else {
+            return Vec::new();
+        };
+        if flight.batches.scans == 0 {
+            // Nothing to count: headers and dead records alone, which replace themselves when they come again.
+            match flight.stage {
+                Stage::Ending => flight.stage = Stage::Inserting,
+                Stage::Counting => return self.settle(),
+                _ => {}
+            }
+        }
+        let Some(flight) = &self.flight else {
+            return Vec::new();
+        };
+        let batches = &flight.batches;
+        vec![match flight.stage {
+            Stage::Ending => Command::EndInserts,
+            Stage::Counting => Command::Count(batches.new.clone()),
+            Stage::Finding => Command::Find(batches.new.clone()),
+            Stage::Inserting => Command::Insert {
+                token: self.token(flight),
+                only: flight.only.clone(),
+            },
+            Stage::Intending => Command::Commit {
+                offset: batches.first(),
+                metadata: batches.intent().to_metadata(),
+            },
+            Stage::Settling => Command::Commit {
+                offset: batches.last() + 1,
+                metadata: self
+                    .next
+                    .as_ref()
+                    .map(|next| next.intent().to_metadata())
+                    .unwrap_or_default(),
+            },
+        }]
+    }
+
+    /// A repair's token is its own: the first one may be remembered by a server that lost the rows.
+    fn token(&self, flight: &Flight<C>) -> String {
+        let batches = &flight.batches;
+        let block = format!(
+            "{}:{}-{}:{:016x}",
+            self.source,
+            batches.first(),
+            batches.last(),
+            digest(&batches.new)
+        );
+        match flight.repairs {
+            0 => block,
+            repair => format!("{block}:{repair}:{:016x}", digest(&flight.only)),
+        }
+    }
+
+    fn counted(&mut self, counted: Counted) -> Vec<Command> {
+        let scans = match &self.flight {
+            Some(flight) if flight.stage == Stage::Counting => flight.batches.scans,
+            _ => return Vec::new(),
+        };
+        if counted.scans >= scans {
+            self.settle()
+        } else {
+            self.step(Stage::Counting, Stage::Finding)
+        }
+    }
+
+    fn found(&mut self, stored: &HashSet<ScanId>) -> Vec<Command> {
+        let Some(flight) = self
+            .flight
+            .as_mut()
+            .filter(|flight| flight.stage == Stage::Finding)
+        else {
+            return Vec::new();
+        };
+        let absent: Vec<ScanId> = flight
+            .batches
+            .new
+            .iter()
+            .flat_map(|run| (run.first..=run.last).map(|seq| run.writer.scan(seq)))
+            .filter(|id| !stored.contains(id))
+            .collect();
+        if absent.is_empty() {
+            return self.settle();
+        }
+        flight.only = Run::of(&absent);
+        flight.repairs += 1;
+        self.step(Stage::Finding, Stage::Inserting)
+    }
+
+    fn settle(&mut self) -> Vec<Command> {
+        if self.open_is_ready() && self.next.is_none() {
+            self.next = Some(self.cut());
+        }
+        if let Some(flight) = &mut self.flight {
+            flight.stage = Stage::Settling;
+        }
+        self.ask()
+    }
+
+    fn committed(&mut self) -> Vec<Command> {
+        match self.flight.take() {
+            Some(Flight {
+                batches,
+                stage: Stage::Intending,
+                ..
+            }) => self.launch(batches),
+            Some(Flight {
+                batches,
+                stage: Stage::Settling,
+                ..
+            }) => {
+                self.committed = Some(batches.last() + 1);
+                self.unsaved.extend(batches.after.keys().cloned());
+                self.last_settled = Some(Settled {
+                    scans: batches.scans,
+                    replayed: batches.replayed,
+                    unreadable: batches.unreadable,
+                });
+                self.settled.extend(batches.after);
+                match self.next.take() {
+                    Some(next) => self.launch(next),
+                    None => self.advance(),
+                }
+            }
+            other => {
+                self.flight = other;
+                Vec::new()
+            }
+        }
+    }
+
+    fn failed(&mut self) -> Vec<Command> {
+        match (&mut self.flight, self.committed) {
+            // Perhaps it was stored, perhaps a part, perhaps it is still being stored.
+            (Some(flight), _) => {
+                if flight.stage == Stage::Inserting {
+                    flight.stage = Stage::Ending;
+                }
+                self.ask()
+            }
+            (None, Some(up_to)) if self.loading => vec![Command::Load { up_to }],
+            (None, _) => Vec::new(),
+        }
+    }
+}
+
+/// Adds runs, joining those that follow on each other.
+fn extend(runs: &mut Vec<Run>, more: Vec<Run>) {
+    for run in more {
+        match runs.last_mut() {
+            Some(last) if last.writer == run.writer && last.last + 1 == run.first => {
+                last.last = run.last
+            }
+            _ => runs.push(run),
+        }
+    }
+}
