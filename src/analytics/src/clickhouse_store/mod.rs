@@ -6,6 +6,7 @@ mod report;
 mod schema;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use clickhouse::Client;
 use clickhouse::error::Error;
 use scans::ScanId;
 use tags::WorkspaceId;
+use tokio::sync::OnceCell;
 
 use crate::{Block, Counted, Positions, Run, ScanQuery, ScanReport, ScanStore, Source, StoreError};
 
@@ -38,31 +40,52 @@ const RUNS_IN_A_QUERY: usize = 64;
 /// A store in a ClickHouse database.
 #[derive(Clone)]
 pub struct ClickHouseStore {
-    client: Client,
+    server: Client,
+    database: String,
+    prepared: Arc<OnceCell<Client>>,
 }
 
 impl ClickHouseStore {
-    /// Reaches the server once, and makes the database and its tables where they are not there.
-    pub async fn connect(options: &ClickHouseOptions) -> Result<Self, StoreError> {
-        let mut client = Client::default().with_url(&options.url);
+    /// Does not reach for the server yet: whatever is asked first makes the database and its tables where they are not there, and
+    /// says so when the server is away.
+    pub fn new(options: &ClickHouseOptions) -> Self {
+        let mut server = Client::default().with_url(&options.url);
         if let Some(user) = &options.user {
-            client = client.with_user(user);
+            server = server.with_user(user);
         }
         if let Some(password) = &options.password {
-            client = client.with_password(password);
+            server = server.with_password(password);
         }
-        let client = schema::prepare(client, &options.database).await?;
-        Ok(Self { client })
+        Self {
+            server,
+            database: options.database.clone(),
+            prepared: Arc::default(),
+        }
+    }
+
+    /// Reaches the server and prepares the database.
+    pub async fn connect(options: &ClickHouseOptions) -> Result<Self, StoreError> {
+        let store = Self::new(options);
+        store.client().await?;
+        Ok(store)
+    }
+
+    /// The database's client.
+    async fn client(&self) -> Result<&Client, StoreError> {
+        self.prepared
+            .get_or_try_init(|| schema::prepare(self.server.clone(), &self.database))
+            .await
     }
 }
 
 #[async_trait]
 impl ScanStore for ClickHouseStore {
     async fn insert(&self, block: &Block) -> Result<(), StoreError> {
+        let client = self.client().await?;
         // Headers and dead records replace themselves by their offset, so they may be there before the rows are.
-        insert::headers(&self.client, block).await?;
-        insert::dead(&self.client, block).await?;
-        insert::rows(&self.client, block).await?;
+        insert::headers(client, block).await?;
+        insert::dead(client, block).await?;
+        insert::rows(client, block).await?;
         match &block.positions {
             Some(positions) => self.save_positions(positions).await,
             None => Ok(()),
@@ -70,12 +93,13 @@ impl ScanStore for ClickHouseStore {
     }
 
     async fn count(&self, runs: &[Run]) -> Result<Counted, StoreError> {
+        let client = self.client().await?;
         let mut counted = Counted::default();
         for some in runs.chunks(RUNS_IN_A_QUERY) {
             let select = "SELECT count(), uniqExact(edge, boot, writer, seq) FROM scans WHERE ";
             let (rows, scans): (u64, u64) = within(
                 "count a block's rows",
-                of_runs(&self.client, select, some).fetch_one(),
+                of_runs(client, select, some).fetch_one(),
             )
             .await?;
             counted.rows += rows;
@@ -85,10 +109,11 @@ impl ScanStore for ClickHouseStore {
     }
 
     async fn stored(&self, runs: &[Run]) -> Result<HashSet<ScanId>, StoreError> {
+        let client = self.client().await?;
         let mut stored = HashSet::new();
         for some in runs.chunks(RUNS_IN_A_QUERY) {
             let query = of_runs(
-                &self.client,
+                client,
                 "SELECT DISTINCT edge, boot, writer, seq FROM scans WHERE ",
                 some,
             );
@@ -105,10 +130,10 @@ impl ScanStore for ClickHouseStore {
     }
 
     async fn end_inserts(&self, source: &Source) -> Result<(), StoreError> {
-        let kill = self
-            .client
+        let client = self.client().await?;
+        let kill = client
             .query_raw("KILL QUERY WHERE startsWith(query_id, {prefix:String}) SYNC")
-            .param("prefix", insert::query_id_prefix(&self.client, source));
+            .param("prefix", insert::query_id_prefix(client, source));
         within("end an earlier sink's inserts", kill.execute()).await
     }
 
@@ -117,11 +142,13 @@ impl ScanStore for ClickHouseStore {
         source: &Source,
         up_to: i64,
     ) -> Result<Option<Positions>, StoreError> {
-        positions::load(&self.client, source, up_to).await
+        let client = self.client().await?;
+        positions::load(client, source, up_to).await
     }
 
     async fn save_positions(&self, positions: &Positions) -> Result<(), StoreError> {
-        positions::save(&self.client, positions).await
+        let client = self.client().await?;
+        positions::save(client, positions).await
     }
 
     async fn scans(
@@ -129,7 +156,8 @@ impl ScanStore for ClickHouseStore {
         workspace: &WorkspaceId,
         query: &ScanQuery,
     ) -> Result<ScanReport, StoreError> {
-        report::answer(&self.client, workspace, query).await
+        let client = self.client().await?;
+        report::answer(client, workspace, query).await
     }
 }
 
