@@ -11,6 +11,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use crate::scans_topic::{ScansTopic, TopicError};
+use crate::shipper::lower_priority;
 use crate::{Delivered, Delivery, EncodedBatch, Full, Outlet, WriterKey};
 
 /// Where the brokers are.
@@ -131,10 +132,20 @@ impl KafkaOutlet {
             brokers: options.brokers.clone(),
             source,
         };
-        let producer = config
-            .create_with_context(Reports::default())
-            .map_err(error)?;
-        let topic = ScansTopic::new(&config, options).map_err(error)?;
+        // On a thread of lower priority, which librdkafka's own inherit.
+        let made = std::thread::scope(|scope| {
+            let making = scope.spawn(|| {
+                lower_priority();
+                Ok((
+                    config.create_with_context(Reports::default())?,
+                    ScansTopic::new(&config, options)?,
+                ))
+            });
+            making
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        let (producer, topic) = made.map_err(error)?;
         Ok(Self {
             config,
             producer,

@@ -3,8 +3,10 @@
 //! Read in this order: [`Scan`] and who made it, [`NewScan`] and how it is written, [`ScanBatch`], in which it travels. Then its road:
 //! [`Writer::append`] into the [`ScanLog`], from there by the [`Shipper`] to an [`Outlet`], with the [`Ledger`] over all of it.
 
+mod adoption;
 mod batch;
 mod dropped;
+mod folder;
 mod frame;
 mod identity;
 mod kafka_outlet;

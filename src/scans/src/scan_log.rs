@@ -1,20 +1,15 @@
 //! The folder in which an edge's scans lie until they are stored: locked, made of segments, with those of earlier boots adopted.
 
-use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::FlockOperation;
-
 use crate::ledger::{Account, Accounts, Ledger, LedgerMetrics};
-use crate::segment::{Beginning, HEADER, MAX_EDGE, NotASegment, Segment};
+use crate::segment::{Beginning, MAX_EDGE, Segment};
 use crate::spares::{Keeper, Spares};
-use crate::survey::Survey;
-use crate::{DropReason, Writer, WriterKey};
+use crate::{DropReason, Writer, WriterKey, adoption, folder};
 
 /// Where and how big.
 #[derive(Clone, Debug)]
@@ -147,17 +142,13 @@ impl ScanLog {
             ));
         }
         let hot = options.hot.clone();
-        let folder = |source| ScanLogError::Folder {
+        let unusable = |source| ScanLogError::Folder {
             hot: options.hot.clone(),
             source,
         };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&hot)
-            .map_err(folder)?;
-        let lock = lock(&hot)?;
-        check_file_system(&hot)?;
+        folder::create(&hot)?;
+        let lock = folder::lock(&hot)?;
+        folder::check_file_system(&hot)?;
         // Later boots have higher numbers, as far as the clock does; the low bits keep apart those of the same moment.
         let now = jiff::Timestamp::now().as_microsecond() as u64;
         let boot = (now << 12) | (getrandom::u64().map_err(ScanLogError::Random)? & 0xfff);
@@ -169,7 +160,7 @@ impl ScanLog {
             options.max_bytes,
         ));
         let accounts = Accounts::default();
-        let unfollowed = Mutex::new(adopt(&hot, &spares, &accounts).map_err(folder)?);
+        let unfollowed = Mutex::new(adoption::adopt(&hot, &spares, &accounts).map_err(unusable)?);
         let keeper = spares.keep()?;
         registry.register(Box::new(LedgerMetrics::new(accounts.clone())?))?;
         let edge: Arc<str> = Arc::from(options.edge.as_str());
@@ -259,106 +250,3 @@ impl ScanLog {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
-
-fn lock(hot: &Path) -> Result<File, ScanLogError> {
-    let folder = |source| ScanLogError::Folder {
-        hot: hot.to_owned(),
-        source,
-    };
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(hot.join("lock"))
-        .map_err(folder)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(ScanLogError::InUse {
-            hot: hot.to_owned(),
-        }),
-        Err(error) => Err(folder(error.into())),
-    }
-}
-
-/// The numbers are from `linux/magic.h` and the file systems' own sources.
-fn check_file_system(hot: &Path) -> Result<(), ScanLogError> {
-    let stat = rustix::fs::statfs(hot).map_err(|error| ScanLogError::Folder {
-        hot: hot.to_owned(),
-        source: error.into(),
-    })?;
-    let refused = |file_system| {
-        Err(ScanLogError::FileSystem {
-            hot: hot.to_owned(),
-            file_system,
-        })
-    };
-    match stat.f_type as u64 & 0xffff_ffff {
-        0x0102_1994 => Ok(()), // tmpfs
-        0x9123_683e => refused("btrfs"),
-        0x2fc1_2fc1 => refused("zfs"),
-        0x6969 => refused("nfs"),
-        _ => {
-            tracing::warn!(hot = %hot.display(), "the scan log's folder is not on tmpfs: redirects may wait for its disk");
-            Ok(())
-        }
-    }
-}
-
-/// Finds what earlier boots left, oldest first.
-fn adopt(hot: &Path, spares: &Spares, accounts: &Accounts) -> io::Result<Vec<Followed>> {
-    let mut writers: BTreeMap<WriterKey, Vec<Arc<Segment>>> = BTreeMap::new();
-    for entry in fs::read_dir(hot)? {
-        let path = entry?.path();
-        if path
-            .extension()
-            .is_none_or(|extension| extension != "segment")
-        {
-            continue;
-        }
-        match Segment::adopt(path.clone()) {
-            Ok(segment) => writers
-                .entry(segment.key().clone())
-                .or_default()
-                .push(segment),
-            Err(NotASegment::Spare) => fs::remove_file(&path)?,
-            Err(error) => {
-                let aside = path.with_extension("refused");
-                tracing::error!(path = %path.display(), %error, aside = %aside.display(), "a segment of an earlier run cannot be read: it is set aside");
-                fs::rename(&path, &aside)?;
-            }
-        }
-    }
-    let mut followed = Vec::new();
-    for (key, mut segments) in writers {
-        segments.sort_by_key(|segment| segment.number());
-        segments
-            .windows(2)
-            .for_each(|pair| pair[0].set_next(Arc::clone(&pair[1])));
-        let shipped = |segment: &Arc<Segment>| segment.acknowledged() == segment.records().len();
-        if segments.iter().all(shipped) && segments.last().is_some_and(|last| last.is_closed()) {
-            segments
-                .iter()
-                .try_for_each(|segment| fs::remove_file(segment.path()))?;
-            continue;
-        }
-        spares.adopt(segments.iter().map(|segment| segment.bytes()).sum());
-        let left = segments.iter().map(|segment| left(segment)).sum();
-        tracing::info!(writer = %key, scans = left, "scans of an earlier run are taken over");
-        let account = accounts.open(Account::adopted(key, left));
-        followed.extend(segments.into_iter().next().map(|first| Followed {
-            account,
-            first,
-            adopted: true,
-        }));
-    }
-    Ok(followed)
-}
-
-/// How many of an adopted segment's scans are neither stored nor counted as dropped.
-fn left(segment: &Segment) -> u64 {
-    let stored = Survey::of(segment, segment.acknowledged()).records;
-    let all = Survey::of(segment, segment.records().len());
-    all.records - stored + all.lost(segment)
-}
-
-const _: () = assert!(HEADER < 64 << 10);

@@ -113,10 +113,7 @@ struct Run {
 
 impl Run {
     fn run(mut self, commands: &Receiver<Command>) {
-        // Linux gives each thread a priority of its own; `None` is the calling one.
-        if let Err(error) = rustix::process::setpriority_process(None, 5) {
-            tracing::warn!(%error, "the scan shipper runs at normal priority");
-        }
+        lower_priority();
         let mut deadline = None;
         let mut next_round = Instant::now();
         loop {
@@ -203,6 +200,14 @@ impl Run {
                 }
             }
         }
+    }
+}
+
+/// Lets threads that answer go before this one (nice 5), and before those that it starts, which inherit it.
+pub(crate) fn lower_priority() {
+    // Linux gives each thread a priority of its own; `None` is the calling one.
+    if let Err(error) = rustix::process::setpriority_process(None, 5) {
+        tracing::warn!(%error, "scans are shipped at normal priority");
     }
 }
 

@@ -481,6 +481,7 @@ fn an_idle_writer_says_where_it_stands() -> Result<()> {
 fn a_folder_has_one_process_and_no_other_reader() -> Result<()> {
     let parent = tempfile::tempdir()?;
     let hot = parent.path().join("hot");
+    fs::create_dir(&hot)?; // with the mode that the user's mask gives
     let log = open(&hot);
     assert_eq!(fs::metadata(&hot)?.permissions().mode() & 0o777, 0o700);
     let second = ScanLog::open(&options(&hot), &prometheus::Registry::new());

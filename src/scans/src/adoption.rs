@@ -1,0 +1,70 @@
+//! What earlier boots left in the scan log: found, counted, and handed to the shipper under the names of those who wrote it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::{fs, io};
+
+use crate::WriterKey;
+use crate::ledger::{Account, Accounts};
+use crate::scan_log::Followed;
+use crate::segment::{NotASegment, Segment};
+use crate::spares::Spares;
+use crate::survey::Survey;
+
+/// Finds what earlier boots left, oldest first.
+pub(crate) fn adopt(hot: &Path, spares: &Spares, accounts: &Accounts) -> io::Result<Vec<Followed>> {
+    let mut writers: BTreeMap<WriterKey, Vec<Arc<Segment>>> = BTreeMap::new();
+    for entry in fs::read_dir(hot)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_none_or(|extension| extension != "segment")
+        {
+            continue;
+        }
+        match Segment::adopt(path.clone()) {
+            Ok(segment) => writers
+                .entry(segment.key().clone())
+                .or_default()
+                .push(segment),
+            Err(NotASegment::Spare) => fs::remove_file(&path)?,
+            Err(error) => {
+                let aside = path.with_extension("refused");
+                tracing::error!(path = %path.display(), %error, aside = %aside.display(), "a segment of an earlier run cannot be read: it is set aside");
+                fs::rename(&path, &aside)?;
+            }
+        }
+    }
+    let mut followed = Vec::new();
+    for (key, mut segments) in writers {
+        segments.sort_by_key(|segment| segment.number());
+        segments
+            .windows(2)
+            .for_each(|pair| pair[0].set_next(Arc::clone(&pair[1])));
+        let shipped = |segment: &Arc<Segment>| segment.acknowledged() == segment.records().len();
+        if segments.iter().all(shipped) && segments.last().is_some_and(|last| last.is_closed()) {
+            segments
+                .iter()
+                .try_for_each(|segment| fs::remove_file(segment.path()))?;
+            continue;
+        }
+        spares.adopt(segments.iter().map(|segment| segment.bytes()).sum());
+        let left = segments.iter().map(|segment| left(segment)).sum();
+        tracing::info!(writer = %key, scans = left, "scans of an earlier run are taken over");
+        let account = accounts.open(Account::adopted(key, left));
+        followed.extend(segments.into_iter().next().map(|first| Followed {
+            account,
+            first,
+            adopted: true,
+        }));
+    }
+    Ok(followed)
+}
+
+/// How many of an adopted segment's scans are neither stored nor counted as dropped.
+fn left(segment: &Segment) -> u64 {
+    let stored = Survey::of(segment, segment.acknowledged()).records;
+    let all = Survey::of(segment, segment.records().len());
+    all.records - stored + all.lost(segment)
+}

@@ -1,0 +1,76 @@
+//! The scan log's folder: that no other process uses it, and that its file system keeps what a mapping relies on.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::FlockOperation;
+
+use crate::ScanLogError;
+
+/// Makes the folder if need be, and its content this user's alone. One that another user has laid in our way is refused: in `/dev/shm` anybody
+/// may make folders.
+pub(crate) fn create(hot: &Path) -> Result<(), ScanLogError> {
+    let unusable = |source| ScanLogError::Folder {
+        hot: hot.to_owned(),
+        source,
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(hot)
+        .map_err(unusable)?;
+    if fs::metadata(hot).map_err(unusable)?.uid() != rustix::process::geteuid().as_raw() {
+        return Err(unusable(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "it belongs to another user",
+        )));
+    }
+    fs::set_permissions(hot, Permissions::from_mode(0o700)).map_err(unusable)
+}
+
+/// Locked for as long as the file is open, whatever becomes of the process.
+pub(crate) fn lock(hot: &Path) -> Result<File, ScanLogError> {
+    let folder = |source| ScanLogError::Folder {
+        hot: hot.to_owned(),
+        source,
+    };
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(hot.join("lock"))
+        .map_err(folder)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(ScanLogError::InUse {
+            hot: hot.to_owned(),
+        }),
+        Err(error) => Err(folder(error.into())),
+    }
+}
+
+/// The numbers are from `linux/magic.h` and the file systems' own sources.
+pub(crate) fn check_file_system(hot: &Path) -> Result<(), ScanLogError> {
+    let stat = rustix::fs::statfs(hot).map_err(|error| ScanLogError::Folder {
+        hot: hot.to_owned(),
+        source: error.into(),
+    })?;
+    let refused = |file_system| {
+        Err(ScanLogError::FileSystem {
+            hot: hot.to_owned(),
+            file_system,
+        })
+    };
+    match stat.f_type as u64 & 0xffff_ffff {
+        0x0102_1994 => Ok(()), // tmpfs
+        0x9123_683e => refused("btrfs"),
+        0x2fc1_2fc1 => refused("zfs"),
+        0x6969 => refused("nfs"),
+        _ => {
+            tracing::warn!(hot = %hot.display(), "the scan log's folder is not on tmpfs: redirects may wait for its disk");
+            Ok(())
+        }
+    }
+}
