@@ -32,6 +32,9 @@ enum State {
     Ready(Transactions),
     /// The last transaction has still to be aborted.
     Aborting(Transactions),
+    /// The broker does not know of the transaction that was to be ended, as when it stopped before noting it; still the writer, but
+    /// the producer is of no more use.
+    Rejoining,
     /// For good, until `become_writer`.
     Fenced(String),
 }
@@ -87,6 +90,10 @@ impl KafkaCommitter {
 
     /// Gives a transaction up, of which nothing will be seen, and says why to who waits.
     fn give_up(&mut self, producer: Transactions, error: &KafkaError) -> PublishError {
+        if has_lost_its_transaction(&producer, error) {
+            self.state = State::Rejoining;
+            return self.unavailable(&error.to_string());
+        }
         if is_fatal(error) || producer.client().fatal_error().is_some() {
             return PublishError::Fenced {
                 reason: self.fence(error),
@@ -136,6 +143,10 @@ impl Committer for KafkaCommitter {
                 self.state = State::Aborting(producer);
                 return Err(self.unavailable("an earlier transaction is still being aborted"));
             }
+            State::Rejoining => {
+                self.state = State::Rejoining;
+                return Err(self.unavailable("becoming the writer again"));
+            }
             State::NotWriter => return Err(PublishError::NotWriter),
         };
         if calls.iter().all(Vec::is_empty) {
@@ -153,6 +164,11 @@ impl Committer for KafkaCommitter {
             }
             Err(error) if must_abort(&error) => Err(self.give_up(producer, &error)),
             // The broker may have committed before whatever this is: it is not known, and cannot be asked any more.
+            Err(error) if has_lost_its_transaction(&producer, &error) => {
+                self.state = State::Rejoining;
+                let reason = format!("the broker has lost the transaction: {error}");
+                Err(PublishError::InDoubt { reason })
+            }
             Err(error) => Err(PublishError::InDoubt {
                 reason: self.fence(&error),
             }),
@@ -175,11 +191,16 @@ impl Committer for KafkaCommitter {
                     thread::sleep(Duration::from_millis(100));
                     Err(told)
                 }
+                Err(error) if has_lost_its_transaction(&producer, &error) => {
+                    self.state = State::Rejoining;
+                    self.rejoin()
+                }
                 Err(error) => {
                     self.fence(&error);
                     Ok(())
                 }
             },
+            State::Rejoining => self.rejoin(),
             other => {
                 self.state = other;
                 Ok(())
@@ -189,6 +210,21 @@ impl Committer for KafkaCommitter {
 }
 
 impl KafkaCommitter {
+    /// Takes the transactional id again with a new producer.
+    fn rejoin(&mut self) -> Result<(), PublishError> {
+        self.state = State::Rejoining;
+        let producer = self.connect()?;
+        if let Err(error) = producer.init_transactions(ATTEMPT) {
+            let reason = producer.context().explain(&error);
+            return Err(self.unavailable(&format!("becoming the writer again: {reason}")));
+        }
+        tracing::info!(
+            "the journal's writer goes on with a new producer, after its last transaction was lost"
+        );
+        self.state = State::Ready(producer);
+        Ok(())
+    }
+
     /// Begins a transaction and sends everything; returns when the brokers have all of it.
     fn send(
         &self,
@@ -283,6 +319,14 @@ fn is_retriable(error: &KafkaError) -> bool {
 
 fn must_abort(error: &KafkaError) -> bool {
     transaction_error(error).is_some_and(RDKafkaError::txn_requires_abort)
+}
+
+/// The coordinator looks at the producer's epoch before it looks at the transaction's state: whoever is told that the state is wrong
+/// has not been fenced.
+fn has_lost_its_transaction(producer: &Transactions, error: &KafkaError) -> bool {
+    let fatal = producer.client().fatal_error().map(|(code, _)| code);
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::InvalidTransactionalState)
+        || fatal == Some(RDKafkaErrorCode::InvalidTransactionalState)
 }
 
 fn is_fatal(error: &KafkaError) -> bool {
