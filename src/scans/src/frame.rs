@@ -38,16 +38,14 @@ pub(crate) enum Found<'a> {
     End,
 }
 
-/// Writes head and payload to the beginning of `room`, which holds at least [`MAX`] bytes. Returns how many it took.
+/// Writes head and payload to the beginning of `room`, which holds at least [`MAX`] bytes; `encode` says how many it used. Returns how many it took.
 pub(crate) fn write(
     room: &mut [u8],
     seed: Seed,
     seq: u64,
-    encode: impl FnOnce(&mut &mut [u8]),
+    encode: impl FnOnce(&mut [u8]) -> usize,
 ) -> usize {
-    let mut rest = &mut room[HEAD..MAX];
-    encode(&mut rest);
-    let len = limits::RECORD - rest.len();
+    let len = encode(&mut room[HEAD..MAX]);
     room[8..HEAD].copy_from_slice(&seq.to_le_bytes());
     let checksum = crc32c::crc32c_append(seed.0, &room[8..HEAD + len]);
     room[..4].copy_from_slice(&(len as u32).to_le_bytes());
@@ -100,7 +98,8 @@ mod tests {
         for (seq, payload) in (0..).zip(payloads) {
             let mut room = vec![0xee; MAX]; // leftovers
             let len = write(&mut room, Seed::new(SEED.0, SEED.1), seq, |to| {
-                prost::bytes::BufMut::put_slice(to, payload)
+                to[..payload.len()].copy_from_slice(payload);
+                payload.len()
             });
             bytes.extend_from_slice(&room[..len]);
         }

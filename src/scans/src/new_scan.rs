@@ -1,8 +1,9 @@
-//! How an edge says what it answered: borrowed from the request, and encoded straight to where it stays, without an allocation.
+//! How an edge says what it answered: borrowed from the request, and encoded straight to where it stays. Nothing is allocated, but to repair
+//! a header that is not UTF-8.
 
 use jiff::Timestamp;
 use prost::bytes::BufMut;
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use prost::encoding::{WireType, encoded_len_varint};
 use tags::Outcome;
 
 use crate::record::{limits, outcome_number};
@@ -50,25 +51,33 @@ pub struct NewScan<'a> {
 impl NewScan<'_> {
     /// Writes `message Scan` with this number. Never more than [`limits::RECORD`] bytes.
     pub fn encode(&self, seq: u64, to: &mut impl BufMut) {
-        number(1, seq, to);
-        number(2, self.time.as_microsecond() as u64, to); // int64 on the wire: two's complement
-        text(3, self.workspace.as_bytes(), limits::WORKSPACE, to);
-        text(4, self.domain.as_bytes(), limits::DOMAIN, to);
-        text(5, self.code.as_bytes(), limits::CODE, to);
-        text(6, self.campaign.as_bytes(), limits::CAMPAIGN, to);
-        number(7, self.tag_version, to);
-        number(8, outcome_number(self.outcome) as u64, to);
-        text(9, self.rule.as_bytes(), limits::RULE, to);
-        number(10, u64::from(self.destination_index), to);
-        number(11, self.method.number() as u64, to);
-        number(12, self.purpose.number() as u64, to);
-        delimited(13, self.ip_prefix.as_bytes(), to);
-        encode_key(14, WireType::SixtyFourBit, to);
-        to.put_u64_le(self.visitor.as_u64());
-        text(15, self.user_agent, limits::USER_AGENT, to);
-        text(16, self.language, limits::LANGUAGE, to);
-        text(17, self.referrer_host, limits::REFERRER_HOST, to);
-        number(18, self.http_version.number() as u64, to);
+        let mut room = [0; limits::RECORD];
+        let len = self.encode_into(seq, &mut room);
+        to.put_slice(&room[..len]);
+    }
+
+    /// The same into the beginning of `room`, which has at least [`limits::RECORD`] bytes. Returns how many it took.
+    pub(crate) fn encode_into(&self, seq: u64, room: &mut [u8]) -> usize {
+        let mut to = Encoder { room, at: 0 };
+        to.number(1, seq);
+        to.number(2, self.time.as_microsecond() as u64); // int64 on the wire: two's complement
+        to.text(3, self.workspace.as_bytes(), limits::WORKSPACE);
+        to.text(4, self.domain.as_bytes(), limits::DOMAIN);
+        to.text(5, self.code.as_bytes(), limits::CODE);
+        to.text(6, self.campaign.as_bytes(), limits::CAMPAIGN);
+        to.number(7, self.tag_version);
+        to.number(8, outcome_number(self.outcome) as u64);
+        to.text(9, self.rule.as_bytes(), limits::RULE);
+        to.number(10, u64::from(self.destination_index));
+        to.number(11, self.method.number() as u64);
+        to.number(12, self.purpose.number() as u64);
+        to.delimited(13, self.ip_prefix.as_bytes());
+        to.fixed(14, self.visitor.as_u64());
+        to.text(15, self.user_agent, limits::USER_AGENT);
+        to.text(16, self.language, limits::LANGUAGE);
+        to.text(17, self.referrer_host, limits::REFERRER_HOST);
+        to.number(18, self.http_version.number() as u64);
+        to.at
     }
 }
 
@@ -89,72 +98,75 @@ pub fn referrer_host(referer: &[u8]) -> &[u8] {
     }
 }
 
-fn number(tag: u32, value: u64, to: &mut impl BufMut) {
-    if value != 0 {
-        encode_key(tag, WireType::Varint, to);
-        encode_varint(value, to);
-    }
+/// Protobuf into a slice that is known to be long enough: less work than through `BufMut`, which moves the slice with every byte.
+struct Encoder<'a> {
+    room: &'a mut [u8],
+    at: usize,
 }
 
-fn delimited(tag: u32, bytes: &[u8], to: &mut impl BufMut) {
-    encode_key(tag, WireType::LengthDelimited, to);
-    encode_varint(bytes.len() as u64, to);
-    to.put_slice(bytes);
-}
-
-/// A text of at most `limit` bytes, cut at a character.
-fn text(tag: u32, bytes: &[u8], limit: usize, to: &mut impl BufMut) {
-    if bytes.is_empty() {
-        return;
-    }
-    // A character that the cut splits is at most 4 bytes long, so these are enough to tell whether it is the cut that is at fault.
-    let near = &bytes[..bytes.len().min(limit + 4)];
-    match std::str::from_utf8(near) {
-        Ok(text) => delimited(tag, &text.as_bytes()[..text.floor_char_boundary(limit)], to),
-        Err(error) if error.valid_up_to() >= limit - 3 && error.error_len().is_none() => {
-            let valid = String::from_utf8_lossy(&near[..error.valid_up_to()]); // borrowed: it is valid
-            delimited(
-                tag,
-                &valid.as_bytes()[..valid.floor_char_boundary(limit)],
-                to,
-            );
+impl Encoder<'_> {
+    fn number(&mut self, tag: u32, value: u64) {
+        if value != 0 {
+            self.key(tag, WireType::Varint);
+            self.varint(value);
         }
-        Err(_) => repaired(tag, near, limit, to),
+    }
+
+    fn fixed(&mut self, tag: u32, value: u64) {
+        self.key(tag, WireType::SixtyFourBit);
+        self.bytes(&value.to_le_bytes());
+    }
+
+    fn delimited(&mut self, tag: u32, bytes: &[u8]) {
+        self.key(tag, WireType::LengthDelimited);
+        self.varint(bytes.len() as u64);
+        self.bytes(bytes);
+    }
+
+    /// A text of at most `limit` bytes, cut at a character.
+    fn text(&mut self, tag: u32, bytes: &[u8], limit: usize) {
+        if bytes.is_empty() {
+            return;
+        }
+        // A character that the cut splits is at most 4 bytes long, so these are enough to tell whether it is the cut that is at fault.
+        let near = &bytes[..bytes.len().min(limit + 4)];
+        match std::str::from_utf8(near) {
+            Ok(text) => self.delimited(tag, &near[..text.floor_char_boundary(limit)]),
+            Err(_) => self.repaired(tag, near, limit),
+        }
+    }
+
+    /// As [`Encoder::text`], what is not UTF-8 as U+FFFD. For the rare client that sends such, or a character across the look-ahead.
+    #[cold]
+    fn repaired(&mut self, tag: u32, bytes: &[u8], limit: usize) {
+        let repaired = String::from_utf8_lossy(bytes);
+        self.delimited(
+            tag,
+            &repaired.as_bytes()[..repaired.floor_char_boundary(limit)],
+        );
+    }
+
+    fn key(&mut self, tag: u32, wire_type: WireType) {
+        self.varint(u64::from(tag << 3 | wire_type as u32));
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.room[self.at] = value as u8 | 0x80;
+            self.at += 1;
+            value >>= 7;
+        }
+        self.room[self.at] = value as u8;
+        self.at += 1;
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.room[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
     }
 }
 
-/// As [`text`], each run of bytes that is not UTF-8 as one U+FFFD. For the rare client that sends such.
-fn repaired(tag: u32, bytes: &[u8], limit: usize, to: &mut impl BufMut) {
-    const REPLACEMENT: &str = "\u{fffd}";
-    let pieces = || {
-        let mut left = limit;
-        let pieces = bytes.utf8_chunks().flat_map(|chunk| {
-            [
-                chunk.valid(),
-                if chunk.invalid().is_empty() {
-                    ""
-                } else {
-                    REPLACEMENT
-                },
-            ]
-        });
-        pieces.map_while(move |piece| {
-            let cut = &piece[..piece.floor_char_boundary(left)];
-            left = if cut.len() == piece.len() {
-                left - cut.len()
-            } else {
-                0
-            };
-            (cut.len() == piece.len() || !cut.is_empty()).then_some(cut)
-        })
-    };
-    let len: usize = pieces().map(str::len).sum();
-    encode_key(tag, WireType::LengthDelimited, to);
-    encode_varint(len as u64, to);
-    pieces().for_each(|piece| to.put_slice(piece.as_bytes()));
-}
-
-/// How many bytes [`delimited`] writes.
+/// How many bytes a delimited field takes.
 pub(crate) fn delimited_len(tag: u32, len: usize) -> usize {
     prost::encoding::key_len(tag) + encoded_len_varint(len as u64) + len
 }

@@ -190,7 +190,7 @@ impl SegmentWriter {
         // equals `committed`, exclusively ours, as readers stay below (rule 3).
         let room =
             unsafe { std::slice::from_raw_parts_mut(self.segment.data().add(self.at), room) };
-        self.at += frame::write(room, self.segment.seed, seq, |to| scan.encode(seq, to));
+        self.at += frame::write(room, self.segment.seed, seq, |to| scan.encode_into(seq, to));
         let appended = &self.segment.header().appended;
         // Release: the record's bytes come before it (rule 3).
         appended.committed.store(self.at as u64, Ordering::Release);

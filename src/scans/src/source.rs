@@ -34,7 +34,7 @@ pub(crate) struct Source {
     closing: Closing,
 }
 
-/// How long a batch is not encoded again for an outlet that is full: a tenth of what any outlet takes to empty its queue.
+/// How long a batch is not encoded again for an outlet that is full: short beside the queue that it has, long beside the encoding.
 const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
