@@ -33,6 +33,22 @@ pub(crate) struct Worker {
     pub(crate) date: Date,
 }
 
+/// What requests that are answered together are answered by.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    pub(crate) view: &'a View<'a>,
+    pub(crate) rules: &'a Rules,
+    pub(crate) now: Timestamp,
+    pub(crate) draining: bool,
+}
+
+impl Moment<'_> {
+    /// Whether the connection ends with this request's answer.
+    fn closes_after(&self, head: &Head<'_, '_>) -> bool {
+        self.draining || head.has_body || !head.keep_alive
+    }
+}
+
 /// What is to be done after the answers have been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -73,14 +89,7 @@ impl Conversation {
     }
 
     /// Answers every request that is complete, in order. Each scan has been recorded when this returns, so before anything is sent.
-    pub(crate) fn answer(
-        &mut self,
-        view: &View<'_>,
-        rules: &Rules,
-        worker: &mut Worker,
-        now: Timestamp,
-        draining: bool,
-    ) -> Next {
+    pub(crate) fn answer(&mut self, moment: &Moment<'_>, worker: &mut Worker) -> Next {
         let mut start = 0;
         let next = loop {
             let rest = &self.input[start..];
@@ -91,48 +100,30 @@ impl Conversation {
                 break Next::Answer;
             }
             let mut places = head::places();
-            let head = match self.scanner.scan(rest, &rules.limits) {
+            let head = match self.scanner.scan(rest, &moment.rules.limits) {
                 Scan::Partial => break Next::Receive,
                 Scan::Refused(page) => Err(page),
                 Scan::Complete(len) => {
                     start += len;
                     self.scanner = Scanner::default();
-                    head::parse(&rest[..len], &mut places, &rules.limits)
+                    head::parse(&rest[..len], &mut places, &moment.rules.limits)
                 }
             };
-            let Ok(head) = head.map_err(|page| refuse(&mut self.output, page, worker, now, rest))
-            else {
-                break Next::Close {
-                    may_be_sending: true,
-                };
+            let closes = match head {
+                Ok(head) => {
+                    self.scans
+                        .extend(respond(&mut self.output, &head, self.peer, moment, worker));
+                    moment
+                        .closes_after(&head)
+                        .then_some(moment.draining || head.has_body || start < self.input.len())
+                }
+                Err(page) => {
+                    refuse(&mut self.output, page, rest, moment, worker);
+                    Some(true)
+                }
             };
-            let close = draining || head.has_body || !head.keep_alive;
-            let answer = answer(&head.request, view, now, &rules.site, draining);
-            if let Some(scan) = &answer.scan {
-                let client = client(&head, self.peer, &rules.trusted_proxies);
-                rules
-                    .recording
-                    .record(&mut worker.writer, scan, &head, client, now);
-                self.scans.push((scan.outcome, head.version));
-            }
-            worker.metrics.count_response(answer.status);
-            let connection = Connection {
-                version: head.version,
-                close,
-            };
-            let is_head = head.request.method == Method::Head;
-            http1::write(
-                &mut self.output,
-                &answer,
-                is_head,
-                connection,
-                worker.date.at(now),
-                head.lines("accept"),
-            );
-            if close {
-                break Next::Close {
-                    may_be_sending: draining || head.has_body || start < self.input.len(),
-                };
+            if let Some(may_be_sending) = closes {
+                break Next::Close { may_be_sending };
             }
         };
         self.discard(start);
@@ -158,7 +149,52 @@ impl Conversation {
     }
 }
 
-fn refuse(output: &mut Vec<u8>, page: Page, worker: &mut Worker, now: Timestamp, received: &[u8]) {
+/// Answers one request: decides, records, and writes, in this order. Returns the scan that it was.
+fn respond(
+    output: &mut Vec<u8>,
+    head: &Head<'_, '_>,
+    peer: IpAddr,
+    moment: &Moment<'_>,
+    worker: &mut Worker,
+) -> Option<(Outcome, HttpVersion)> {
+    let Moment {
+        view,
+        rules,
+        now,
+        draining,
+    } = *moment;
+    let answer = answer(&head.request, view, now, &rules.site, draining);
+    if let Some(scan) = &answer.scan {
+        let client = client(head, peer, &rules.trusted_proxies);
+        rules
+            .recording
+            .record(&mut worker.writer, scan, head, client, now);
+    }
+    worker.metrics.count_response(answer.status);
+    let connection = Connection {
+        version: head.version,
+        close: moment.closes_after(head),
+    };
+    let is_head = head.request.method == Method::Head;
+    http1::write(
+        output,
+        &answer,
+        is_head,
+        connection,
+        worker.date.at(now),
+        head.lines("accept"),
+    );
+    answer.scan.map(|scan| (scan.outcome, head.version))
+}
+
+/// Answers what is no request.
+fn refuse(
+    output: &mut Vec<u8>,
+    page: Page,
+    received: &[u8],
+    moment: &Moment<'_>,
+    worker: &mut Worker,
+) {
     let answer = Answer::page(page);
     worker.metrics.count_response(answer.status);
     let connection = Connection {
@@ -170,7 +206,7 @@ fn refuse(output: &mut Vec<u8>, page: Page, worker: &mut Worker, now: Timestamp,
         &answer,
         false,
         connection,
-        worker.date.at(now),
+        worker.date.at(moment.now),
         accept_lines(received),
     );
 }

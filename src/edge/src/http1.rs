@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use scans::HttpVersion;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Body};
 use crate::pages::CONTENT_SECURITY_POLICY;
 
 /// What the answer says about the connection.
@@ -45,6 +45,9 @@ pub(crate) fn write<'l>(
     }
     if let Some((media_type, _)) = content {
         describe(out, media_type);
+        if matches!(answer.body, Body::Page(_)) {
+            field(out, "Vary", b"Accept");
+        }
     }
     // RFC 9110 §8.6: a 204 has none.
     if answer.status != 204 {

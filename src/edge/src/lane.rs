@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use crate::conversation::{Conversation, Next, Rules, Worker};
+use crate::conversation::{Conversation, Moment, Next, Rules, Worker};
 use crate::options::Limits;
 
 /// How much is received at once: several requests of a pipelining client, or one of a browser.
@@ -113,13 +113,13 @@ impl Lane {
             return (Next::Receive, false);
         }
         let state = self.table.load();
-        let next = conversation.answer(
-            &state.pin(),
-            &self.rules,
-            &mut self.lock_worker(),
-            Timestamp::now(),
-            self.is_draining(),
-        );
+        let moment = Moment {
+            view: &state.pin(),
+            rules: &self.rules,
+            now: Timestamp::now(),
+            draining: self.is_draining(),
+        };
+        let next = conversation.answer(&moment, &mut self.lock_worker());
         (next, !conversation.output.is_empty())
     }
 

@@ -57,7 +57,7 @@ pub enum StartError {
     Random(String),
 }
 
-/// The running redirect listeners. Dropping it leaves them running to the process's end; [`EdgeServer::shutdown`] ends them.
+/// The running redirect listeners. Keep it: dropped, they end without waiting for anyone; [`EdgeServer::shutdown`] waits.
 pub struct EdgeServer {
     addresses: Vec<SocketAddr>,
     draining: Arc<AtomicBool>,
@@ -106,48 +106,26 @@ impl EdgeServer {
             },
         });
         let (stop, stopping) = watch::channel(false);
-        let (draining, deadline) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::new()));
+        let shared = Shared {
+            table,
+            rules,
+            draining: Arc::default(),
+            stopping,
+            deadline: Arc::default(),
+        };
         let threads = options
             .threads
             .or_else(|| thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get);
-        let parts = (0..threads).map(|_| {
-            let worker = Worker {
-                writer: log.writer()?,
-                metrics: metrics.express_lane(),
-                date: Date::new(),
-            };
-            let (open, closed) = mpsc::channel(1);
-            let worker = Arc::new(Mutex::new(worker));
-            let lane = Lane {
-                table: table.clone(),
-                rules: rules.clone(),
-                worker: worker.clone(),
-                draining: draining.clone(),
-                _open: open,
-            };
-            let runtime = Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(StartError::Worker)?;
-            let fds = hand_over(&sockets, &addresses).map_err(StartError::Worker)?;
-            Ok(WorkerThread {
-                lane,
-                worker,
-                closed,
-                runtime,
-                fds,
-                stopping: stopping.clone(),
-                deadline: deadline.clone(),
-            })
-        });
-        // All parts are made before the first thread starts, so that a failure leaves nothing running.
-        let parts = parts.collect::<Result<Vec<_>, StartError>>()?;
+        // All is made before the first thread starts, so that a failure leaves nothing running.
+        let parts = (0..threads)
+            .map(|_| WorkerThread::new(&shared, log, metrics, &sockets, &addresses))
+            .collect::<Result<Vec<_>, StartError>>()?;
         let mut server = Self {
             addresses,
-            draining,
+            draining: shared.draining,
             stop,
-            deadline,
+            deadline: shared.deadline,
             workers: Vec::with_capacity(threads),
         };
         for (number, part) in parts.into_iter().enumerate() {
@@ -214,10 +192,21 @@ fn hand_over(sockets: &[TcpListener], addresses: &[SocketAddr]) -> io::Result<Li
     Ok(Arc::new(fds.into()))
 }
 
+/// What all worker threads share.
+struct Shared {
+    table: Arc<Table>,
+    rules: Arc<Rules>,
+    draining: Arc<AtomicBool>,
+    stopping: ShutdownWatch,
+    /// Set before `stopping` is.
+    deadline: Arc<OnceLock<Instant>>,
+}
+
 /// What a worker thread is made of.
 struct WorkerThread {
     lane: Lane,
     worker: Arc<Mutex<Worker>>,
+    /// Ends when the lane and all its connections have.
     closed: mpsc::Receiver<()>,
     runtime: Runtime,
     fds: ListenFds,
@@ -226,6 +215,41 @@ struct WorkerThread {
 }
 
 impl WorkerThread {
+    fn new(
+        shared: &Shared,
+        log: &ScanLog,
+        metrics: &EdgeMetrics,
+        sockets: &[TcpListener],
+        addresses: &[SocketAddr],
+    ) -> Result<Self, StartError> {
+        let worker = Arc::new(Mutex::new(Worker {
+            writer: log.writer()?,
+            metrics: metrics.express_lane(),
+            date: Date::new(),
+        }));
+        let (open, closed) = mpsc::channel(1);
+        let lane = Lane {
+            table: Arc::clone(&shared.table),
+            rules: Arc::clone(&shared.rules),
+            worker: Arc::clone(&worker),
+            draining: Arc::clone(&shared.draining),
+            _open: open,
+        };
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StartError::Worker)?;
+        Ok(Self {
+            lane,
+            worker,
+            closed,
+            runtime,
+            fds: hand_over(sockets, addresses).map_err(StartError::Worker)?,
+            stopping: shared.stopping.clone(),
+            deadline: Arc::clone(&shared.deadline),
+        })
+    }
+
     /// Serves until it is told to stop; whether every connection came to its end.
     fn run(self, addresses: &[SocketAddr]) -> bool {
         let Self {
@@ -247,7 +271,7 @@ impl WorkerThread {
         let finished = runtime.block_on(async {
             tokio::spawn(flush_metrics(worker.clone()));
             service.start_service(Some(fds), stopping, 1).await;
-            // Comes back when the lane has been dropped, which every open connection holds.
+            // No deadline was set: the server was dropped.
             let deadline = deadline.get().copied().unwrap_or_else(Instant::now);
             timeout_at(deadline.into(), closed.recv()).await.is_ok()
         });

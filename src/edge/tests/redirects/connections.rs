@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use edge::Drained;
+use proptest::prelude::*;
 
 use crate::fixture::{Client, Edge};
 
@@ -124,4 +125,36 @@ fn while_draining_the_health_check_fails_and_every_answer_closes() {
     );
     let health = edge.get("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!((health.status, &*health.body), (503, "draining"));
+}
+
+#[test]
+fn whatever_bytes_come_every_answer_is_one_and_the_next_client_gets_its_own() {
+    let edge = Edge::start();
+    let piece = prop_oneof![
+        3 => Just(b"GET /abc?x=%zz|{} HTTP/1.1\r\nHost: qr.example.com\r\n\r\n".to_vec()),
+        1 => Just(b"GET /nowhere HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_vec()),
+        1 => "[!-~]{1,20}".prop_map(|target| format!("GET /{target} HTTP/1.1\r\nHost: qr.example.com\r\n\r\n").into_bytes()),
+        1 => "[ -~\\t\\r\\n]{0,30}".prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 0..30),
+    ];
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(300));
+    let outcome = runner.run(&prop::collection::vec(piece, 0..6), |pieces| {
+        let mut client = edge.connect();
+        client.try_send(&pieces.concat());
+        client.half_close();
+        while let Some(response) = client.response(false) {
+            prop_assert!(
+                [200, 302, 400, 404, 501, 505].contains(&response.status),
+                "{response:?}"
+            );
+        }
+        let mut next = edge.connect();
+        next.send(GET);
+        prop_assert_eq!(
+            next.response(false).map(|response| response.status),
+            Some(302)
+        );
+        Ok(())
+    });
+    outcome.unwrap();
 }
