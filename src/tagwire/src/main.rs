@@ -1,1 +1,47 @@
-fn main() {}
+//! The program: parse, build, announce, drain.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod cli;
+mod config;
+mod parts;
+mod program;
+mod roles;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::Cli;
+use config::Config;
+use program::Program;
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line, whatever the error's own words are.
+            let line = error.to_string().replace('\n', " ");
+            let _ = writeln!(std::io::stderr(), "tagwire: {line}"); // nobody is left to tell
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let config = Config::load(
+        cli.role.config_file(),
+        std::env::vars_os(),
+        cli.role.flags(),
+    )?;
+    telemetry::logging::init(config.log.format, &config.log.filter)?;
+    let mut program = Program::new(config)?;
+    let role = roles::build(&cli.role, &program)?;
+    role.announce(&program);
+    let (ended, deadline) = program.until_the_end();
+    program.end_at_the_next_signal();
+    role.drain(&program, deadline);
+    program.end();
+    ended
+}

@@ -1,0 +1,67 @@
+//! What the program is told: a file, then the environment, then the command line, the later wins. Everything is parsed here, at
+//! the border, and an unknown key or an invalid value is an error that names where it stands. What the parts make of it is theirs.
+
+mod cluster;
+mod error;
+mod kinds;
+mod layers;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+pub(crate) use cluster::{ClickHouse, Kafka};
+pub(crate) use error::ConfigError;
+pub(crate) use layers::Flag;
+pub(crate) use sections::{Admin, Drain, Edge, GeoIp, Log, Metrics, Node, ScanLog};
+
+use layers::Layers;
+
+/// Every section; the same in every role, whether the role uses it or not.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) node: Node,
+    pub(crate) edge: Edge,
+    pub(crate) admin: Admin,
+    pub(crate) metrics: Metrics,
+    pub(crate) kafka: Kafka,
+    pub(crate) clickhouse: ClickHouse,
+    pub(crate) geoip: GeoIp,
+    pub(crate) scan_log: ScanLog,
+    pub(crate) log: Log,
+    pub(crate) drain: Drain,
+}
+
+impl Config {
+    /// Reads all layers over the defaults.
+    pub(crate) fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: impl IntoIterator<Item = Flag>,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Layers::default();
+        if let Some(path) = file {
+            layers.add_file(path)?;
+        }
+        layers.add_environment(environment)?;
+        layers.add_flags(flags);
+        let mut values = layers.into_values();
+        let config = Self {
+            node: Node::read(&mut values)?,
+            edge: Edge::read(&mut values)?,
+            admin: Admin::read(&mut values)?,
+            metrics: Metrics::read(&mut values)?,
+            kafka: Kafka::read(&mut values)?,
+            clickhouse: ClickHouse::read(&mut values)?,
+            geoip: GeoIp::read(&mut values)?,
+            scan_log: ScanLog::read(&mut values)?,
+            log: Log::read(&mut values)?,
+            drain: Drain::read(&mut values)?,
+        };
+        values.finish()?;
+        Ok(config)
+    }
+}

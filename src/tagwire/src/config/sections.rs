@@ -1,0 +1,234 @@
+//! The sections of every role: which keys there are, of which kind, and their defaults. `config/*.toml` at the top of the repository
+//! explains them to people; what only a cluster needs is in `cluster`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use admin::PublicUrl;
+use ipnet::IpNet;
+use scans::ScanLogOptions;
+use telemetry::logging::LogFormat;
+
+use super::error::ConfigError;
+use super::kinds;
+use super::values::Values;
+
+/// Everything that a person acts on: who migrates a database tells so, which is of interest when it fails.
+const DEFAULT_FILTER: &str = "info,rusqlite_migration=warn";
+
+/// This process among others.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// `node.id`: its name in scans and logs.
+    pub(crate) id: String,
+    /// `node.data_dir`
+    pub(crate) data_dir: PathBuf,
+    /// `node.public_url`: what short URLs begin with; none: made from the first redirect address.
+    pub(crate) public_url: Option<PublicUrl>,
+}
+
+impl Node {
+    /// For a role that has no redirects of its own from which it could be made.
+    pub(crate) fn public_url(&self, role: &'static str) -> Result<&PublicUrl, ConfigError> {
+        let url = self.public_url.as_ref();
+        url.ok_or_else(|| ConfigError::missing("node.public_url", role, kinds::PUBLIC_URL.allowed))
+    }
+
+    pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
+        Ok(Self {
+            id: values
+                .one("node.id", &kinds::NODE_ID)?
+                .map_or_else(host_name, Ok)?,
+            data_dir: values
+                .one("node.data_dir", &kinds::PATH)?
+                .unwrap_or_else(|| "./data".into()),
+            public_url: values.one("node.public_url", &kinds::PUBLIC_URL)?,
+        })
+    }
+}
+
+/// The redirect listeners.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge {
+    /// `edge.listen`
+    pub(crate) listen: Vec<SocketAddr>,
+    /// `edge.trusted_proxies`: networks whose forwarding headers count.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// `edge.threads`: none: one for each processor.
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// `edge.health_path`
+    pub(crate) health_path: String,
+    /// `edge.head_timeout`: from a request head's first byte to its last.
+    pub(crate) head_timeout: Duration,
+    /// `edge.idle_timeout`: of a kept-alive connection between requests.
+    pub(crate) idle_timeout: Duration,
+    /// `edge.send_timeout`: for the client to take an answer.
+    pub(crate) send_timeout: Duration,
+    /// `edge.max_target_bytes`
+    pub(crate) max_target_bytes: usize,
+    /// `edge.max_header_bytes`: of all header fields together.
+    pub(crate) max_header_bytes: usize,
+    /// `edge.unknown_codes_per_second`: how many scans of unknown codes are recorded.
+    pub(crate) unknown_codes_per_second: u32,
+}
+
+impl Edge {
+    pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
+        let defaults = edge::EdgeOptions::new(vec![loopback(8080)]);
+        let limits = defaults.limits;
+        Ok(Self {
+            listen: values
+                .non_empty_list("edge.listen", &kinds::ADDRESS)?
+                .unwrap_or(defaults.listen),
+            trusted_proxies: values
+                .list("edge.trusted_proxies", &kinds::NETWORK)?
+                .unwrap_or_default(),
+            threads: values.one("edge.threads", &kinds::THREADS)?,
+            health_path: values
+                .one("edge.health_path", &kinds::HEALTH_PATH)?
+                .unwrap_or(defaults.site.health_path),
+            head_timeout: values
+                .one("edge.head_timeout", &kinds::SECONDS)?
+                .unwrap_or(limits.head),
+            idle_timeout: values
+                .one("edge.idle_timeout", &kinds::SECONDS)?
+                .unwrap_or(limits.idle),
+            send_timeout: values
+                .one("edge.send_timeout", &kinds::SECONDS)?
+                .unwrap_or(limits.send),
+            max_target_bytes: values
+                .one("edge.max_target_bytes", &kinds::BYTES)?
+                .unwrap_or(limits.target),
+            max_header_bytes: values
+                .one("edge.max_header_bytes", &kinds::BYTES)?
+                .unwrap_or(limits.headers),
+            unknown_codes_per_second: values
+                .one("edge.unknown_codes_per_second", &kinds::RATE)?
+                .unwrap_or(defaults.unknown_codes_per_second),
+        })
+    }
+}
+
+/// The HTTP API.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    /// `admin.listen`
+    pub(crate) listen: SocketAddr,
+}
+
+impl Admin {
+    pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
+        let listen = values.one("admin.listen", &kinds::ADDRESS)?;
+        Ok(Self {
+            listen: listen.unwrap_or(loopback(8081)),
+        })
+    }
+}
+
+/// The operators' listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    /// `metrics.listen`
+    pub(crate) listen: SocketAddr,
+}
+
+impl Metrics {
+    pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
+        let listen = values.one("metrics.listen", &kinds::ADDRESS)?;
+        Ok(Self {
+            listen: listen.unwrap_or(loopback(9464)),
+        })
+    }
+}
+
+/// Where scans come from.
+#[derive(Clone, Debug)]
+pub(crate) struct GeoIp {
+    /// `geoip.file`; none: places are unknown.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl GeoIp {
+    pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
+        let file = values.one("geoip.file", &kinds::PATH)?;
+        Ok(Self { file })
+    }
+}
+
+/// Where scans lie until they are delivered.
+#[derive(Clone, Debug)]
+pub(crate) struct ScanLog {
+    /// `scan_log.hot`; none: a folder in shared memory that belongs to the data directory.
+    pub(crate) hot: Option<PathBuf>,
+    /// `scan_log.max_bytes`: of all segments.
+    pub(crate) max_bytes: u64,
+}
+
+impl ScanLog {
+    pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
+        let default = ScanLogOptions::new("", "").max_bytes;
+        Ok(Self {
+            hot: values.one("scan_log.hot", &kinds::PATH)?,
+            max_bytes: values
+                .one("scan_log.max_bytes", &kinds::SCAN_LOG_BYTES)?
+                .unwrap_or(default),
+        })
+    }
+}
+
+/// Logs.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    /// `log.format`
+    pub(crate) format: LogFormat,
+    /// `log.filter`
+    pub(crate) filter: String,
+}
+
+impl Log {
+    pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
+        let default = || DEFAULT_FILTER.to_owned();
+        Ok(Self {
+            format: values
+                .one("log.format", &kinds::LOG_FORMAT)?
+                .unwrap_or_default(),
+            filter: values
+                .one("log.filter", &kinds::LOG_FILTER)?
+                .unwrap_or_else(default),
+        })
+    }
+}
+
+/// The end.
+#[derive(Clone, Debug)]
+pub(crate) struct Drain {
+    /// `drain.timeout`: from the signal to the exit.
+    pub(crate) timeout: Duration,
+}
+
+impl Drain {
+    pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
+        let timeout = values.one("drain.timeout", &kinds::SECONDS)?;
+        Ok(Self {
+            timeout: timeout.unwrap_or(Duration::from_secs(10)),
+        })
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn host_name() -> Result<String, ConfigError> {
+    let name = hostname::get()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let kind = kinds::NODE_ID;
+    (kind.parse)(&name).ok_or(ConfigError::HostName {
+        name,
+        allowed: kind.allowed,
+    })
+}

@@ -1,0 +1,24 @@
+//! The parts that roles are put together from: each starts, runs and ends one thing.
+
+mod api;
+pub(crate) mod cluster;
+mod data_dir;
+mod demo;
+mod hot_folder;
+mod listen;
+mod operations;
+mod places;
+pub(crate) mod public_url;
+mod redirects;
+mod scan_sink;
+mod welcome;
+
+pub(crate) use api::Api;
+pub(crate) use data_dir::DataDir;
+pub(crate) use demo::Demo;
+pub(crate) use listen::bind;
+pub(crate) use operations::Operations;
+pub(crate) use places::PlacesWatch;
+pub(crate) use redirects::Redirects;
+pub(crate) use scan_sink::ScanSink;
+pub(crate) use welcome::Welcome;

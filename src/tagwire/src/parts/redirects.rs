@@ -1,0 +1,158 @@
+//! The redirects and what hangs on them: the table with its feed, the scan log with its shipper, the listeners.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use ::edge::{
+    Drained, EdgeMetrics, EdgeOptions, EdgeServer, Feed, FeedState, Limits, Site, TrustedProxies,
+};
+use admin::Visible;
+use journal::{Applied, Journal};
+use scans::{Outlet, ScanLog, ScanLogOptions, Shipper, ShipperOptions};
+use table::Table;
+use tags::Topic;
+use telemetry::Check;
+
+use super::DataDir;
+use super::hot_folder;
+use crate::config::{Config, Edge};
+use crate::program::Program;
+
+const FIRST_READING: &str = "reading the journal for the first time";
+
+pub(crate) struct Redirects {
+    server: EdgeServer,
+    shipper: Shipper,
+    feed: Feed,
+    applied: Applied,
+}
+
+impl Redirects {
+    /// `any_host`: whether the only domain answers every Host.
+    pub(crate) fn start(
+        program: &Program,
+        data: &DataDir,
+        any_host: bool,
+        journal: Arc<dyn Journal>,
+        outlet: Box<dyn Outlet>,
+    ) -> anyhow::Result<Self> {
+        let log = ScanLog::open(&scan_log_options(&program.config, data), &program.registry)?;
+        let table = Arc::new(Table::new());
+        let metrics = EdgeMetrics::register(&program.registry)?;
+        let server = EdgeServer::start(
+            edge_options(&program.config.edge, any_host),
+            table.clone(),
+            &log,
+            &metrics,
+        )?;
+        let shipper = Shipper::start(log, outlet, ShipperOptions::default())?;
+        let (sender, applied) = Applied::new();
+        let check = program.health.check("table");
+        check.not_ready(FIRST_READING);
+        let fed = Arc::clone(&table);
+        let feed = Feed::start(journal, table, sender, metrics, move |state| {
+            tell(&check, &fed, state)
+        })?;
+        Ok(Self {
+            server,
+            shipper,
+            feed,
+            applied,
+        })
+    }
+
+    /// Where they listen.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        self.server.addresses()
+    }
+
+    /// What an edit waits for, to be seen by the next redirect.
+    pub(crate) fn visible(&self) -> Visible {
+        Visible {
+            applied: self.applied.clone(),
+            topics: &Topic::EDGE,
+        }
+    }
+
+    /// Tells load balancers to go elsewhere, and still answers.
+    pub(crate) fn begin_drain(&self) {
+        self.server.begin_drain();
+    }
+
+    /// Answers what is being asked, delivers what is recorded, ends.
+    pub(crate) fn drain(self, deadline: Instant) {
+        // Clients that do not take their answers must not use up the time in which scans are delivered.
+        let for_answers = deadline.saturating_duration_since(Instant::now()) / 2;
+        if self.server.shutdown(for_answers) == Drained::CutOff {
+            tracing::warn!("cut off connections whose clients did not finish in time");
+        }
+        let ledger = self.shipper.drain(deadline);
+        let (accepted, acknowledged, waiting) =
+            (ledger.accepted, ledger.acknowledged, ledger.waiting());
+        if waiting == 0 {
+            tracing::info!(accepted, acknowledged, "every scan is delivered");
+        } else {
+            tracing::warn!(
+                accepted,
+                acknowledged,
+                waiting,
+                "not every scan was delivered in time; those waiting stay in the scan log for the next start"
+            );
+        }
+        self.feed.stop();
+    }
+}
+
+/// A table that is complete serves what it has: a journal that is away takes no edge out.
+fn tell(check: &Check, table: &Table, state: FeedState) {
+    match state {
+        FeedState::Complete => check.ready(),
+        FeedState::Away { reason } if !table.is_complete() => {
+            check.not_ready(format!("the journal cannot be reached: {reason}"))
+        }
+        FeedState::Back if !table.is_complete() => check.not_ready(FIRST_READING),
+        FeedState::Away { .. } | FeedState::Back => {}
+    }
+}
+
+fn scan_log_options(config: &Config, data: &DataDir) -> ScanLogOptions {
+    let mut options = ScanLogOptions::new(&config.node.id, "");
+    let threads = config
+        .edge
+        .threads
+        .or_else(|| available_parallelism().ok())
+        .map_or(1, |threads| threads.get());
+    let segments = (threads + options.spares) as u64;
+    options.hot = config
+        .scan_log
+        .hot
+        .clone()
+        .unwrap_or_else(|| hot_folder::choose(data.path(), segments));
+    options.max_bytes = config.scan_log.max_bytes;
+    options
+}
+
+fn edge_options(config: &Edge, any_host: bool) -> EdgeOptions {
+    let defaults = EdgeOptions::new(config.listen.clone());
+    EdgeOptions {
+        threads: config.threads,
+        trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+        site: Site {
+            any_host,
+            health_path: config.health_path.clone(),
+            ..defaults.site
+        },
+        limits: Limits {
+            target: config.max_target_bytes,
+            headers: config.max_header_bytes,
+            head: config.head_timeout,
+            idle: config.idle_timeout,
+            send: config.send_timeout,
+            ..defaults.limits
+        },
+        unknown_codes_per_second: config.unknown_codes_per_second,
+        ..defaults
+    }
+}

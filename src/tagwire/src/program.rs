@@ -1,0 +1,120 @@
+//! What every role is built with and ends by: configuration, runtime, metrics registry, readiness, signals. What the roles are made of
+//! is in `roles`.
+
+use std::future::pending;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use prometheus::Registry;
+use telemetry::Health;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+
+/// One process.
+pub(crate) struct Program {
+    pub(crate) config: Config,
+    pub(crate) runtime: Runtime,
+    pub(crate) registry: Registry,
+    pub(crate) health: Health,
+    signals: Signals,
+    failures: Failures,
+    failed: mpsc::UnboundedReceiver<anyhow::Error>,
+}
+
+/// Where a part says that it cannot go on, which ends the process.
+#[derive(Clone)]
+pub(crate) struct Failures(mpsc::UnboundedSender<anyhow::Error>);
+
+impl Failures {
+    pub(crate) fn report(&self, failure: impl Into<anyhow::Error>) {
+        let _ = self.0.send(failure.into()); // fails when the process is ending already
+    }
+}
+
+impl Program {
+    pub(crate) fn new(config: Config) -> anyhow::Result<Self> {
+        let runtime = Runtime::new().context("starting the threads of the runtime")?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::listen().context("listening for signals")?
+        };
+        let registry = telemetry::metrics::process_registry(env!("CARGO_PKG_VERSION"))?;
+        let (failures, failed) = mpsc::unbounded_channel();
+        let (health, failures) = (Health::new(), Failures(failures));
+        Ok(Self {
+            config,
+            runtime,
+            registry,
+            health,
+            signals,
+            failures,
+            failed,
+        })
+    }
+
+    /// For parts on threads and tasks of their own.
+    pub(crate) fn failures(&self) -> Failures {
+        self.failures.clone()
+    }
+
+    /// Waits for a signal, or for a part that cannot go on, whose error it gives back. Either way the process is not ready from then
+    /// on; a second signal ends it at once. The answer is also when draining has to be over.
+    pub(crate) fn until_the_end(&mut self) -> (anyhow::Result<()>, Instant) {
+        let (signals, failed) = (&mut self.signals, &mut self.failed);
+        let ended = self.runtime.block_on(async {
+            tokio::select! {
+                name = signals.next() => Ok(name),
+                Some(failure) = failed.recv() => Err(failure),
+            }
+        });
+        self.health.draining();
+        let deadline = Instant::now() + self.config.drain.timeout;
+        match &ended {
+            Ok(signal) => tracing::info!(signal, timeout = ?self.config.drain.timeout, "draining"),
+            Err(error) => tracing::error!(%error, "ending: a part of this process cannot go on"),
+        }
+        (ended.map(|_| ()), deadline)
+    }
+
+    /// Ends the process at the next signal.
+    pub(crate) fn end_at_the_next_signal(&mut self) {
+        let mut signals = std::mem::take(&mut self.signals);
+        self.runtime.spawn(async move {
+            let signal = signals.next().await;
+            tracing::warn!(signal, "ended at once by a second signal; scans that were not delivered stay in the scan log");
+            std::process::exit(1);
+        });
+    }
+
+    /// Gives back nothing and waits for nobody.
+    pub(crate) fn end(self) {
+        tracing::info!("drained");
+        self.runtime.shutdown_background();
+    }
+}
+
+/// The signals that end a process.
+#[derive(Default)]
+struct Signals(Option<(Signal, Signal)>);
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self(Some((
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        ))))
+    }
+
+    async fn next(&mut self) -> &'static str {
+        let Some((terminate, interrupt)) = &mut self.0 else {
+            return pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    }
+}

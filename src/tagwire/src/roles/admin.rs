@@ -1,0 +1,55 @@
+//! The admin of a cluster: the API over the journal in Kafka and the scans in ClickHouse.
+
+use std::time::Instant;
+
+use admin::AdminOptions;
+use journal::JournalMetrics;
+
+use super::Role;
+use crate::parts::{Api, DataDir, Operations, bind, cluster};
+use crate::program::Program;
+
+const ROLE: &str = "admin";
+
+pub(crate) struct Admin {
+    api: Api,
+    operations: Operations,
+    _data: DataDir,
+}
+
+impl Admin {
+    pub(crate) fn build(program: &Program) -> anyhow::Result<Self> {
+        let config = &program.config;
+        let kafka = cluster::journal_options(config, ROLE)?;
+        let clickhouse = cluster::clickhouse_options(config, ROLE)?;
+        let public_url = config.node.public_url(ROLE)?.clone();
+        let data = DataDir::hold(&config.node.data_dir)?;
+        let api = bind("admin.listen", config.admin.listen)?;
+        let operations = bind("metrics.listen", config.metrics.listen)?;
+        let metrics = JournalMetrics::register(&program.registry, ROLE)?;
+        let journal = cluster::journal(config, kafka, metrics)?;
+        let store = cluster::clickhouse(program, clickhouse);
+        let options = AdminOptions {
+            data_dir: data.path().to_owned(),
+            public_url,
+        };
+        let api = Api::start(program, api, options, journal, store, Vec::new())?;
+        let operations = Operations::start(program, operations)?;
+        Ok(Self {
+            api,
+            operations,
+            _data: data,
+        })
+    }
+}
+
+impl Role for Admin {
+    fn announce(&self, _: &Program) {
+        tracing::info!(api = %self.api.address(), metrics = %self.operations.address(), "admin started");
+    }
+
+    fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
+        self.api.drain(program, deadline);
+        self.operations.end(program);
+    }
+}

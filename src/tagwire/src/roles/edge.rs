@@ -1,0 +1,52 @@
+//! An edge of a cluster: redirects from memory, fed by the journal in Kafka, scans delivered to Kafka.
+
+use std::time::Instant;
+
+use journal::JournalMetrics;
+
+use super::Role;
+use crate::parts::{DataDir, Operations, Redirects, bind, cluster};
+use crate::program::Program;
+
+const ROLE: &str = "edge";
+
+pub(crate) struct Edge {
+    redirects: Redirects,
+    operations: Operations,
+    _data: DataDir,
+}
+
+impl Edge {
+    pub(crate) fn build(program: &Program) -> anyhow::Result<Self> {
+        let config = &program.config;
+        let kafka = cluster::journal_options(config, ROLE)?;
+        let outlet = cluster::outlet(config, ROLE)?;
+        let data = DataDir::hold(&config.node.data_dir)?;
+        let operations = bind("metrics.listen", config.metrics.listen)?;
+        let metrics = JournalMetrics::register(&program.registry, ROLE)?;
+        let journal = cluster::journal(config, kafka, metrics)?;
+        let any_host = false;
+        let redirects = Redirects::start(program, &data, any_host, journal, Box::new(outlet))?;
+        let operations = Operations::start(program, operations)?;
+        Ok(Self {
+            redirects,
+            operations,
+            _data: data,
+        })
+    }
+}
+
+impl Role for Edge {
+    fn announce(&self, _: &Program) {
+        tracing::info!(
+            redirects = ?self.redirects.addresses(),
+            metrics = %self.operations.address(),
+            "edge started"
+        );
+    }
+
+    fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
+        self.redirects.drain(deadline);
+        self.operations.end(program);
+    }
+}

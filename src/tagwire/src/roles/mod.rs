@@ -1,0 +1,31 @@
+//! The roles. Each file reads top to bottom: which parts the role has, how they are built, and in which order they end.
+
+mod admin;
+mod edge;
+mod sink;
+mod standalone;
+
+use std::time::Instant;
+
+use crate::cli;
+use crate::program::Program;
+
+/// A role, built and running.
+pub(crate) trait Role {
+    /// Says to people and to the log where it is.
+    fn announce(&self, program: &Program);
+    /// Takes nothing more on, finishes what it has, and ends; at the deadline, as it is.
+    fn drain(self: Box<Self>, program: &Program, deadline: Instant);
+}
+
+/// Builds the role that was asked for. Nothing is left running when it fails: the process ends.
+pub(crate) fn build(role: &cli::Role, program: &Program) -> anyhow::Result<Box<dyn Role>> {
+    Ok(match role {
+        cli::Role::Standalone(arguments) => {
+            Box::new(standalone::Standalone::build(program, arguments.demo)?)
+        }
+        cli::Role::Edge(_) => Box::new(edge::Edge::build(program)?),
+        cli::Role::Sink(_) => Box::new(sink::Sink::build(program)?),
+        cli::Role::Admin(_) => Box::new(admin::Admin::build(program)?),
+    })
+}

@@ -1,0 +1,50 @@
+//! The sink of a cluster: scans from Kafka, enriched, to ClickHouse.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use facts::Agents;
+use sink::Enricher;
+
+use super::Role;
+use crate::parts::{Operations, PlacesWatch, ScanSink, bind, cluster};
+use crate::program::Program;
+
+const ROLE: &str = "sink";
+
+pub(crate) struct Sink {
+    sink: ScanSink,
+    places: PlacesWatch,
+    operations: Operations,
+}
+
+impl Sink {
+    pub(crate) fn build(program: &Program) -> anyhow::Result<Self> {
+        let config = &program.config;
+        let options = cluster::sink_options(config, ROLE)?;
+        let clickhouse = cluster::clickhouse_options(config, ROLE)?;
+        let operations = bind("metrics.listen", config.metrics.listen)?;
+        let places = PlacesWatch::open(&config.geoip)?;
+        let enricher = Arc::new(Enricher::new(Arc::new(Agents::new()?), places.file()));
+        let store = cluster::clickhouse(program, clickhouse);
+        let sink = ScanSink::start(program, options, store, enricher)?;
+        let operations = Operations::start(program, operations)?;
+        Ok(Self {
+            sink,
+            places,
+            operations,
+        })
+    }
+}
+
+impl Role for Sink {
+    fn announce(&self, _: &Program) {
+        tracing::info!(metrics = %self.operations.address(), "sink started");
+    }
+
+    fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
+        self.sink.drain(deadline);
+        self.places.end();
+        self.operations.end(program);
+    }
+}

@@ -1,0 +1,125 @@
+//! All roles in one process, over files in the data directory: the same parts as in a cluster, with the three seams (journal, outlet,
+//! scan store) in SQLite and in process.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use admin::AdminOptions;
+use analytics::SqliteStore;
+use facts::Agents;
+use journal::{JournalMetrics, SqliteJournal};
+use sink::{DirectOutlet, Enricher, SinkMetrics};
+
+use super::Role;
+use crate::parts::{
+    Api, DataDir, Demo, Operations, PlacesWatch, Redirects, Welcome, bind, public_url,
+};
+use crate::program::Program;
+
+pub(crate) struct Standalone {
+    redirects: Redirects,
+    api: Api,
+    places: PlacesWatch,
+    operations: Operations,
+    welcome: Welcome,
+    demo: Option<Demo>,
+    _data: DataDir,
+}
+
+impl Standalone {
+    pub(crate) fn build(program: &Program, demo: bool) -> anyhow::Result<Self> {
+        let (config, registry) = (&program.config, &program.registry);
+        let data = DataDir::hold(&config.node.data_dir)?;
+        let key_file = data.shown().join("admin.key");
+        let first_start = !key_file.exists();
+        let api = bind("admin.listen", config.admin.listen)?;
+        let operations = bind("metrics.listen", config.metrics.listen)?;
+
+        let edge_metrics = JournalMetrics::register(registry, "edge")?;
+        let admin_metrics = JournalMetrics::register(registry, "admin")?;
+        let journal =
+            SqliteJournal::open_counting(&data.path().join("journal.sqlite"), admin_metrics)?;
+        let store = Arc::new(SqliteStore::open(&data.path().join("scans.sqlite"))?);
+        let places = PlacesWatch::open(&config.geoip)?;
+        let enricher = Arc::new(Enricher::new(Arc::new(Agents::new()?), places.file()));
+        let sink_metrics = SinkMetrics::register(registry)?;
+        let outlet = DirectOutlet::new(
+            enricher,
+            store.clone(),
+            sink_metrics,
+            program.runtime.handle().clone(),
+        );
+
+        let (followed, any_host) = (Arc::new(journal.for_role(edge_metrics)), true);
+        let redirects = Redirects::start(program, &data, any_host, followed, Box::new(outlet))?;
+        let public_url = match &config.node.public_url {
+            Some(given) => given.clone(),
+            None => public_url::of_listener(redirects.addresses()[0])?,
+        };
+        let options = AdminOptions {
+            data_dir: data.path().to_owned(),
+            public_url: public_url.clone(),
+        };
+        let api = Api::start(
+            program,
+            api,
+            options,
+            Arc::new(journal),
+            store,
+            vec![redirects.visible()],
+        )?;
+        let operations = Operations::start(program, operations)?;
+
+        let demo =
+            demo.then(|| Demo::new(api.address(), &key_file, &public_url, redirects.addresses()));
+        let welcome = Welcome {
+            public_url,
+            api: api.address(),
+            operations: operations.address(),
+            key_file,
+            first_start,
+        };
+        Ok(Self {
+            redirects,
+            api,
+            places,
+            operations,
+            welcome,
+            demo,
+            _data: data,
+        })
+    }
+}
+
+impl Role for Standalone {
+    fn announce(&self, program: &Program) {
+        tracing::info!(
+            redirects = ?self.redirects.addresses(),
+            api = %self.api.address(),
+            metrics = %self.operations.address(),
+            "standalone started"
+        );
+        let (ready, welcome, demo) = (self.api.ready(), self.welcome.clone(), self.demo.clone());
+        program.runtime.spawn(async move {
+            if ready.await {
+                welcome.print();
+                if let Some(demo) = demo {
+                    demo.show().await;
+                }
+            }
+        });
+    }
+
+    fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
+        self.redirects.begin_drain();
+        // The API first: an edit under way waits for the edge to apply it. It gets half of the time at most.
+        let half = deadline.saturating_duration_since(Instant::now()) / 2;
+        self.api.drain(
+            program,
+            Instant::now() + half.max(Duration::from_millis(100)),
+        );
+        self.redirects.drain(deadline);
+        self.places.end();
+        self.operations.end(program);
+    }
+}
