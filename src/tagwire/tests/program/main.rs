@@ -1,0 +1,10 @@
+//! The program from outside: what it refuses to start with and in which words, how it starts, and how it ends.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cluster;
+mod refusals;
+mod standalone;

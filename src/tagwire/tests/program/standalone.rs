@@ -1,0 +1,225 @@
+//! Standalone from its first start to its end, and again.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::support::{IPHONE, Process, Start, client, make_tag};
+
+#[tokio::test]
+async fn the_first_start_makes_a_key_and_says_what_to_do_next() {
+    let data = tempfile::tempdir().unwrap();
+    let process = Start::standalone(data.path()).run().await;
+    let key_file = data.path().join("admin.key");
+    assert_eq!(
+        std::fs::metadata(&key_file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let said = process.says("/api/v1/analytics/scans").await;
+    assert!(
+        said.contains(key_file.to_str().unwrap()) && said.contains("curl "),
+        "{said}"
+    );
+    let key = process.key();
+    let health = client()
+        .get(process.redirect_url("/healthz"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            health.status().as_u16(),
+            health.text().await.unwrap().as_str()
+        ),
+        (200, "ok")
+    );
+    let ended = process.terminate().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        !ended.stdout.contains(&key) && !ended.stderr.contains(&key),
+        "the key itself is never shown"
+    );
+
+    let again = Start::standalone(data.path()).run().await;
+    assert_eq!(again.key(), key);
+    let said = again.says("/metrics\n").await;
+    assert!(!said.contains("What to do next"), "{said}");
+}
+
+#[tokio::test]
+async fn the_commands_that_it_shows_work_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Start::standalone(&directory.path().join("the data"))
+        .run()
+        .await;
+    let said = process.says("/api/v1/analytics/scans").await;
+    let next = said.split_once("keep it safe.\n").unwrap().1;
+    let (make, count) = next.split_once("The answer ").unwrap();
+    let count = count.split_once('\n').unwrap().1;
+    let shell = |command: &str| {
+        let done = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(command)
+            .output()
+            .unwrap();
+        serde_json::from_slice::<Value>(&done.stdout)
+            .unwrap_or_else(|_| panic!("{command}: {done:?}"))
+    };
+    let tag = shell(make);
+    let short_url = tag["short_url"].as_str().unwrap_or_else(|| panic!("{tag}"));
+    let redirect = client().get(short_url).send().await.unwrap();
+    assert_eq!(redirect.headers()["location"], "https://example.com/");
+    assert!(shell(count)["total"].is_u64());
+}
+
+#[tokio::test]
+async fn an_answered_scan_is_stored_before_the_process_ends() {
+    let data = tempfile::tempdir().unwrap();
+    let process = Start::standalone(data.path()).run().await;
+    make_tag(
+        &process,
+        &json!({"code": "spring", "destination": "https://example.com/spring"}),
+    )
+    .await;
+    for _ in 0..20 {
+        let scan = client()
+            .get(process.redirect_url("/spring"))
+            .header("User-Agent", IPHONE)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(scan.status(), 302);
+    }
+    let addresses = process.addresses;
+    let ended = process.terminate().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("every scan is delivered"),
+        "{}",
+        ended.stderr
+    );
+
+    let again = Start::standalone(data.path())
+        .on_addresses_of(&addresses)
+        .run()
+        .await;
+    let report = client()
+        .get(again.api_url("/analytics/scans?code=spring"))
+        .bearer_auth(again.key())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(report.json::<Value>().await.unwrap()["total"], 20);
+}
+
+#[tokio::test]
+async fn the_demo_redirects_and_shows_its_symbol_and_how_a_phone_gets_there() {
+    let data = tempfile::tempdir().unwrap();
+    let demo = Start::standalone(data.path()).arg("--demo");
+    let process = demo.run().await;
+    let said = process.says("--public-url http://").await;
+    let short_url = process.redirect_url("/demo");
+    assert!(
+        said.contains(&format!("The demo tag: {short_url}\n")),
+        "{said}"
+    );
+    assert!(said.contains('\u{2588}'), "no symbol: {said}");
+    let port = process.addresses.redirects.unwrap().port();
+    assert!(
+        said.contains(&format!("--listen 0.0.0.0:{port} --public-url http://")),
+        "{said}"
+    );
+    let redirect = client().get(short_url).send().await.unwrap();
+    assert_eq!(
+        (redirect.status().as_u16(), &redirect.headers()["location"]),
+        (302, &"https://example.com/".parse().unwrap())
+    );
+    process.terminate().await;
+    demo.run().await.says("The demo tag: ").await;
+}
+
+#[tokio::test]
+async fn listening_on_every_address_shows_one_that_others_can_open() {
+    let data = tempfile::tempdir().unwrap();
+    let start = Start::standalone(data.path())
+        .arg("--demo")
+        .env("TAGWIRE_EDGE__LISTEN", "0.0.0.0:0");
+    let process = start.run().await;
+    let said = process.says("The demo tag: ").await;
+    let port = process.addresses.redirects.unwrap().port();
+    assert!(
+        said.contains(&format!(":{port}/demo")) && !said.contains("http://0.0.0.0"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_up_the_end() {
+    let data = tempfile::tempdir().unwrap();
+    let process = Start::standalone(data.path())
+        .env("TAGWIRE_DRAIN__TIMEOUT", "86400")
+        .run()
+        .await;
+    let _idle = TcpStream::connect(process.addresses.redirects.unwrap())
+        .await
+        .unwrap();
+    let _idle_api = TcpStream::connect(process.addresses.api.unwrap())
+        .await
+        .unwrap();
+    let ended = process.terminate().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let process = Start::standalone(data.path())
+        .env("TAGWIRE_EDGE__HEAD_TIMEOUT", "86400")
+        .env("TAGWIRE_DRAIN__TIMEOUT", "86400")
+        .run()
+        .await;
+    let _unfinished = unfinished_request(&process).await;
+    process.signal(Signal::INT);
+    process.logs("draining").await;
+    process.not_ready("draining", "about to end").await;
+    process.signal(Signal::TERM);
+    let ended = process.ended().await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("second signal"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_is_cut_off_at_the_deadline() {
+    let data = tempfile::tempdir().unwrap();
+    let process = Start::standalone(data.path())
+        .env("TAGWIRE_EDGE__HEAD_TIMEOUT", "86400")
+        .env("TAGWIRE_DRAIN__TIMEOUT", "1")
+        .run()
+        .await;
+    let _unfinished = unfinished_request(&process).await;
+    let ended = process.terminate().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("cut off connections"),
+        "{}",
+        ended.stderr
+    );
+}
+
+/// A connection in the middle of a request, which the edge has begun to read: a first request on it has been answered.
+async fn unfinished_request(process: &Process) -> TcpStream {
+    use tokio::io::AsyncReadExt as _;
+    let mut stream = TcpStream::connect(process.addresses.redirects.unwrap())
+        .await
+        .unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.1\r\n")
+        .await
+        .unwrap();
+    let mut answer = [0; 512];
+    assert!(stream.read(&mut answer).await.unwrap() > 0);
+    stream
+}
