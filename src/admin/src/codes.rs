@@ -19,6 +19,11 @@ pub fn random_code(case_insensitive: bool) -> Result<Code, getrandom::Error> {
         .expect("the alphabets are within a code's, and no reserved word can be spelt with them"))
 }
 
+/// An identifier that nobody has yet: a prefix that says of what, and 12 characters of one case (59 bits).
+pub fn random_id(prefix: &str) -> Result<String, getrandom::Error> {
+    Ok(format!("{prefix}{}", random_text(ONE_CASE, 12)?))
+}
+
 /// Text of evenly distributed characters of an alphabet, from the operating system's random source.
 pub fn random_text(alphabet: &[u8], length: usize) -> Result<String, getrandom::Error> {
     // Bytes at or above the largest multiple would favour the alphabet's beginning.

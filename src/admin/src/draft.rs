@@ -80,15 +80,10 @@ impl Draft {
         must_begin_later: Option<Timestamp>,
     ) {
         self.read_destinations(fields, is_own);
-        let status = fields.integer("redirect_status", 0, 999);
-        if let Given::Value(code) = status {
-            match RedirectStatus::try_from(code) {
-                Ok(status) => self.redirect_status = status,
-                Err(error) => fields.refuse("redirect_status", error),
-            }
-        } else if status == Given::Null {
-            self.redirect_status = RedirectStatus::Found;
-        }
+        let redirect_status = fields.checked_integer("redirect_status", RedirectStatus::try_from);
+        // Whether a status that is wrong goes with the other fields cannot be said.
+        let judge_permanence = redirect_status != Given::Absent || !fields.has("redirect_status");
+        redirect_status.replace_or_default(&mut self.redirect_status, RedirectStatus::Found);
         fields
             .integer("cache_max_age", 0, MAX_CACHE_MAX_AGE)
             .replace(&mut self.cache_max_age);
@@ -106,17 +101,16 @@ impl Draft {
         fields
             .labels("labels", MAX_LABELS, MAX_LABEL)
             .replace_or_default(&mut self.labels, Vec::new());
-        match fields.word::<Status>("status") {
-            Given::Value(Status::Revoked) => {
-                fields.refuse(
-                    "status",
-                    "use active or paused here; DELETE revokes a tag for ever",
-                );
-            }
-            given => given.replace_or_default(&mut self.status, Status::Active),
-        }
+        fields
+            .parsed("status", |word| match word.parse() {
+                Ok(status @ (Status::Active | Status::Paused)) => Ok(status),
+                _ => Err("must be active or paused; DELETE revokes a tag for ever".to_owned()),
+            })
+            .replace_or_default(&mut self.status, Status::Active);
         self.check_times(fields, must_begin_later);
-        self.check_permanence(fields);
+        if judge_permanence {
+            self.check_permanence(fields);
+        }
     }
 
     fn read_destinations(&mut self, fields: &mut Fields, is_own: &dyn Fn(&str) -> bool) {

@@ -1,13 +1,18 @@
 //! Reading a request's JSON object field by field, so that every wrong field is reported at once and by name.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::problem::{FieldError, Problem};
+
+/// The most errors told at once; more than a request can have that is meant seriously.
+const MAX_ERRORS: usize = 100;
 
 /// What a field of a request says; absent and null differ in a merge patch (RFC 7396).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,26 +65,39 @@ pub struct Fields {
 impl Fields {
     /// Reads a body. Malformed JSON is a 400, anything but an object a 422.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let value = serde_json::from_slice(body).map_err(|error| {
+        let malformed = |error: serde_json::Error| {
             Problem::new(
                 StatusCode::BAD_REQUEST,
                 format!("The body is not valid JSON: {error}."),
             )
-        })?;
-        let Value::Object(object) = value else {
-            let error = FieldError {
-                pointer: String::new(),
-                detail: "the body must be a JSON object".into(),
-            };
-            return Err(Problem::fields(vec![error]));
         };
-        let given = object.keys().cloned().collect();
-        Ok(Self {
-            object,
-            given,
+        let Members(members) = match serde_json::from_slice(body) {
+            Ok(members) => members,
+            Err(error) if error.is_data() => {
+                serde_json::from_slice::<IgnoredAny>(body).map_err(malformed)?;
+                let error = FieldError {
+                    pointer: String::new(),
+                    detail: "the body must be a JSON object".into(),
+                };
+                return Err(Problem::fields(vec![error]));
+            }
+            Err(error) => return Err(malformed(error)),
+        };
+        let mut fields = Self {
+            object: Map::new(),
+            given: Vec::new(),
             allowed: Vec::new(),
             errors: Vec::new(),
-        })
+        };
+        for (name, value) in members {
+            // Readers of JSON differ about which one counts (RFC 8259 §4), so that a reviewer may have seen another than we would take.
+            if fields.object.insert(name.clone(), value).is_some() {
+                fields.refuse(&name, "is given twice");
+            } else {
+                fields.given.push(name);
+            }
+        }
+        Ok(fields)
     }
 
     /// Whether the request names this field.
@@ -210,6 +228,22 @@ impl Fields {
         }
     }
 
+    /// A whole number with a meaning of its own.
+    pub fn checked_integer<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        check: impl FnOnce(u32) -> Result<T, E>,
+    ) -> Given<T> {
+        match self.integer(name, 0, u32::MAX) {
+            Given::Absent => Given::Absent,
+            Given::Null => Given::Null,
+            Given::Value(number) => match check(number) {
+                Ok(value) => Given::Value(value),
+                Err(error) => self.refused(name, error),
+            },
+        }
+    }
+
     /// `true` or `false`.
     pub fn boolean(&mut self, name: &'static str) -> Given<bool> {
         self.take(name, "true or false", |value| value.as_bool())
@@ -223,16 +257,18 @@ impl Fields {
             mut errors,
             ..
         } = self;
+        let unknown = format!("is not a field here; allowed are {}", allowed.join(", "));
         for name in object.keys() {
-            errors.push(if read_only.contains(&name.as_str()) {
-                FieldError::new(name, "is read-only")
+            let is_read_only = read_only.contains(&name.as_str());
+            let detail = if is_read_only {
+                "is read-only"
             } else {
-                FieldError::new(
-                    name,
-                    format!("is not a field here; allowed are {}", allowed.join(", ")),
-                )
-            });
+                &unknown
+            };
+            errors.push(FieldError::new(name, detail));
         }
+        // A large body of nothing but unknown fields is not answered with one many times as large.
+        errors.truncate(MAX_ERRORS);
         if errors.is_empty() {
             Ok(())
         } else {
@@ -263,7 +299,33 @@ impl Fields {
     }
 }
 
-fn check_label(text: &str, max: usize) -> Result<(), String> {
+/// An object's members as they are written, repeated ones too.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// Refuses a text of more than `max` characters, or with one that controls.
+pub fn check_label(text: &str, max: usize) -> Result<(), String> {
     if text.chars().count() > max {
         return Err(format!("must have at most {max} characters"));
     }
@@ -275,6 +337,22 @@ fn check_label(text: &str, max: usize) -> Result<(), String> {
 
 /// RFC 3339 with a zone offset, to the microsecond; none for anything else.
 pub fn parse_time(text: &str) -> Option<Timestamp> {
+    // What RFC 3339 leaves out of ISO 8601 and the parser takes: signed years, basic format, annotations, offsets of hours alone.
+    let digits_as_zeros: String = text
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    let rest = digits_as_zeros
+        .strip_prefix("0000-00-00T00:00:00")
+        .or_else(|| digits_as_zeros.strip_prefix("0000-00-00t00:00:00"))?;
+    let offset = match rest.strip_prefix('.') {
+        Some(fraction) if fraction.starts_with('0') => fraction.trim_start_matches('0'),
+        Some(_) => return None,
+        None => rest,
+    };
+    if !matches!(offset, "Z" | "z" | "+00:00" | "-00:00") {
+        return None;
+    }
     let time: Timestamp = text.parse().ok()?;
     Timestamp::from_microsecond(time.as_microsecond()).ok()
 }
@@ -340,10 +418,25 @@ mod tests {
             "2026-12-24T18:00:00",
             "tomorrow",
             "",
+            "20261224T180000Z",
+            "2026-12-24T18Z",
+            "2026-12-24T18:00:00+01",
+            "2026-12-24T18:00:00+01:00[Europe/Berlin]",
+            "2026-12-24T18:00:00.Z",
+            "-002026-12-24T18:00:00Z",
+            "2026-12-24T18:00:00Z ",
             "2026-13-01T00:00:00Z",
         ] {
             assert_eq!(parse_time(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_field_given_twice_is_refused_and_not_chosen_from() {
+        let mut fields = fields(r#"{"name": "one", "name": "two"}"#);
+        fields.label("name", 9);
+        let problem = fields.finish(&[]).expect_err("refused");
+        assert_eq!(problem.errors, [FieldError::new("name", "is given twice")]);
     }
 
     #[test]
@@ -352,10 +445,10 @@ mod tests {
             Fields::parse(b"[1]").expect_err("refused").status.as_u16(),
             422
         );
-        assert_eq!(
-            Fields::parse(b"{").expect_err("refused").status.as_u16(),
-            400
-        );
+        for malformed in ["{", "[1", "\"x", "{} x", "[1] x"] {
+            let problem = Fields::parse(malformed.as_bytes()).expect_err("refused");
+            assert_eq!(problem.status.as_u16(), 400, "{malformed}");
+        }
         assert_eq!(
             Fields::parse(b"").expect_err("refused").status.as_u16(),
             400

@@ -1,11 +1,13 @@
 //! The thread that reads the journal into the index.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use journal::{Applied, AppliedSender, Closed, Event, FollowError, Follower};
+use journal::{AppliedSender, Event, FollowError, Follower};
 use tags::Change;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 use crate::index::{Index, IndexError};
 
@@ -14,43 +16,20 @@ const BATCH: usize = 2_000;
 /// How long the thread sleeps in the follower when nothing comes.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// How far the thread has come.
-pub(crate) struct FollowState {
-    applied: AppliedSender,
-    caught_up: watch::Sender<Progress>,
+/// What the thread tells as it goes on. It owns this, so that whoever waits for it learns when it has ended.
+pub(crate) struct Progress {
+    /// The positions that the index has taken in.
+    pub(crate) applied: AppliedSender,
+    /// Fired when everything that was in the journal at the start has been taken in.
+    pub(crate) caught_up: Option<oneshot::Sender<()>>,
+    /// Set when the thread has ended, for whatever reason.
+    pub(crate) ended: Arc<AtomicBool>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Reading,
-    CaughtUp,
-    Ended,
-}
-
-impl FollowState {
-    pub(crate) fn new() -> (Self, Applied) {
-        let (sender, applied) = Applied::new();
-        (
-            Self {
-                applied: sender,
-                caught_up: watch::Sender::new(Progress::Reading),
-            },
-            applied,
-        )
-    }
-
-    /// Waits until everything that was in the journal at the start has been applied.
-    pub(crate) async fn caught_up(&self) -> Result<(), Closed> {
-        let mut progress = self.caught_up.subscribe();
-        let seen = progress
-            .wait_for(|progress| *progress != Progress::Reading)
-            .await
-            .map_err(|_| Closed)?;
-        if *seen == Progress::CaughtUp {
-            Ok(())
-        } else {
-            Err(Closed)
-        }
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // Release: who is told by `applied`, which is dropped after this, that there is no more to come sees this too.
+        self.ended.store(true, Ordering::Release);
     }
 }
 
@@ -66,19 +45,13 @@ enum ApplyError {
 pub(crate) fn start(
     follower: Box<dyn Follower>,
     index: Arc<Index>,
-    state: Arc<FollowState>,
+    progress: Progress,
 ) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("admin-index".into())
         .spawn(move || {
-            if let Err(error) = run(follower, &index, &state) {
-                tracing::error!(%error, "the admin no longer reads the journal; restart it");
-                state.caught_up.send_if_modified(|progress| {
-                    let reading = *progress == Progress::Reading;
-                    *progress = if reading { Progress::Ended } else { *progress };
-                    reading
-                });
-            }
+            let Err(error) = run(follower, &index, progress);
+            tracing::error!(%error, "the admin no longer reads the journal; restart it");
         })?;
     Ok(())
 }
@@ -86,8 +59,8 @@ pub(crate) fn start(
 fn run(
     mut follower: Box<dyn Follower>,
     index: &Index,
-    state: &FollowState,
-) -> Result<(), ApplyError> {
+    mut progress: Progress,
+) -> Result<Infallible, ApplyError> {
     let mut events = Vec::new();
     loop {
         // Wait for the first, then take what has already come: one edit is applied at once, a backlog in large transactions.
@@ -100,11 +73,15 @@ fn run(
                 None
             };
         }
-        apply(&mut events, index, state)?;
+        apply(&mut events, index, &mut progress)?;
     }
 }
 
-fn apply(events: &mut Vec<Event>, index: &Index, state: &FollowState) -> Result<(), ApplyError> {
+fn apply(
+    events: &mut Vec<Event>,
+    index: &Index,
+    progress: &mut Progress,
+) -> Result<(), ApplyError> {
     let mut changes: Vec<Change> = Vec::with_capacity(events.len());
     let mut positions = Vec::with_capacity(events.len());
     let mut caught_up = false;
@@ -125,10 +102,11 @@ fn apply(events: &mut Vec<Event>, index: &Index, state: &FollowState) -> Result<
         index.apply(&changes)?;
     }
     for (topic, partition, next_offset) in positions {
-        state.applied.advance(topic, partition, next_offset);
+        progress.applied.advance(topic, partition, next_offset);
     }
-    if caught_up {
-        state.caught_up.send_replace(Progress::CaughtUp);
+    if let Some(waiting) = progress.caught_up.take_if(|_| caught_up) {
+        // Nobody may be waiting any more.
+        let _ = waiting.send(());
     }
     Ok(())
 }

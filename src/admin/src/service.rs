@@ -1,23 +1,27 @@
 //! The admin's parts, and its start: take over as the writer, read the journal to its end, and only then serve.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use analytics::ScanStore;
 use jiff::Timestamp;
-use journal::{Applied, FollowError, Journal, Positions, PublishError};
-use tags::{Domain, InvalidName, Topic};
-use tokio::sync::Mutex;
+use journal::{Applied, AppliedSender, FollowError, Journal, Positions, PublishError};
+use tags::{Change, Domain, InvalidName, Topic};
+use tokio::sync::{Mutex, oneshot};
 use url::Url;
 
 use crate::first_start::{self, FirstStartError};
-use crate::follow::{self, FollowState};
+use crate::follow::{self, Progress};
 use crate::index::{Index, IndexError};
 use crate::problem::Problem;
 
 /// Edits of one key wait for one another; this many keys at a time do not.
 const EDIT_LOCKS: usize = 1024;
+
+/// How long to wait before writing again what is in doubt.
+const DOUBT_PAUSE: Duration = Duration::from_millis(200);
 
 /// What short URLs begin with: `http` or `https`, a host, perhaps a port.
 #[derive(Clone, Debug)]
@@ -123,6 +127,9 @@ pub enum StartError {
     /// No thread.
     #[error("starting the admin's reader thread: {0}")]
     Thread(std::io::Error),
+    /// There is one reader of the journal, and it has been started.
+    #[error("the admin has taken over already; make another to do it again")]
+    Twice,
     /// The reader of the journal ended before it had read all of it.
     #[error("the reader of the journal ended: {0}")]
     ReaderEnded(journal::Closed),
@@ -140,7 +147,9 @@ struct Parts {
     visible: Vec<Visible>,
     locks: Vec<Mutex<()>>,
     ready: AtomicBool,
-    state: Arc<FollowState>,
+    reader_ended: Arc<AtomicBool>,
+    /// For the reader thread, until it is started.
+    unread: std::sync::Mutex<Option<AppliedSender>>,
 }
 
 impl Admin {
@@ -153,14 +162,14 @@ impl Admin {
         also_visible: Vec<Visible>,
     ) -> Result<Self, StartError> {
         let index = Arc::new(Index::create(&options.data_dir.join("index.sqlite"))?);
-        let (state, applied) = FollowState::new();
-        let mut visible = also_visible;
-        visible.push(Visible {
+        let (unread, applied) = Applied::new();
+        let own = Visible {
             applied,
             topics: &Topic::ALL,
-        });
+        };
+        // Its own index comes first: the next edit is judged by it, whatever became of the others.
+        let visible = std::iter::once(own).chain(also_visible).collect();
         let locks = (0..EDIT_LOCKS).map(|_| Mutex::new(())).collect();
-        let (ready, state) = (AtomicBool::new(false), Arc::new(state));
         Ok(Self(Arc::new(Parts {
             options,
             journal,
@@ -168,8 +177,9 @@ impl Admin {
             index,
             visible,
             locks,
-            ready,
-            state,
+            ready: AtomicBool::new(false),
+            reader_ended: Arc::default(),
+            unread: std::sync::Mutex::new(Some(unread)),
         })))
     }
 
@@ -181,17 +191,22 @@ impl Admin {
         // Only now is the end of the log final: an older writer can no longer add to it.
         waiting("reading the journal to its end");
         let follower = self.0.journal.follow(&Topic::ALL, Positions::default())?;
-        follow::start(
-            follower,
-            Arc::clone(&self.0.index),
-            Arc::clone(&self.0.state),
-        )
-        .map_err(StartError::Thread)?;
-        self.0
-            .state
-            .caught_up()
+        let (caught_up, waiting_for_end) = oneshot::channel();
+        let applied = self
+            .0
+            .unread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let progress = Progress {
+            applied: applied.ok_or(StartError::Twice)?,
+            caught_up: Some(caught_up),
+            ended: Arc::clone(&self.0.reader_ended),
+        };
+        follow::start(follower, Arc::clone(&self.0.index), progress).map_err(StartError::Thread)?;
+        waiting_for_end
             .await
-            .map_err(StartError::ReaderEnded)?;
+            .map_err(|_| StartError::ReaderEnded(journal::Closed))?;
         first_start::prepare(self).await?;
         // Release: who sees the admin ready sees what was prepared.
         self.0.ready.store(true, Ordering::Release);
@@ -229,12 +244,14 @@ impl Admin {
         self.0.locks[slot].lock().await
     }
 
-    /// Publishes changes and waits until they can be seen.
-    pub(crate) async fn publish(&self, changes: Vec<tags::Change>) -> Result<(), PublishOutcome> {
+    /// Publishes changes and waits until they can be seen. The caller holds the lock of what they change.
+    pub(crate) async fn publish(&self, changes: Vec<Change>) -> Result<(), PublishOutcome> {
+        // What the index does not show any more must not be changed: the next version would be counted from an old one.
+        if self.0.reader_ended.load(Ordering::Acquire) {
+            return Err(PublishOutcome::ReaderEnded);
+        }
         let positions = self
-            .0
-            .journal
-            .publish(changes)
+            .publish_for_certain(changes)
             .await
             .map_err(PublishOutcome::Refused)?;
         for visible in &self.0.visible {
@@ -244,6 +261,24 @@ impl Admin {
                 .map_err(PublishOutcome::NotVisible)?;
         }
         Ok(())
+    }
+
+    /// Publishes the same changes until it is known that they are written, or that they are not. An edit in doubt must not be followed
+    /// by one that takes its version, of which every reader would keep the first alone; the same one written twice changes nothing.
+    async fn publish_for_certain(&self, changes: Vec<Change>) -> Result<Positions, PublishError> {
+        let mut in_doubt = false;
+        loop {
+            match self.0.journal.publish(changes.clone()).await {
+                Err(error @ PublishError::InDoubt { .. }) => {
+                    tracing::warn!(%error, "whether a change was written is not known; writing it again");
+                    in_doubt = true;
+                }
+                // Of this attempt nothing was written.
+                Err(error) if in_doubt && error.is_retryable() => {}
+                outcome => return outcome,
+            }
+            tokio::time::sleep(DOUBT_PAUSE).await;
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -259,6 +294,11 @@ pub(crate) enum PublishOutcome {
     /// Nothing was written, or it is not known.
     #[error(transparent)]
     Refused(PublishError),
+    /// Nothing was written, since nobody would apply it.
+    #[error(
+        "the admin's reader of the journal has ended; see the log for why, and restart the process"
+    )]
+    ReaderEnded,
     /// It was written, but no one applies it.
     #[error(transparent)]
     NotVisible(journal::Closed),
@@ -268,6 +308,9 @@ impl From<PublishOutcome> for Problem {
     fn from(outcome: PublishOutcome) -> Self {
         match outcome {
             PublishOutcome::Refused(error) => error.into(),
+            PublishOutcome::ReaderEnded => Self::unavailable(
+                "This admin no longer reads its journal and must be restarted; nothing was written.",
+            ),
             PublishOutcome::NotVisible(_) => Self::unavailable(
                 "The change was published, but this admin no longer reads the journal; read it elsewhere.",
             ),

@@ -97,6 +97,8 @@ pub(crate) async fn scans(
     let query = ScanQuery::new(select, (from, to), interval, &by, bots).map_err(|error| {
         let parameter = match &error {
             InvalidQuery::TooManyPoints { .. } => "interval",
+            // The one of the two that the request has: `from` alone may lie in the future.
+            InvalidQuery::Range { .. } if params.text("to").is_none() => "from",
             InvalidQuery::Range { .. } | InvalidQuery::Name { .. } => "to",
         };
         Problem::parameter(parameter, error)

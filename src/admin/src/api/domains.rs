@@ -1,15 +1,16 @@
 //! `/api/v1/domains`: the host names that answer a workspace's short URLs.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use tags::Role;
 
 use super::params::Params;
 use super::schema::{DomainAnswer, DomainList, DomainPatch, NewDomain};
+use super::segment::Segment;
 use super::to_the_end;
 use crate::auth::Principal;
-use crate::fields::Fields;
+use crate::body::Body;
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
 
@@ -26,11 +27,11 @@ pub(crate) async fn create(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
-    fields: Fields,
+    body: Body,
 ) -> Result<(StatusCode, Json<DomainAnswer>), Problem> {
     who.require(Role::Owner)?;
     params.allow(&[])?;
-    let domain = to_the_end(async move { admin.create_domain(&who, fields).await }).await?;
+    let domain = to_the_end(async move { admin.create_domain(&who, body).await }).await?;
     Ok((StatusCode::CREATED, Json(DomainAnswer::from(&domain))))
 }
 
@@ -67,12 +68,12 @@ pub(crate) async fn list(
 pub(crate) async fn patch(
     State(admin): State<Admin>,
     who: Principal,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     params: Params,
-    fields: Fields,
+    body: Body,
 ) -> Result<Json<DomainAnswer>, Problem> {
     who.require(Role::Owner)?;
     params.allow(&[])?;
-    let domain = to_the_end(async move { admin.patch_domain(&who, &name, fields).await }).await?;
+    let domain = to_the_end(async move { admin.patch_domain(&who, &name, body).await }).await?;
     Ok(Json(DomainAnswer::from(&domain)))
 }

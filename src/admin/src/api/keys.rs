@@ -1,15 +1,16 @@
 //! `/api/v1/keys`: who may use this API, in one workspace.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use tags::Role;
 
 use super::params::Params;
 use super::schema::{KeyAnswer, KeyList, KeyWithSecret, NewKeyFields};
+use super::segment::Segment;
 use super::to_the_end;
 use crate::auth::Principal;
-use crate::fields::Fields;
+use crate::body::Body;
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
 
@@ -25,11 +26,11 @@ pub(crate) async fn create(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
-    fields: Fields,
+    body: Body,
 ) -> Result<(StatusCode, Json<KeyWithSecret>), Problem> {
     who.require(Role::Owner)?;
     params.allow(&[])?;
-    let new = to_the_end(async move { admin.create_key(&who, fields).await }).await?;
+    let new = to_the_end(async move { admin.create_key(&who, body).await }).await?;
     Ok((StatusCode::CREATED, Json(new.into())))
 }
 
@@ -67,7 +68,7 @@ pub(crate) async fn list(
 pub(crate) async fn revoke(
     State(admin): State<Admin>,
     who: Principal,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     params: Params,
 ) -> Result<StatusCode, Problem> {
     who.require(Role::Owner)?;

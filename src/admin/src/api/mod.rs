@@ -1,12 +1,13 @@
 //! The HTTP API under `/api/v1`: its routes, its document, and the server.
 
 mod analytics;
-mod body;
+mod document;
 mod domains;
 mod keys;
 mod params;
 mod qr;
 mod schema;
+mod segment;
 mod tags;
 mod workspaces;
 
@@ -18,8 +19,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::problem::Problem;
@@ -28,36 +28,14 @@ use crate::service::Admin;
 /// The largest request body, in bytes. A tag with every field at its limit has less than a tenth.
 const MAX_BODY: usize = 256 * 1024;
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Tagwire admin API",
-        description = "Makes and changes tags, and tells what is being scanned. Errors are problem details (RFC 9457). Times are RFC 3339."
-    ),
-    tags(
-        (name = "tags", description = "Printed codes and where they lead"),
-        (name = "analytics", description = "What is being scanned"),
-        (name = "settings", description = "Workspaces, domains and keys")
-    ),
-    modifiers(&BearerKey),
-    security(("key" = []))
-)]
-struct Document;
-
-struct BearerKey;
-
-impl Modify for BearerKey {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document
-            .components
-            .get_or_insert_with(Default::default)
-            .add_security_scheme("key", scheme);
-    }
+fn routes() -> (Router<Admin>, utoipa::openapi::OpenApi) {
+    let (router, mut document) = documented_routes().split_for_parts();
+    document::add_refusals(&mut document);
+    (router, document)
 }
 
-fn routes() -> (Router<Admin>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::with_openapi(Document::openapi())
+fn documented_routes() -> OpenApiRouter<Admin> {
+    OpenApiRouter::with_openapi(document::Document::openapi())
         .routes(routes!(tags::create, tags::list))
         .routes(routes!(tags::get, tags::patch, tags::revoke))
         .routes(routes!(tags::versions))
@@ -71,7 +49,6 @@ fn routes() -> (Router<Admin>, utoipa::openapi::OpenApi) {
         .routes(routes!(keys::revoke))
         .routes(routes!(domains::create, domains::list))
         .routes(routes!(domains::patch))
-        .split_for_parts()
 }
 
 /// The OpenAPI 3.1 document, made from the code.

@@ -1,13 +1,14 @@
 //! `/api/v1/tags/{code}/qr.svg` and `.png`: the tag's symbol.
 
-use ::qr::{ErrorCorrection, QrError, Rgb, Style, Symbol};
-use axum::extract::{Path, State};
+use ::qr::{ErrorCorrection, MODULE_SIZES, QUIET_ZONES, QrError, Rgb, Style, Symbol};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use tags::Code;
 
 use super::blocking;
 use super::params::Params;
+use super::segment::Segment;
 use crate::auth::Principal;
 use crate::edits::TagName;
 use crate::problem::{Problem, ProblemDetails};
@@ -36,7 +37,7 @@ const PARAMETERS: [&str; 6] = ["domain", "size", "margin", "level", "dark", "lig
 pub(crate) async fn svg(
     State(admin): State<Admin>,
     who: Principal,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     params: Params,
 ) -> Result<Response, Problem> {
     let (symbol, style) = symbol(&admin, &who, &code, params)?;
@@ -65,7 +66,7 @@ pub(crate) async fn svg(
 pub(crate) async fn png(
     State(admin): State<Admin>,
     who: Principal,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     params: Params,
 ) -> Result<Response, Problem> {
     let (symbol, style) = symbol(&admin, &who, &code, params)?;
@@ -92,10 +93,10 @@ fn symbol(
         .parsed::<ErrorCorrection>("level")?
         .unwrap_or(ErrorCorrection::M);
     let mut style = Style::default();
-    if let Some(size) = params.integer("size", 0, u32::MAX)? {
+    if let Some(size) = params.integer("size", *MODULE_SIZES.start(), *MODULE_SIZES.end())? {
         style = style.with_module_size(size).map_err(refused)?;
     }
-    if let Some(margin) = params.integer("margin", 0, u32::MAX)? {
+    if let Some(margin) = params.integer("margin", *QUIET_ZONES.start(), *QUIET_ZONES.end())? {
         style = style.with_quiet_zone(margin).map_err(refused)?;
     }
     let dark = params.parsed::<Rgb>("dark")?.unwrap_or(style.dark());

@@ -1,23 +1,27 @@
 //! `/api/v1/tags`: make, list, read, change, revoke, go back.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tags::{Code, Role, Status, Tag, Version};
 
 use super::params::Params;
 use super::schema::{NewTag, Rollback, TagAnswer, TagList, TagPatch, VersionList};
+use super::segment::Segment;
 use super::{blocking, to_the_end};
 use crate::auth::Principal;
+use crate::body::Body;
 use crate::edits::{Precondition, TagName};
-use crate::fields::Fields;
+use crate::fields::check_label;
 use crate::index::{Cursor, TagFilter};
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
 
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 500;
+/// The longest text to look for, in characters: that of a destination.
+const MAX_SEARCH: usize = 2_048;
 
 /// Makes a tag.
 #[utoipa::path(
@@ -32,13 +36,13 @@ pub(crate) async fn create(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
-    fields: Fields,
+    body: Body,
 ) -> Result<Response, Problem> {
     who.require(Role::Editor)?;
     params.allow(&[])?;
     let tag = to_the_end({
         let admin = admin.clone();
-        async move { admin.create_tag(&who, fields).await }
+        async move { admin.create_tag(&who, body).await }
     })
     .await?;
     let location = format!("/api/v1/tags/{}?domain={}", tag.code, tag.domain);
@@ -60,7 +64,7 @@ pub(crate) async fn create(
         ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
         ("limit" = Option<u32>, Query, description = "1 to 500, by default 50", minimum = 1, maximum = 500)
     ),
-    responses((status = 200, description = "A page", body = TagList))
+    responses((status = 200, description = "A page", body = TagList), (status = 400, description = "A parameter is not valid", body = ProblemDetails))
 )]
 pub(crate) async fn list(
     State(admin): State<Admin>,
@@ -74,6 +78,9 @@ pub(crate) async fn list(
             .filter(|text| !text.is_empty())
             .map(str::to_owned)
     };
+    if let Some(text) = params.text("q") {
+        check_label(text, MAX_SEARCH).map_err(|detail| Problem::parameter("q", detail))?;
+    }
     let filter = TagFilter {
         text: text("q"),
         campaign: text("campaign"),
@@ -114,7 +121,7 @@ pub(crate) async fn list(
 pub(crate) async fn get(
     State(admin): State<Admin>,
     who: Principal,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     params: Params,
 ) -> Result<Response, Problem> {
     let tag = admin.find_tag(&who, &tag_name(&code, params)?)?;
@@ -140,16 +147,16 @@ pub(crate) async fn get(
 pub(crate) async fn patch(
     State(admin): State<Admin>,
     who: Principal,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     params: Params,
     headers: HeaderMap,
-    fields: Fields,
+    body: Body,
 ) -> Result<Response, Problem> {
     who.require(Role::Editor)?;
     let (name, expected) = (tag_name(&code, params)?, precondition(&headers)?);
     let tag = to_the_end({
         let admin = admin.clone();
-        async move { admin.patch_tag(&who, &name, &expected, fields).await }
+        async move { admin.patch_tag(&who, &name, &expected, body).await }
     })
     .await?;
     Ok(answer(&admin, &tag))
@@ -172,7 +179,7 @@ pub(crate) async fn patch(
 pub(crate) async fn revoke(
     State(admin): State<Admin>,
     who: Principal,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     params: Params,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
@@ -194,7 +201,7 @@ pub(crate) async fn revoke(
 pub(crate) async fn versions(
     State(admin): State<Admin>,
     who: Principal,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     params: Params,
 ) -> Result<Json<VersionList>, Problem> {
     let tag = admin.find_tag(&who, &tag_name(&code, params)?)?;
@@ -227,16 +234,16 @@ pub(crate) async fn versions(
 pub(crate) async fn rollback(
     State(admin): State<Admin>,
     who: Principal,
-    Path(code): Path<String>,
+    Segment(code): Segment,
     params: Params,
     headers: HeaderMap,
-    fields: Fields,
+    body: Body,
 ) -> Result<Response, Problem> {
     who.require(Role::Editor)?;
     let (name, expected) = (tag_name(&code, params)?, precondition(&headers)?);
     let tag = to_the_end({
         let admin = admin.clone();
-        async move { admin.roll_back_tag(&who, &name, &expected, fields).await }
+        async move { admin.roll_back_tag(&who, &name, &expected, body).await }
     })
     .await?;
     Ok(answer(&admin, &tag))
@@ -278,12 +285,10 @@ fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
             if entity_tag == "*" {
                 return Ok(Precondition::None);
             }
-            let number = entity_tag
-                .trim_matches('"')
-                .parse()
-                .ok()
-                .and_then(Version::new);
-            versions.extend(number);
+            let opaque = entity_tag.trim_matches('"');
+            let version = opaque.parse().ok().and_then(Version::new);
+            // `03` and `+3` are other entity tags than ours.
+            versions.extend(version.filter(|version| version.to_string() == opaque));
         }
     }
     Ok(if given {

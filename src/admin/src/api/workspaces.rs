@@ -1,15 +1,16 @@
 //! `/api/v1/workspaces`: tenants.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use tags::{Role, WorkspaceId};
 
 use super::params::Params;
 use super::schema::{NewWorkspaceAnswer, WorkspaceAnswer, WorkspaceFields, WorkspaceList};
+use super::segment::Segment;
 use super::to_the_end;
 use crate::auth::Principal;
-use crate::fields::Fields;
+use crate::body::Body;
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
 
@@ -26,12 +27,12 @@ pub(crate) async fn create(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
-    fields: Fields,
+    body: Body,
 ) -> Result<(StatusCode, Json<NewWorkspaceAnswer>), Problem> {
     who.require_operator()?;
     params.allow(&[])?;
     let (workspace, key) =
-        to_the_end(async move { admin.create_workspace(&who, fields).await }).await?;
+        to_the_end(async move { admin.create_workspace(&who, body).await }).await?;
     let answer = NewWorkspaceAnswer {
         workspace: WorkspaceAnswer::from(&workspace),
         key: key.into(),
@@ -75,7 +76,7 @@ pub(crate) async fn list(
 pub(crate) async fn get(
     State(admin): State<Admin>,
     who: Principal,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     params: Params,
 ) -> Result<Json<WorkspaceAnswer>, Problem> {
     params.allow(&[])?;
@@ -100,15 +101,15 @@ pub(crate) async fn get(
 pub(crate) async fn patch(
     State(admin): State<Admin>,
     who: Principal,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     params: Params,
-    fields: Fields,
+    body: Body,
 ) -> Result<Json<WorkspaceAnswer>, Problem> {
     who.require(Role::Owner)?;
     params.allow(&[])?;
     if id != who.workspace.as_str() {
         return Err(Problem::not_found("workspace"));
     }
-    let workspace = to_the_end(async move { admin.patch_workspace(&who, fields).await }).await?;
+    let workspace = to_the_end(async move { admin.patch_workspace(&who, body).await }).await?;
     Ok(Json(WorkspaceAnswer::from(&workspace)))
 }

@@ -8,7 +8,7 @@ use super::{Index, IndexError, decode_domain, decode_workspace};
 impl Index {
     /// The key with this secret, also a revoked one.
     pub fn key_by_secret(&self, hash: &SecretHash) -> Result<Option<ApiKey>, IndexError> {
-        let reader = self.reader();
+        let reader = self.look_up();
         let found = reader
             .prepare_cached("SELECT id, record FROM keys WHERE secret_hash = ?1")?
             .query_row([hash.0], named_record)
@@ -20,7 +20,7 @@ impl Index {
 
     /// A workspace's keys, also revoked ones, oldest first.
     pub fn keys(&self, workspace: &WorkspaceId) -> Result<Vec<ApiKey>, IndexError> {
-        let reader = self.reader();
+        let reader = self.look_up();
         let mut statement = reader.prepare_cached(
             "SELECT id, record FROM keys WHERE workspace = ?1 ORDER BY created_at, id",
         )?;
@@ -35,13 +35,13 @@ impl Index {
     /// Whether any key was ever made.
     pub fn has_keys(&self) -> Result<bool, IndexError> {
         Ok(self
-            .reader()
+            .look_up()
             .query_row("SELECT EXISTS (SELECT 1 FROM keys)", [], |row| row.get(0))?)
     }
 
     /// A workspace.
     pub fn workspace(&self, id: &WorkspaceId) -> Result<Option<Workspace>, IndexError> {
-        let reader = self.reader();
+        let reader = self.look_up();
         let record: Option<Vec<u8>> = reader
             .prepare_cached("SELECT record FROM workspaces WHERE id = ?1")?
             .query_row([id.as_str()], |row| row.get(0))
@@ -53,7 +53,7 @@ impl Index {
 
     /// All workspaces.
     pub fn workspaces(&self) -> Result<Vec<Workspace>, IndexError> {
-        let reader = self.reader();
+        let reader = self.look_up();
         let mut statement =
             reader.prepare_cached("SELECT id, record FROM workspaces ORDER BY id")?;
         let rows = statement.query_map([], named_record)?;
@@ -66,7 +66,7 @@ impl Index {
 
     /// A domain, whoever's it is.
     pub fn domain(&self, name: &Domain) -> Result<Option<DomainSettings>, IndexError> {
-        let reader = self.reader();
+        let reader = self.look_up();
         let record: Option<Vec<u8>> = reader
             .prepare_cached("SELECT record FROM domains WHERE name = ?1")?
             .query_row([name.as_str()], |row| row.get(0))
@@ -79,8 +79,8 @@ impl Index {
     /// The domains on which a workspace may have tags: its own, oldest first, then the default one that all share.
     pub fn domains(&self, workspace: &WorkspaceId) -> Result<Vec<DomainSettings>, IndexError> {
         self.select_domains(
-            "SELECT name, record FROM domains WHERE workspace = ?1 OR (workspace IS NULL AND is_default)
-             ORDER BY workspace IS NULL, created_at, name",
+            "SELECT name, record FROM domains WHERE workspace = ?1 OR is_default
+             ORDER BY workspace IS NOT ?1, created_at, name",
             [workspace.as_str()],
         )
     }
@@ -98,7 +98,7 @@ impl Index {
         sql: &str,
         values: P,
     ) -> Result<Vec<DomainSettings>, IndexError> {
-        let reader = self.reader();
+        let reader = self.look_up();
         let mut statement = reader.prepare_cached(sql)?;
         let rows = statement.query_map(values, named_record)?;
         rows.map(|row| {

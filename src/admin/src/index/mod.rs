@@ -14,8 +14,10 @@ use rusqlite_migration::{M, Migrations};
 
 pub use self::tags::{Cursor, TagFilter};
 
-/// Reads of different requests do not wait for one another, up to this many.
-const READERS: usize = 4;
+/// Look-ups of different requests do not wait for one another, up to this many.
+const LOOK_UPS: usize = 4;
+/// Lists are long reads. They have connections of their own, so that a look-up, which the server's threads wait for, never waits behind them.
+const LISTS: usize = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE tags (
@@ -64,8 +66,8 @@ pub enum IndexError {
 /// The index. Reads may come from many threads; [`Index::apply`] is for the one that follows the journal.
 pub struct Index {
     writer: Mutex<Connection>,
-    readers: Vec<Mutex<Connection>>,
-    next_reader: AtomicUsize,
+    look_ups: Readers,
+    lists: Readers,
 }
 
 impl Index {
@@ -90,17 +92,10 @@ impl Index {
         writer.pragma_update(None, "journal_mode", "WAL")?;
         writer.pragma_update(None, "synchronous", "OFF")?;
         Migrations::new(vec![M::up(SCHEMA)]).to_latest(&mut writer)?;
-        let readers = (0..READERS)
-            .map(|_| {
-                let reader = Connection::open(path)?;
-                reader.pragma_update(None, "query_only", true)?;
-                Ok(Mutex::new(reader))
-            })
-            .collect::<Result<_, rusqlite::Error>>()?;
         Ok(Self {
             writer: Mutex::new(writer),
-            readers,
-            next_reader: AtomicUsize::new(0),
+            look_ups: Readers::open(path, LOOK_UPS)?,
+            lists: Readers::open(path, LISTS)?,
         })
     }
 
@@ -147,18 +142,44 @@ impl Index {
         Ok(())
     }
 
-    fn reader(&self) -> MutexGuard<'_, Connection> {
-        // A look-up does not wait behind a long list while another reader is free.
-        if let Some(free) = self
-            .readers
-            .iter()
-            .find_map(|reader| reader.try_lock().ok())
-        {
+    /// A connection for a read by key.
+    fn look_up(&self) -> MutexGuard<'_, Connection> {
+        self.look_ups.take()
+    }
+
+    /// A connection for a read that may take long, which belongs on a thread that may wait.
+    fn list(&self) -> MutexGuard<'_, Connection> {
+        self.lists.take()
+    }
+}
+
+/// Connections that only read.
+struct Readers {
+    connections: Vec<Mutex<Connection>>,
+    next: AtomicUsize,
+}
+
+impl Readers {
+    fn open(path: &Path, count: usize) -> Result<Self, rusqlite::Error> {
+        let open = |_| -> Result<_, rusqlite::Error> {
+            let connection = Connection::open(path)?;
+            connection.pragma_update(None, "query_only", true)?;
+            Ok(Mutex::new(connection))
+        };
+        Ok(Self {
+            connections: (0..count).map(open).collect::<Result<_, _>>()?,
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    fn take(&self) -> MutexGuard<'_, Connection> {
+        let mut connections = self.connections.iter();
+        if let Some(free) = connections.find_map(|connection| connection.try_lock().ok()) {
             return free;
         }
-        // Relaxed: which reader it is does not matter, only that they take turns.
-        let turn = self.next_reader.fetch_add(1, Ordering::Relaxed) % self.readers.len();
-        self.readers[turn]
+        // Relaxed: which one it is does not matter, only that they take turns.
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
+        self.connections[turn]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,10 +1,10 @@
 //! Reading tags: one, its versions, and pages of a workspace's.
 
-use ::tags::{Code, Domain, Status, Tag, WorkspaceId};
+use ::tags::{Code, Domain, Status, Tag, Version, WorkspaceId};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, params_from_iter};
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::{Index, IndexError, decode_tag};
 
@@ -66,7 +66,7 @@ pub struct TagPage {
 impl Index {
     /// The tag under this name, whoever's it is.
     pub fn tag(&self, domain: &Domain, code: &Code) -> Result<Option<Tag>, IndexError> {
-        let reader = self.reader();
+        let reader = self.look_up();
         let record: Option<Vec<u8>> = reader
             .prepare_cached("SELECT record FROM tags WHERE domain = ?1 AND code = ?2")?
             .query_row([domain.as_str(), code.as_str()], |row| row.get(0))
@@ -76,9 +76,31 @@ impl Index {
             .transpose()
     }
 
+    /// One version of a tag.
+    pub fn version(
+        &self,
+        domain: &Domain,
+        code: &Code,
+        version: Version,
+    ) -> Result<Option<Tag>, IndexError> {
+        let reader = self.look_up();
+        let record: Option<Vec<u8>> = reader
+            .prepare_cached(
+                "SELECT record FROM versions WHERE domain = ?1 AND code = ?2 AND version = ?3",
+            )?
+            .query_row(
+                params![domain.as_str(), code.as_str(), version.get().cast_signed()],
+                |row| row.get(0),
+            )
+            .optional()?;
+        record
+            .map(|record| decode_tag(&format!("{domain}/{code}"), &record))
+            .transpose()
+    }
+
     /// All versions of a tag, newest first.
     pub fn versions(&self, domain: &Domain, code: &Code) -> Result<Vec<Tag>, IndexError> {
-        let reader = self.reader();
+        let reader = self.list();
         let mut statement = reader.prepare_cached(
             "SELECT record FROM versions WHERE domain = ?1 AND code = ?2 ORDER BY version DESC",
         )?;
@@ -136,7 +158,7 @@ impl Index {
             "SELECT domain, code, record FROM tags WHERE {} ORDER BY created_at DESC, domain DESC, code DESC LIMIT ?",
             conditions.join(" AND ")
         );
-        let reader = self.reader();
+        let reader = self.list();
         let mut statement = reader.prepare_cached(&sql)?;
         let rows = statement.query_map(params_from_iter(values), keyed_record)?;
         let mut items = rows

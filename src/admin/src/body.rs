@@ -1,0 +1,54 @@
+//! A request's body before it is judged: whoever may not ask, or asks for what is not there, is not told what is wrong with their JSON.
+
+use std::convert::Infallible;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+
+use crate::fields::Fields;
+use crate::problem::Problem;
+
+const JSON: [&str; 2] = ["application/json", "application/merge-patch+json"];
+
+/// A body as it came, or why it could not be taken.
+pub(crate) struct Body(Result<Bytes, Problem>);
+
+impl Body {
+    /// The fields of the JSON object that it must be.
+    pub(crate) fn fields(self) -> Result<Fields, Problem> {
+        Fields::parse(&self.0?)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Infallible> {
+        if !is_json(request.headers()) {
+            let detail = "The body must be JSON: send 'Content-Type: application/json'.";
+            return Ok(Self(Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                detail,
+            ))));
+        }
+        let body = Bytes::from_request(request, state).await;
+        Ok(Self(body.map_err(|error| {
+            Problem::new(
+                error.status(),
+                "The body could not be read, or is too large.",
+            )
+        })))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    JSON.iter().any(|json| essence.eq_ignore_ascii_case(json))
+}

@@ -1,0 +1,97 @@
+//! Edits of domains.
+
+use tags::{Action, Change, Domain, DomainSettings};
+
+use crate::auth::Principal;
+use crate::body::Body;
+use crate::draft::parse_destination;
+use crate::fields::{Fields, Given};
+use crate::problem::Problem;
+use crate::service::Admin;
+
+impl Admin {
+    /// Adds a domain to the principal's workspace.
+    pub(crate) async fn create_domain(
+        &self,
+        who: &Principal,
+        body: Body,
+    ) -> Result<DomainSettings, Problem> {
+        let mut fields = body.fields()?;
+        let name = fields.word::<Domain>("name");
+        if !fields.has("name") || name == Given::Null {
+            fields.refuse("name", "is required: a host name such as qr.example.com");
+        }
+        let mut domain = DomainSettings {
+            name: name
+                .value()
+                .unwrap_or_else(|| self.options().public_url.domain().clone()),
+            workspace: Some(who.workspace.clone()),
+            is_default: false,
+            home_url: None,
+            fallback_url: None,
+            case_insensitive: false,
+            created_at: self.now(),
+        };
+        self.read_domain(&mut domain, &mut fields);
+        fields
+            .boolean("case_insensitive")
+            .replace_or_default(&mut domain.case_insensitive, false);
+        fields.finish(&["is_default", "created_at"])?;
+        let _lock = self.lock(&format!("domain/{}", domain.name)).await;
+        if self.index().domain(&domain.name)?.is_some() {
+            return Err(Problem::conflict(
+                "name",
+                format!("The domain '{}' is in use already.", domain.name),
+            ));
+        }
+        let audit = self.audit(who, Action::Create, format!("domain/{}", domain.name));
+        self.publish(vec![Change::Domain(domain.clone()), Change::Audit(audit)])
+            .await?;
+        Ok(domain)
+    }
+
+    /// Changes a domain of the principal's workspace; the default domain is the operator's to change.
+    pub(crate) async fn patch_domain(
+        &self,
+        who: &Principal,
+        name: &str,
+        body: Body,
+    ) -> Result<DomainSettings, Problem> {
+        let not_found = || Problem::not_found("domain");
+        let name = Domain::parse(name).map_err(|_| not_found())?;
+        let _lock = self.lock(&format!("domain/{name}")).await;
+        let mut domain = self.index().domain(&name)?.ok_or_else(not_found)?;
+        match &domain.workspace {
+            Some(owner) if *owner == who.workspace => {}
+            Some(_) => return Err(not_found()),
+            None => who.require_operator()?,
+        }
+        let before = domain.clone();
+        let mut fields = body.fields()?;
+        self.read_domain(&mut domain, &mut fields);
+        fields.finish(&["name", "is_default", "case_insensitive", "created_at"])?;
+        if domain != before {
+            let audit = self.audit(who, Action::Update, format!("domain/{name}"));
+            self.publish(vec![Change::Domain(domain.clone()), Change::Audit(audit)])
+                .await?;
+        }
+        Ok(domain)
+    }
+
+    fn read_domain(&self, domain: &mut DomainSettings, fields: &mut Fields) {
+        let is_known = self.is_own_domain();
+        let is_this = |host: &str| Domain::parse(host).is_ok_and(|host| host == domain.name);
+        // A domain that is being added is not known yet, and is ours all the same.
+        let is_own = |host: &str| is_this(host) || is_known(host);
+        let home_url = fields.parsed("home_url", |text| {
+            let home = parse_destination(text, &is_own)?;
+            if home.leads_back(is_this, |path| path == "/") {
+                return Err("leads back to itself, for ever".to_owned());
+            }
+            Ok(home)
+        });
+        let fallback_url = fields.parsed("fallback_url", |text| parse_destination(text, &is_own));
+        home_url.replace(&mut domain.home_url);
+        fallback_url.replace(&mut domain.fallback_url);
+    }
+}

@@ -1,0 +1,51 @@
+//! The edits: each checks what was asked against what is, publishes the next version with its audit entry in one transaction, and returns
+//! when it can be seen.
+
+mod accounts;
+mod domains;
+mod tags;
+
+use std::sync::Arc;
+
+use ::tags::{Action, AuditEntry, Domain};
+
+pub(crate) use self::accounts::{NewKey, random_key_id};
+pub(crate) use self::tags::{Precondition, TagName};
+use crate::auth::Principal;
+use crate::draft::MAX_NAME;
+use crate::fields::{Fields, Given};
+use crate::service::Admin;
+
+impl Admin {
+    fn audit(&self, who: &Principal, action: Action, subject: String) -> AuditEntry {
+        AuditEntry {
+            workspace: who.workspace.clone(),
+            at: self.now(),
+            actor: who.key.to_string(),
+            remote: who.remote.clone(),
+            action,
+            subject,
+            before: None,
+            after: None,
+        }
+    }
+
+    /// Whether a host is one of ours, so that a destination there may be a loop. A host that cannot be looked up counts as ours: refusing
+    /// a good destination can be mended, a loop in print cannot.
+    fn is_own_domain(&self) -> impl Fn(&str) -> bool {
+        let index = Arc::clone(self.index());
+        move |host| match Domain::parse(host) {
+            Ok(domain) => index.domain(&domain).map_or(true, |found| found.is_some()),
+            Err(_) => false,
+        }
+    }
+}
+
+fn required_name(fields: &mut Fields) -> String {
+    let name = fields.label("name", MAX_NAME);
+    let missing = !fields.has("name") || name == Given::Null;
+    if missing {
+        fields.refuse("name", "is required");
+    }
+    name.value().unwrap_or_default()
+}

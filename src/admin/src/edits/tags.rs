@@ -1,0 +1,318 @@
+//! Edits of tags.
+
+use tags::{
+    Action, AuditEntry, Change, Code, Domain, DomainSettings, InvalidName, Status, Tag, Version,
+};
+use tokio::sync::MutexGuard;
+
+use crate::auth::Principal;
+use crate::body::Body;
+use crate::codes::random_code;
+use crate::draft::{Draft, Identity};
+use crate::fields::{Fields, Given};
+use crate::index::IndexError;
+use crate::problem::Problem;
+use crate::service::Admin;
+
+/// In answers, but not for requests to set.
+const READ_ONLY: [&str; 9] = [
+    "workspace",
+    "domain",
+    "code",
+    "short_url",
+    "version",
+    "created_at",
+    "updated_at",
+    "updated_by",
+    "qr",
+];
+/// A random code is taken by chance about never; so many times in a row means that something else is wrong.
+const CODE_ATTEMPTS: usize = 20;
+
+/// What an `If-Match` header asks for: the edit is refused unless the tag has one of these versions.
+#[derive(Clone, Debug)]
+pub(crate) enum Precondition {
+    /// No header, or `*`.
+    None,
+    /// Any of these.
+    OneOf(Vec<Version>),
+}
+
+impl Precondition {
+    fn check(&self, tag: &Tag) -> Result<(), Problem> {
+        match self {
+            Self::OneOf(versions) if !versions.contains(&tag.version) => Err(Problem::new(
+                axum::http::StatusCode::PRECONDITION_FAILED,
+                format!(
+                    "The tag has version {} by now; read it again before you change it.",
+                    tag.version
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A tag's name, as a request's path and `?domain=` give it.
+#[derive(Clone, Debug)]
+pub(crate) struct TagName {
+    pub(crate) domain: Option<Domain>,
+    pub(crate) code: Code,
+}
+
+impl Admin {
+    /// The principal's tag of this name; another tenant's is as absent as none.
+    pub(crate) fn find_tag(&self, who: &Principal, name: &TagName) -> Result<Tag, Problem> {
+        let domains = match &name.domain {
+            Some(domain) => vec![domain.clone()],
+            None => self
+                .index()
+                .domains(&who.workspace)?
+                .into_iter()
+                .map(|domain| domain.name)
+                .collect(),
+        };
+        for domain in domains {
+            let settings = self.index().domain(&domain)?;
+            let case_insensitive = settings.is_some_and(|settings| settings.case_insensitive);
+            let Ok(code) = stored_code(&name.code, case_insensitive) else {
+                continue;
+            };
+            match self.index().tag(&domain, &code)? {
+                Some(tag) if tag.workspace == who.workspace => return Ok(tag),
+                _ => {}
+            }
+        }
+        Err(Problem::not_found("tag"))
+    }
+
+    /// Makes a tag, with the code asked for or a random one.
+    pub(crate) async fn create_tag(&self, who: &Principal, body: Body) -> Result<Tag, Problem> {
+        let now = self.now();
+        let mut fields = body.fields()?;
+        let code = fields.word::<Code>("code").value();
+        let domain = fields.word::<Domain>("domain").value();
+        let domain = self.domain_for_new_tag(who, domain, &mut fields)?;
+        let case_insensitive = domain
+            .as_ref()
+            .is_some_and(|domain| domain.case_insensitive);
+        let chosen = code.and_then(|code| {
+            stored_code(&code, case_insensitive)
+                .map_err(|error| fields.refuse("code", error))
+                .ok()
+        });
+        let mut draft = Draft::new();
+        draft.read(&mut fields, &self.is_own_domain(), Some(now));
+        fields.finish(&READ_ONLY)?;
+        let Some(domain) = domain else {
+            return Err(Problem::not_found("domain"));
+        };
+
+        for _ in 0..CODE_ATTEMPTS {
+            let code = match &chosen {
+                Some(code) => code.clone(),
+                None => random_code(case_insensitive).map_err(|error| Problem::internal(&error))?,
+            };
+            let _lock = self.lock(&format!("{}/{code}", domain.name)).await;
+            if self.index().tag(&domain.name, &code)?.is_some() {
+                if chosen.is_some() {
+                    return Err(Problem::conflict(
+                        "code",
+                        format!("The code '{code}' is taken, or was once; choose another."),
+                    ));
+                }
+                continue;
+            }
+            let identity = Identity {
+                workspace: who.workspace.clone(),
+                domain: domain.name.clone(),
+                code,
+                version: Version::FIRST,
+                created_at: now,
+            };
+            let tag = draft.clone().into_tag(identity, now, who.key.as_str())?;
+            self.publish_tag(who, Action::Create, None, &tag).await?;
+            return Ok(tag);
+        }
+        Err(Problem::unavailable("No free code was found; try again."))
+    }
+
+    /// Changes the fields that the request gives (RFC 7396). What changes nothing makes no version.
+    pub(crate) async fn patch_tag(
+        &self,
+        who: &Principal,
+        name: &TagName,
+        expected: &Precondition,
+        body: Body,
+    ) -> Result<Tag, Problem> {
+        let (tag, _lock) = self.lock_tag(who, name).await?;
+        expected.check(&tag)?;
+        refuse_revoked(&tag)?;
+        let mut draft = Draft::of(&tag);
+        let mut fields = body.fields()?;
+        draft.read(&mut fields, &self.is_own_domain(), None);
+        fields.finish(&READ_ONLY)?;
+        self.publish_next(who, Action::Update, tag, draft).await
+    }
+
+    /// Makes the content of an earlier version the newest one.
+    pub(crate) async fn roll_back_tag(
+        &self,
+        who: &Principal,
+        name: &TagName,
+        expected: &Precondition,
+        body: Body,
+    ) -> Result<Tag, Problem> {
+        let (tag, _lock) = self.lock_tag(who, name).await?;
+        expected.check(&tag)?;
+        refuse_revoked(&tag)?;
+        let mut fields = body.fields()?;
+        let wanted = fields.integer("version", 1, u32::MAX);
+        if !fields.has("version") || wanted == Given::Null {
+            fields.refuse(
+                "version",
+                "is required: the number of the version to go back to",
+            );
+        }
+        fields.finish(&[])?;
+        let wanted = wanted
+            .value()
+            .and_then(|number| Version::new(number.into()));
+        let earlier = match wanted {
+            Some(version) => self.index().version(&tag.domain, &tag.code, version)?,
+            None => None,
+        };
+        let Some(earlier) = earlier else {
+            return Err(Problem::field(
+                "version",
+                format!("there is no such version; the newest is {}", tag.version),
+            ));
+        };
+        let draft = Draft::restored(&earlier, &self.is_own_domain())
+            .map_err(|detail| Problem::field("version", detail))?;
+        self.publish_next(who, Action::Rollback, tag, draft).await
+    }
+
+    /// Ends a tag for ever. Doing it twice is the same as once.
+    pub(crate) async fn revoke_tag(
+        &self,
+        who: &Principal,
+        name: &TagName,
+        expected: &Precondition,
+    ) -> Result<(), Problem> {
+        let (tag, _lock) = self.lock_tag(who, name).await?;
+        if tag.status == Status::Revoked {
+            return Ok(());
+        }
+        expected.check(&tag)?;
+        let revoked = Tag {
+            status: Status::Revoked,
+            version: tag.version.next(),
+            updated_at: self.now(),
+            updated_by: who.key.to_string(),
+            ..tag.clone()
+        };
+        self.publish_tag(who, Action::Revoke, Some(tag), &revoked)
+            .await
+    }
+
+    /// Where a new tag goes: to the domain asked for, else the workspace's own oldest one, else the default.
+    fn domain_for_new_tag(
+        &self,
+        who: &Principal,
+        asked: Option<Domain>,
+        fields: &mut Fields,
+    ) -> Result<Option<DomainSettings>, IndexError> {
+        let mut domains = self.index().domains(&who.workspace)?;
+        if domains.is_empty() {
+            fields.refuse(
+                "domain",
+                "is missing, and this workspace has none; add one under /api/v1/domains first",
+            );
+            return Ok(None);
+        }
+        let Some(asked) = asked else {
+            return Ok(Some(domains.swap_remove(0)));
+        };
+        match domains.into_iter().find(|domain| domain.name == asked) {
+            Some(domain) => Ok(Some(domain)),
+            None => {
+                fields.refuse(
+                    "domain",
+                    "is not a domain of this workspace; add it under /api/v1/domains first",
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    /// The tag, with all other edits of it kept out.
+    async fn lock_tag(
+        &self,
+        who: &Principal,
+        name: &TagName,
+    ) -> Result<(Tag, MutexGuard<'_, ()>), Problem> {
+        let tag = self.find_tag(who, name)?;
+        let lock = self.lock(&format!("{}/{}", tag.domain, tag.code)).await;
+        // It may have changed while we waited.
+        let exact = TagName {
+            domain: Some(tag.domain),
+            code: tag.code,
+        };
+        Ok((self.find_tag(who, &exact)?, lock))
+    }
+
+    async fn publish_next(
+        &self,
+        who: &Principal,
+        action: Action,
+        tag: Tag,
+        draft: Draft,
+    ) -> Result<Tag, Problem> {
+        if draft == Draft::of(&tag) {
+            return Ok(tag);
+        }
+        let next = draft.into_tag(
+            Identity::next_version_of(&tag),
+            self.now(),
+            who.key.as_str(),
+        )?;
+        self.publish_tag(who, action, Some(tag), &next).await?;
+        Ok(next)
+    }
+
+    async fn publish_tag(
+        &self,
+        who: &Principal,
+        action: Action,
+        before: Option<Tag>,
+        after: &Tag,
+    ) -> Result<(), Problem> {
+        let subject = format!("tag/{}/{}", after.domain, after.code);
+        let audit = AuditEntry {
+            before,
+            after: Some(after.clone()),
+            ..self.audit(who, action, subject)
+        };
+        self.publish(vec![Change::Tag(after.clone()), Change::Audit(audit)])
+            .await?;
+        Ok(())
+    }
+}
+
+fn refuse_revoked(tag: &Tag) -> Result<(), Problem> {
+    if tag.status == Status::Revoked {
+        let detail = "The tag was revoked, which is for ever; make a new one.";
+        return Err(Problem::new(axum::http::StatusCode::CONFLICT, detail));
+    }
+    Ok(())
+}
+
+/// The code as its domain keeps it; one that is reserved in lower case is so in any, where case does not matter.
+fn stored_code(code: &Code, case_insensitive: bool) -> Result<Code, InvalidName> {
+    if case_insensitive {
+        Code::parse(code.to_lowercase().as_str())
+    } else {
+        Ok(code.clone())
+    }
+}

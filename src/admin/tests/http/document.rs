@@ -1,0 +1,181 @@
+//! The OpenAPI document: it says what is there, and what it says is there.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::Server;
+
+/// Every route of the API.
+const ROUTES: [&str; 20] = [
+    "post /api/v1/tags",
+    "get /api/v1/tags",
+    "get /api/v1/tags/{code}",
+    "patch /api/v1/tags/{code}",
+    "delete /api/v1/tags/{code}",
+    "get /api/v1/tags/{code}/versions",
+    "post /api/v1/tags/{code}/rollback",
+    "get /api/v1/tags/{code}/qr.svg",
+    "get /api/v1/tags/{code}/qr.png",
+    "get /api/v1/analytics/scans",
+    "post /api/v1/workspaces",
+    "get /api/v1/workspaces",
+    "get /api/v1/workspaces/{id}",
+    "patch /api/v1/workspaces/{id}",
+    "post /api/v1/keys",
+    "get /api/v1/keys",
+    "delete /api/v1/keys/{id}",
+    "post /api/v1/domains",
+    "get /api/v1/domains",
+    "patch /api/v1/domains/{name}",
+];
+
+async fn document(server: &Server) -> Value {
+    server.without_key().get("/openapi.json").await.ok()
+}
+
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            operations.push((method.clone(), path.clone(), operation.clone()));
+        }
+    }
+    operations
+}
+
+#[tokio::test]
+async fn it_is_openapi_3_1_and_names_every_route() {
+    let server = Server::start().await;
+    let document = document(&server).await;
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
+    let named: BTreeSet<String> = operations(&document)
+        .into_iter()
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
+    let expected: BTreeSet<String> = ROUTES.iter().map(ToString::to_string).collect();
+    assert_eq!(named, expected);
+}
+
+#[tokio::test]
+async fn every_reference_in_it_leads_somewhere() {
+    fn walk(value: &Value, document: &Value) {
+        match value {
+            Value::Object(members) => {
+                if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
+                    let pointer = reference.strip_prefix('#').unwrap();
+                    assert!(document.pointer(pointer).is_some(), "{reference}");
+                }
+                members.values().for_each(|value| walk(value, document));
+            }
+            Value::Array(items) => items.iter().for_each(|value| walk(value, document)),
+            _ => {}
+        }
+    }
+    let document = document(&Server::start().await).await;
+    walk(&document, &document);
+}
+
+#[tokio::test]
+async fn every_operation_answers_with_a_status_and_type_that_it_names() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    owner.tag("spring").await;
+    for (method, path, operation) in operations(&document(&server).await) {
+        let path = path
+            .strip_prefix("/api/v1")
+            .unwrap()
+            .replace("{code}", "spring")
+            .replace("{id}", "default")
+            .replace("{name}", "go.example.net");
+        let method: Method = method.to_uppercase().parse().unwrap();
+        for api in [server.without_key(), owner.clone()] {
+            for body in ["{", "{}", r#"{"unknown": 1}"#] {
+                let answer = api.raw(method.clone(), &path, body).await;
+                let documented = &operation["responses"][answer.status.as_str()];
+                assert!(
+                    documented.is_object(),
+                    "{method} {path} answers {}, which is not documented",
+                    answer.status
+                );
+                let kind = answer.header("content-type");
+                assert!(
+                    kind.is_empty() || documented["content"][kind].is_object(),
+                    "{method} {path}: {} is {kind}: {documented}",
+                    answer.status
+                );
+            }
+        }
+    }
+}
+
+/// The names of a schema's properties, also of those that it is composed of.
+fn properties(document: &Value, schema: &Value) -> BTreeSet<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return properties(document, document.pointer(&reference[1..]).unwrap());
+    }
+    let parts = schema["allOf"].as_array().into_iter().flatten();
+    let mut names: BTreeSet<String> = parts.flat_map(|part| properties(document, part)).collect();
+    names.extend(
+        schema["properties"]
+            .as_object()
+            .into_iter()
+            .flat_map(|object| object.keys().cloned()),
+    );
+    names
+}
+
+#[tokio::test]
+async fn the_fields_that_it_names_are_those_that_are_read() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    owner.tag("spring").await;
+    let document = document(&server).await;
+    let mut checked = 0;
+    for (method, path, operation) in operations(&document) {
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        if schema.is_null() {
+            continue;
+        }
+        let path = path
+            .strip_prefix("/api/v1")
+            .unwrap()
+            .replace("{code}", "spring")
+            .replace("{id}", "default")
+            .replace("{name}", "go.example.net");
+        let request = owner
+            .request(method.to_uppercase().parse().unwrap(), &path)
+            .json(&json!({"no such field": 1}));
+        let problem = owner.send(request).await.problem(422);
+        let errors = problem["errors"].as_array().unwrap();
+        let detail = errors
+            .iter()
+            .find(|error| error["pointer"] == "/no such field")
+            .unwrap()["detail"]
+            .as_str()
+            .unwrap();
+        let read: BTreeSet<String> = detail
+            .split_once("allowed are ")
+            .unwrap()
+            .1
+            .split(", ")
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(properties(&document, schema), read, "{method} {path}");
+        checked += 1;
+    }
+    assert_eq!(checked, 8);
+}
+
+#[tokio::test]
+async fn an_answer_has_the_fields_that_it_names() {
+    let server = Server::start().await;
+    let tag = server.owner().tag("spring").await;
+    let document = document(&server).await;
+    let read: BTreeSet<String> = tag.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(
+        properties(&document, &document["components"]["schemas"]["Tag"]),
+        read
+    );
+}

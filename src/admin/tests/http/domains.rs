@@ -1,0 +1,229 @@
+//! Host names that answer short URLs.
+
+use serde_json::{Value, json};
+
+use crate::support::{Server, codes};
+
+#[tokio::test]
+async fn a_domain_is_added_once_and_takes_its_workspace_s_new_tags() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let other = server.other_tenant().await;
+    owner.tag("before").await;
+    let made = owner
+        .post("/domains", json!({"name": "QR.Example.org."}))
+        .await
+        .created();
+    assert_eq!(
+        (
+            &made["name"],
+            &made["is_default"],
+            &made["case_insensitive"]
+        ),
+        (&json!("qr.example.org"), &json!(false), &json!(false))
+    );
+    for api in [&owner, &other] {
+        for name in ["qr.example.org", "go.example.net"] {
+            assert_eq!(
+                api.post("/domains", json!({"name": name}))
+                    .await
+                    .pointers(409),
+                ["/name"]
+            );
+        }
+    }
+    let tag = owner.tag("spring").await;
+    assert_eq!(
+        (&tag["domain"], &tag["short_url"]),
+        (
+            &json!("qr.example.org"),
+            &json!("http://qr.example.org/spring")
+        )
+    );
+    let shared = json!({"code": "spring", "domain": "go.example.net", "destination": "https://example.com/shared"});
+    owner.post("/tags", shared).await.created();
+    assert_eq!(other.tag("autumn").await["domain"], "go.example.net");
+    let theirs = json!({"domain": "qr.example.org", "destination": "https://example.com/"});
+    assert_eq!(other.post("/tags", theirs).await.pointers(422), ["/domain"]);
+    // Without a domain, a code is looked for on the workspace's own first.
+    assert_eq!(
+        owner.get("/tags/spring").await.ok()["domain"],
+        "qr.example.org"
+    );
+    assert_eq!(
+        owner.get("/tags/spring?domain=go.example.net").await.ok()["destination"],
+        "https://example.com/shared"
+    );
+    assert_eq!(
+        owner.get("/tags/before").await.ok()["domain"],
+        "go.example.net"
+    );
+    owner
+        .get("/tags/before?domain=qr.example.org")
+        .await
+        .problem(404);
+    let names = |list: Value| -> Vec<String> {
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|d| d["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        names(owner.get("/domains").await.ok()),
+        ["qr.example.org", "go.example.net"]
+    );
+    assert_eq!(names(other.get("/domains").await.ok()), ["go.example.net"]);
+}
+
+#[tokio::test]
+async fn a_domain_s_fields_are_checked() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    for name in [
+        json!("a b"),
+        json!("http://a.example.org"),
+        json!("a.example.org:80"),
+        json!(""),
+        json!(1),
+        json!(null),
+    ] {
+        assert_eq!(
+            owner
+                .post("/domains", json!({"name": name}))
+                .await
+                .pointers(422),
+            ["/name"]
+        );
+    }
+    let wrong =
+        json!({"home_url": "x", "fallback_url": 1, "case_insensitive": "yes", "is_default": true});
+    assert_eq!(
+        owner.post("/domains", wrong).await.pointers(422),
+        [
+            "/name",
+            "/home_url",
+            "/fallback_url",
+            "/case_insensitive",
+            "/is_default"
+        ]
+    );
+    assert_eq!(
+        owner.get("/domains").await.ok()["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_domain_is_changed_by_its_workspace_and_the_default_one_by_the_operator() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let other = server.other_tenant().await;
+    owner
+        .post("/domains", json!({"name": "qr.example.org"}))
+        .await
+        .created();
+    let home = json!({"home_url": "https://www.example.org/", "fallback_url": "https://www.example.org/lost"});
+    for name in ["qr.example.org", "go.example.net"] {
+        let path = format!("/domains/{name}");
+        assert_eq!(
+            owner.patch(&path, home.clone()).await.ok()["home_url"],
+            "https://www.example.org/"
+        );
+        assert_eq!(
+            owner.patch(&path, json!({"home_url": null})).await.ok()["home_url"],
+            Value::Null
+        );
+        assert_eq!(
+            owner
+                .patch(&path, json!({"case_insensitive": true}))
+                .await
+                .pointers(422),
+            ["/case_insensitive"]
+        );
+    }
+    other
+        .patch("/domains/qr.example.org", home.clone())
+        .await
+        .problem(404);
+    other
+        .patch("/domains/go.example.net", home)
+        .await
+        .problem(403);
+}
+
+#[tokio::test]
+async fn on_a_case_insensitive_domain_codes_are_of_one_case() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    owner
+        .post(
+            "/domains",
+            json!({"name": "qr.example.org", "case_insensitive": true}),
+        )
+        .await
+        .created();
+    let random = owner
+        .post("/tags", json!({"destination": "https://example.com/"}))
+        .await
+        .created();
+    let code = random["code"].as_str().unwrap();
+    assert_eq!(
+        (code.len(), code.contains('_'), code.to_lowercase()),
+        (9, false, code.to_owned())
+    );
+    assert_eq!(owner.tag("Spring").await["code"], "spring");
+    let again = json!({"code": "SPRING", "destination": "https://example.com/"});
+    assert_eq!(owner.post("/tags", again).await.pointers(409), ["/code"]);
+    assert_eq!(owner.get("/tags/sPRING").await.ok()["code"], "spring");
+    assert_eq!(
+        owner.patch("/tags/SPRING", json!({"name": "n"})).await.ok()["version"],
+        2
+    );
+    // Reserved in one case is reserved in all.
+    for reserved in ["Q", "HealthZ"] {
+        let fields = json!({"code": reserved, "destination": "https://example.com/"});
+        assert_eq!(owner.post("/tags", fields).await.pointers(422), ["/code"]);
+        owner.get(&format!("/tags/{reserved}")).await.problem(404);
+    }
+    assert_eq!(codes(&owner.get("/tags?q=spring").await.ok()), ["spring"]);
+}
+
+#[tokio::test]
+async fn another_public_url_makes_another_default_domain_and_printed_codes_stay() {
+    let server = Server::start().await;
+    let key = server.first_key();
+    server.owner().tag("spring").await;
+    server
+        .owner()
+        .post("/domains", json!({"name": "new.example.org"}))
+        .await
+        .created();
+    let other = server.other_tenant().await;
+    let theirs = other.tag("autumn").await;
+    drop(other);
+    let server = server.restart("https://new.example.org").await;
+    let owner = server.with_key(&key);
+    let tag = owner.get("/tags/spring?domain=go.example.net").await.ok();
+    assert_eq!(tag["short_url"], "https://go.example.net/spring");
+    assert_eq!(theirs["domain"], "go.example.net");
+    assert_eq!(
+        owner.tag("winter").await["short_url"],
+        "https://new.example.org/winter"
+    );
+    // The default domain is for all who have none, also when one workspace had it before.
+    assert_eq!(
+        server.with_key(&key).get("/domains").await.ok()["items"][0]["is_default"],
+        true
+    );
+    let third = owner
+        .post("/workspaces", json!({"name": "Third"}))
+        .await
+        .created();
+    let third = server.with_key(third["key"]["secret"].as_str().unwrap());
+    assert_eq!(third.tag("third").await["domain"], "new.example.org");
+}

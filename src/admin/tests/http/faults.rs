@@ -1,0 +1,175 @@
+//! A journal that fails under the admin: edits are refused and never wait for ever.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use journal::{Event, FollowError, Follower, Journal, Positions, PublishError, SqliteJournal};
+use serde_json::json;
+use tags::{Change, Topic};
+
+use crate::support::{PUBLIC_URL, Server};
+
+/// Which faults there are now.
+#[derive(Clone, Default)]
+struct Faults {
+    reader_ends: Arc<AtomicBool>,
+    nothing_is_written: Arc<AtomicBool>,
+    outcomes_lost: Arc<AtomicUsize>,
+    refused_after_loss: Arc<AtomicUsize>,
+}
+
+/// Takes one, if there is one left.
+fn one_of(left: &AtomicUsize) -> bool {
+    let one_less = |left: usize| left.checked_sub(1);
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+        .is_ok()
+}
+
+/// The real journal, with faults.
+struct FaultyJournal {
+    journal: SqliteJournal,
+    faults: Faults,
+}
+
+struct FaultyFollower {
+    follower: Box<dyn Follower>,
+    faults: Faults,
+}
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, PublishError>> + Send + 'a>>;
+
+impl Journal for FaultyJournal {
+    fn become_writer<'a, 'b>(&'a self) -> Answer<'b, ()>
+    where
+        'a: 'b,
+    {
+        self.journal.become_writer()
+    }
+
+    fn publish<'a, 'b>(&'a self, changes: Vec<Change>) -> Answer<'b, Positions>
+    where
+        'a: 'b,
+    {
+        Box::pin(async move {
+            if self.faults.nothing_is_written.load(Ordering::SeqCst) {
+                let (place, reason) = ("here".to_owned(), "a test says so".to_owned());
+                return Err(PublishError::Unavailable { place, reason });
+            }
+            let is_lost = one_of(&self.faults.outcomes_lost);
+            if !is_lost && one_of(&self.faults.refused_after_loss) {
+                let (place, reason) = ("here".to_owned(), "a test says so".to_owned());
+                return Err(PublishError::Unavailable { place, reason });
+            }
+            let written = self.journal.publish(changes).await?;
+            if is_lost {
+                let reason = "a test says so".to_owned();
+                return Err(PublishError::InDoubt { reason });
+            }
+            Ok(written)
+        })
+    }
+
+    fn follow(&self, topics: &[Topic], from: Positions) -> Result<Box<dyn Follower>, FollowError> {
+        let follower = self.journal.follow(topics, from)?;
+        let faults = self.faults.clone();
+        Ok(Box::new(FaultyFollower { follower, faults }))
+    }
+}
+
+impl Follower for FaultyFollower {
+    fn next(&mut self, wait: Duration) -> Result<Option<Event>, FollowError> {
+        let next = self.follower.next(wait)?;
+        if self.faults.reader_ends.load(Ordering::SeqCst) {
+            let (place, reason) = ("here".to_owned(), "a test says so".to_owned());
+            return Err(FollowError::Broken { place, reason });
+        }
+        Ok(next)
+    }
+}
+
+async fn start(faults: &Faults) -> Server {
+    let faults = faults.clone();
+    Server::start_with(|journal| Arc::new(FaultyJournal { journal, faults })).await
+}
+
+#[tokio::test]
+async fn an_edit_is_refused_when_the_reader_of_the_journal_has_ended() {
+    let faults = Faults::default();
+    let server = start(&faults).await;
+    let owner = server.owner();
+    owner.tag("spring").await;
+    faults.reader_ends.store(true, Ordering::SeqCst);
+    // Again and again: the first does not keep the tag locked.
+    for _ in 0..3 {
+        let answer = owner.patch("/tags/spring", json!({"name": "n"})).await;
+        answer.problem(503);
+    }
+    faults.reader_ends.store(false, Ordering::SeqCst);
+    let key = server.first_key();
+    let server = server.restart(PUBLIC_URL).await;
+    let versions = server
+        .with_key(&key)
+        .get("/tags/spring/versions")
+        .await
+        .ok();
+    // The one that was under way may have been written, and none after it.
+    assert!(versions["items"].as_array().unwrap().len() <= 2);
+}
+
+#[tokio::test]
+async fn an_edit_that_cannot_be_published_is_refused_and_may_be_tried_again() {
+    let faults = Faults::default();
+    let server = start(&faults).await;
+    let owner = server.owner();
+    owner.tag("spring").await;
+    faults.nothing_is_written.store(true, Ordering::SeqCst);
+    let answer = owner.patch("/tags/spring", json!({"name": "n"})).await;
+    assert!(
+        answer.problem(503)["detail"]
+            .as_str()
+            .unwrap()
+            .contains("nothing was written")
+    );
+    assert_eq!(owner.get("/tags/spring").await.ok()["version"], 1);
+    faults.nothing_is_written.store(false, Ordering::SeqCst);
+    assert_eq!(
+        owner.patch("/tags/spring", json!({"name": "n"})).await.ok()["version"],
+        2
+    );
+}
+
+#[tokio::test]
+async fn an_edit_whose_outcome_was_lost_is_made_for_certain_and_once() {
+    let faults = Faults::default();
+    let server = start(&faults).await;
+    let owner = server.owner();
+    owner.tag("spring").await;
+    for (lost, refused, version) in [(1, 0, 2), (2, 3, 3)] {
+        faults.refused_after_loss.store(refused, Ordering::SeqCst);
+        faults.outcomes_lost.store(lost, Ordering::SeqCst);
+        let edits = (0..2).map(|number| {
+            let (owner, name) = (owner.clone(), format!("n{version}-{number}"));
+            tokio::spawn(async move {
+                owner
+                    .patch("/tags/spring", json!({"name": name}))
+                    .await
+                    .ok()
+            })
+        });
+        for edit in edits.collect::<Vec<_>>() {
+            edit.await.unwrap();
+        }
+    }
+    let versions = owner.get("/tags/spring/versions").await.ok();
+    let numbers: Vec<_> = versions["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tag| tag["version"].as_u64())
+        .collect();
+    assert_eq!(numbers, [5, 4, 3, 2, 1].map(Some));
+    assert_eq!(owner.get("/tags/spring").await.ok(), versions["items"][0]);
+}

@@ -1,0 +1,293 @@
+//! A running admin for one test, and a client that says what it was answered.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use admin::{Admin, AdminOptions, PublicUrl};
+use analytics::SqliteStore;
+use journal::{Journal, SqliteJournal};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// What short URLs begin with in tests.
+pub const PUBLIC_URL: &str = "http://go.example.net:8080";
+
+/// An admin on a free port, which ends with the test.
+pub struct Server {
+    pub url: String,
+    pub data_dir: PathBuf,
+    folder: Arc<TempDir>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// A new installation.
+    pub async fn start() -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::start_in(folder, "admin", PUBLIC_URL).await
+    }
+
+    /// A new installation on a journal that a test makes of the real one.
+    pub async fn start_with(wrap: impl FnOnce(SqliteJournal) -> Arc<dyn Journal>) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
+        let data_dir = folder.path().join("admin");
+        std::fs::create_dir_all(&data_dir).unwrap();
+        Self::start_on(wrap(journal), folder, data_dir, PUBLIC_URL).await
+    }
+
+    /// An admin with a data folder of its own on the journal of an installation that exists.
+    pub async fn start_beside(other: &Self, data_dir: &str) -> Self {
+        Self::start_in(Arc::clone(&other.folder), data_dir, PUBLIC_URL).await
+    }
+
+    /// Ends it and starts another in its place.
+    pub async fn restart(self, public_url: &str) -> Self {
+        let name = self
+            .data_dir
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let folder = Arc::clone(&self.folder);
+        self.stop().await;
+        Self::start_in(folder, &name, public_url).await
+    }
+
+    /// Answers what is under way and ends.
+    pub async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
+    }
+
+    async fn start_in(folder: Arc<TempDir>, data_dir: &str, public_url: &str) -> Self {
+        let data_dir = folder.path().join(data_dir);
+        std::fs::create_dir_all(&data_dir).unwrap();
+        let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
+        Self::start_on(Arc::new(journal), folder, data_dir, public_url).await
+    }
+
+    async fn start_on(
+        journal: Arc<dyn Journal>,
+        folder: Arc<TempDir>,
+        data_dir: PathBuf,
+        public_url: &str,
+    ) -> Self {
+        let options = AdminOptions {
+            data_dir: data_dir.clone(),
+            public_url: PublicUrl::parse(public_url).unwrap(),
+        };
+        let store = SqliteStore::open(&data_dir.join("scans.sqlite")).unwrap();
+        let admin = Admin::new(options, journal, Arc::new(store), Vec::new()).unwrap();
+        admin.take_over(|_| {}).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            admin::serve(listener, admin, stopped).await.unwrap();
+        });
+        Self {
+            url,
+            data_dir,
+            folder,
+            stop,
+            task,
+        }
+    }
+
+    /// The first key's secret.
+    pub fn first_key(&self) -> String {
+        let text = std::fs::read_to_string(self.key_file()).unwrap();
+        text.trim_end().to_owned()
+    }
+
+    pub fn key_file(&self) -> PathBuf {
+        self.data_dir.join("admin.key")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A client with the first key, an owner's of workspace `default`.
+    pub fn owner(&self) -> Api {
+        self.with_key(&self.first_key())
+    }
+
+    pub fn with_key(&self, secret: &str) -> Api {
+        Api {
+            url: self.url.clone(),
+            authorization: Some(format!("Bearer {secret}")),
+        }
+    }
+
+    pub fn without_key(&self) -> Api {
+        Api {
+            url: self.url.clone(),
+            authorization: None,
+        }
+    }
+
+    /// A client in another workspace, as its owner.
+    pub async fn other_tenant(&self) -> Api {
+        let made = self
+            .owner()
+            .post("/workspaces", json!({"name": "Another"}))
+            .await;
+        self.with_key(made.created()["key"]["secret"].as_str().unwrap())
+    }
+
+    /// A client with a key of this role in the workspace of `owner`.
+    pub async fn with_role(&self, owner: &Api, role: &str) -> Api {
+        let made = owner
+            .post("/keys", json!({"name": role, "role": role}))
+            .await;
+        self.with_key(made.created()["secret"].as_str().unwrap())
+    }
+}
+
+/// A client of the API. Paths are below `/api/v1`.
+#[derive(Clone)]
+pub struct Api {
+    url: String,
+    authorization: Option<String>,
+}
+
+impl Api {
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(&body))
+            .await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::PATCH, path).json(&body))
+            .await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// A body that need not be JSON.
+    pub async fn raw(&self, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self.request(method, path).body(body);
+        self.send(request.header(CONTENT_TYPE, "application/json"))
+            .await
+    }
+
+    /// A tag with this code.
+    pub async fn tag(&self, code: &str) -> Value {
+        let tag = json!({"code": code, "destination": format!("https://example.com/{code}")});
+        self.post("/tags", tag).await.created()
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.request(method, format!("{}/api/v1{path}", self.url));
+        match &self.authorization {
+            Some(value) => request.header(AUTHORIZATION, value),
+            None => request,
+        }
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: response.bytes().await.unwrap().to_vec(),
+        }
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The body of a 200.
+    pub fn ok(&self) -> Value {
+        self.json(200)
+    }
+
+    /// The body of a 201.
+    pub fn created(&self) -> Value {
+        self.json(201)
+    }
+
+    /// Nothing but a 204.
+    pub fn no_content(&self) {
+        assert_eq!((self.status.as_u16(), self.text()), (204, String::new()));
+    }
+
+    /// A refusal, as RFC 9457 has it.
+    pub fn problem(&self, status: u16) -> Value {
+        let body = self.json(status);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(body["status"], status);
+        assert_eq!(body["type"], "about:blank");
+        assert_ne!(body["title"], "");
+        assert_ne!(body["detail"], "");
+        body
+    }
+
+    /// The fields that a refusal points to.
+    pub fn pointers(&self, status: u16) -> Vec<String> {
+        let problem = self.problem(status);
+        let errors = problem["errors"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{problem}"));
+        let pointer = |error: &Value| error["pointer"].as_str().unwrap().to_owned();
+        errors.iter().map(pointer).collect()
+    }
+
+    /// The query parameter that a 400 names.
+    pub fn parameter(&self) -> String {
+        let problem = self.problem(400);
+        problem["parameter"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{problem}"))
+            .to_owned()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    fn json(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// The codes of a list's items, in order.
+pub fn codes(list: &Value) -> Vec<String> {
+    let items = list["items"].as_array().unwrap();
+    items
+        .iter()
+        .map(|tag| tag["code"].as_str().unwrap().to_owned())
+        .collect()
+}
