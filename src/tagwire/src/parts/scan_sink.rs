@@ -1,6 +1,7 @@
 //! The sink's pipeline on its own thread.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -37,10 +38,16 @@ impl ScanSink {
                 Ok(()) => check.ready(),
                 Err(reason) => check.not_ready(reason),
             };
-            if let Err(error) = sink::run(
-                &options, store, enricher, metrics, &health, runtime, &stopping,
-            ) {
-                failures.report(anyhow::anyhow!(kafka.without_values(&error)));
+            let ran = catch_unwind(AssertUnwindSafe(|| {
+                sink::run(
+                    &options, store, enricher, metrics, &health, runtime, &stopping,
+                )
+            }));
+            match ran {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failures.report(anyhow::anyhow!(kafka.without_values(&error))),
+                // A process that looks alive and stores nothing would be the worst of all.
+                Err(_) => failures.report(anyhow::anyhow!("the sink panicked; the log says where")),
             }
             drop(end);
         };

@@ -44,8 +44,8 @@ impl Admin {
 }
 
 impl Role for Admin {
-    fn announce(&self, _: &Program) {
-        tracing::info!(api = %self.api.address(), metrics = %self.operations.address(), "admin started");
+    fn announce(&self, program: &Program) {
+        tracing::info!(node = program.config.node.id, api = %self.api.address(), metrics = %self.operations.address(), "admin started");
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {

@@ -37,8 +37,9 @@ impl Edge {
 }
 
 impl Role for Edge {
-    fn announce(&self, _: &Program) {
+    fn announce(&self, program: &Program) {
         tracing::info!(
+            node = program.config.node.id,
             redirects = ?self.redirects.addresses(),
             metrics = %self.operations.address(),
             "edge started"

@@ -38,8 +38,8 @@ impl Sink {
 }
 
 impl Role for Sink {
-    fn announce(&self, _: &Program) {
-        tracing::info!(metrics = %self.operations.address(), "sink started");
+    fn announce(&self, program: &Program) {
+        tracing::info!(node = program.config.node.id, metrics = %self.operations.address(), "sink started");
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {

@@ -94,6 +94,7 @@ impl Standalone {
 impl Role for Standalone {
     fn announce(&self, program: &Program) {
         tracing::info!(
+            node = program.config.node.id,
             redirects = ?self.redirects.addresses(),
             api = %self.api.address(),
             metrics = %self.operations.address(),
