@@ -2,12 +2,11 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use journal::{AppliedSender, Event, FollowError, Follower};
+use journal::{Applied, AppliedSender, Closed, Event, FollowError, Follower};
 use tags::Change;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::index::{Index, IndexError};
 
@@ -18,18 +17,46 @@ const IDLE: Duration = Duration::from_millis(500);
 
 /// What the thread tells as it goes on. It owns this, so that whoever waits for it learns when it has ended.
 pub(crate) struct Progress {
-    /// The positions that the index has taken in.
-    pub(crate) applied: AppliedSender,
-    /// Fired when everything that was in the journal at the start has been taken in.
-    pub(crate) caught_up: Option<oneshot::Sender<()>>,
-    /// Set when the thread has ended, for whatever reason.
-    pub(crate) ended: Arc<AtomicBool>,
+    // Dropped first: who is told by `applied` that there is no more to come knows of the end already.
+    caught_up: watch::Sender<bool>,
+    applied: AppliedSender,
 }
 
-impl Drop for Progress {
-    fn drop(&mut self) {
-        // Release: who is told by `applied`, which is dropped after this, that there is no more to come sees this too.
-        self.ended.store(true, Ordering::Release);
+/// The other side: what is known of the thread.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    caught_up: watch::Receiver<bool>,
+}
+
+impl Progress {
+    pub(crate) fn new() -> (Self, Reader, Applied) {
+        let (caught_up, reader) = watch::channel(false);
+        let (sender, applied) = Applied::new();
+        let progress = Self {
+            caught_up,
+            applied: sender,
+        };
+        (progress, Reader { caught_up: reader }, applied)
+    }
+}
+
+impl Reader {
+    /// Waits until everything that was in the journal at the start has been taken in.
+    pub(crate) async fn caught_up(&self) -> Result<(), Closed> {
+        let mut caught_up = self.caught_up.clone();
+        let seen = caught_up.wait_for(|caught_up| *caught_up).await;
+        seen.map(|_| ()).map_err(|_| Closed)
+    }
+
+    /// Whether the thread has ended, for whatever reason.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.caught_up.has_changed().is_err()
+    }
+
+    /// Waits for the thread's end.
+    pub(crate) async fn ended(&self) {
+        let mut caught_up = self.caught_up.clone();
+        while caught_up.changed().await.is_ok() {}
     }
 }
 
@@ -59,7 +86,7 @@ pub(crate) fn start(
 fn run(
     mut follower: Box<dyn Follower>,
     index: &Index,
-    mut progress: Progress,
+    progress: Progress,
 ) -> Result<Infallible, ApplyError> {
     let mut events = Vec::new();
     loop {
@@ -73,15 +100,11 @@ fn run(
                 None
             };
         }
-        apply(&mut events, index, &mut progress)?;
+        apply(&mut events, index, &progress)?;
     }
 }
 
-fn apply(
-    events: &mut Vec<Event>,
-    index: &Index,
-    progress: &mut Progress,
-) -> Result<(), ApplyError> {
+fn apply(events: &mut Vec<Event>, index: &Index, progress: &Progress) -> Result<(), ApplyError> {
     let mut changes: Vec<Change> = Vec::with_capacity(events.len());
     let mut positions = Vec::with_capacity(events.len());
     let mut caught_up = false;
@@ -104,9 +127,8 @@ fn apply(
     for (topic, partition, next_offset) in positions {
         progress.applied.advance(topic, partition, next_offset);
     }
-    if let Some(waiting) = progress.caught_up.take_if(|_| caught_up) {
-        // Nobody may be waiting any more.
-        let _ = waiting.send(());
+    if caught_up {
+        progress.caught_up.send_replace(true);
     }
     Ok(())
 }

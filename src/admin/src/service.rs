@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use analytics::ScanStore;
 use jiff::Timestamp;
-use journal::{Applied, AppliedSender, FollowError, Journal, Positions, PublishError};
+use journal::{Applied, FollowError, Journal, Positions, PublishError};
 use tags::{Change, Domain, InvalidName, Topic};
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::Mutex;
 use url::Url;
 
 use crate::first_start::{self, FirstStartError};
-use crate::follow::{self, Progress};
+use crate::follow::{self, Progress, Reader};
 use crate::index::{Index, IndexError};
 use crate::problem::Problem;
 
@@ -147,9 +147,9 @@ struct Parts {
     visible: Vec<Visible>,
     locks: Vec<Mutex<()>>,
     ready: AtomicBool,
-    reader_ended: Arc<AtomicBool>,
+    reader: Reader,
     /// For the reader thread, until it is started.
-    unread: std::sync::Mutex<Option<AppliedSender>>,
+    progress: std::sync::Mutex<Option<Progress>>,
 }
 
 impl Admin {
@@ -162,7 +162,7 @@ impl Admin {
         also_visible: Vec<Visible>,
     ) -> Result<Self, StartError> {
         let index = Arc::new(Index::create(&options.data_dir.join("index.sqlite"))?);
-        let (unread, applied) = Applied::new();
+        let (progress, reader, applied) = Progress::new();
         let own = Visible {
             applied,
             topics: &Topic::ALL,
@@ -178,8 +178,8 @@ impl Admin {
             visible,
             locks,
             ready: AtomicBool::new(false),
-            reader_ended: Arc::default(),
-            unread: std::sync::Mutex::new(Some(unread)),
+            reader,
+            progress: std::sync::Mutex::new(Some(progress)),
         })))
     }
 
@@ -191,30 +191,36 @@ impl Admin {
         // Only now is the end of the log final: an older writer can no longer add to it.
         waiting("reading the journal to its end");
         let follower = self.0.journal.follow(&Topic::ALL, Positions::default())?;
-        let (caught_up, waiting_for_end) = oneshot::channel();
-        let applied = self
+        let progress = self
             .0
-            .unread
+            .progress
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let progress = Progress {
-            applied: applied.ok_or(StartError::Twice)?,
-            caught_up: Some(caught_up),
-            ended: Arc::clone(&self.0.reader_ended),
-        };
+            .take()
+            .ok_or(StartError::Twice)?;
         follow::start(follower, Arc::clone(&self.0.index), progress).map_err(StartError::Thread)?;
-        waiting_for_end
+        self.0
+            .reader
+            .caught_up()
             .await
-            .map_err(|_| StartError::ReaderEnded(journal::Closed))?;
+            .map_err(StartError::ReaderEnded)?;
         first_start::prepare(self).await?;
         // Release: who sees the admin ready sees what was prepared.
         self.0.ready.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// 503 until the admin is ready.
+    /// Comes when the admin can no longer read its journal. From then on it answers 503, since it would not know of a change, nor of a
+    /// revoked key; only a restart helps.
+    pub async fn reader_ended(&self) {
+        self.0.reader.ended().await;
+    }
+
+    /// 503 until the admin is ready, and when it no longer can be.
     pub(crate) fn require_ready(&self) -> Result<(), Problem> {
+        if self.0.reader.has_ended() {
+            return Err(PublishOutcome::ReaderEnded.into());
+        }
         if self.0.ready.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -247,7 +253,7 @@ impl Admin {
     /// Publishes changes and waits until they can be seen. The caller holds the lock of what they change.
     pub(crate) async fn publish(&self, changes: Vec<Change>) -> Result<(), PublishOutcome> {
         // What the index does not show any more must not be changed: the next version would be counted from an old one.
-        if self.0.reader_ended.load(Ordering::Acquire) {
+        if self.0.reader.has_ended() {
             return Err(PublishOutcome::ReaderEnded);
         }
         let positions = self

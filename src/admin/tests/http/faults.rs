@@ -107,6 +107,9 @@ async fn an_edit_is_refused_when_the_reader_of_the_journal_has_ended() {
         let answer = owner.patch("/tags/spring", json!({"name": "n"})).await;
         answer.problem(503);
     }
+    // Nor are there old answers: a key may have been revoked meanwhile.
+    owner.get("/tags/spring").await.problem(503);
+    server.admin.reader_ended().await;
     faults.reader_ends.store(false, Ordering::SeqCst);
     let key = server.first_key();
     let server = server.restart(PUBLIC_URL).await;

@@ -20,6 +20,7 @@ pub const PUBLIC_URL: &str = "http://go.example.net:8080";
 pub struct Server {
     pub url: String,
     pub data_dir: PathBuf,
+    pub admin: Admin,
     folder: Arc<TempDir>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -89,15 +90,17 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
+        let served = admin.clone();
         let task = tokio::spawn(async move {
             let stopped = async {
                 let _ = stopped.await;
             };
-            admin::serve(listener, admin, stopped).await.unwrap();
+            admin::serve(listener, served, stopped).await.unwrap();
         });
         Self {
             url,
             data_dir,
+            admin,
             folder,
             stop,
             task,
