@@ -7,7 +7,6 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaResult;
 use rdkafka::{Statistics, TopicPartitionList};
 use scans::{KafkaOutletOptions, ScansTopic};
 
@@ -20,11 +19,6 @@ pub(crate) type GroupConsumer = BaseConsumer<Group>;
 pub(crate) enum GroupEvent {
     Assigned(Vec<i32>),
     Revoked(Vec<i32>),
-    Committed {
-        partition: i32,
-        offset: Option<i64>,
-        result: KafkaResult<()>,
-    },
 }
 
 /// Takes down what librdkafka calls back with, within `poll`; the pipeline picks it up right after.
@@ -103,16 +97,6 @@ impl ConsumerContext for Group {
             Rebalance::Error(error) => {
                 tracing::warn!("the group's rebalance failed, it is tried again: {error}")
             }
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        for element in offsets.elements() {
-            self.tell(GroupEvent::Committed {
-                partition: element.partition(),
-                offset: element.offset().to_raw(),
-                result: result.clone().and(element.error()),
-            });
         }
     }
 }

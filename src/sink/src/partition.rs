@@ -17,19 +17,17 @@ use crate::{Enricher, SinkMetrics};
 
 /// How long one request to Kafka may hold up the thread.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A commit that nobody answers for so long has failed.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(60);
 
-/// An answer of the store, for the assignment that asked.
+/// An answer of the store or of the group, for the assignment that asked.
 pub(crate) struct Answer {
     pub(crate) partition: i32,
     pub(crate) assignment: u64,
-    pub(crate) result: Result<Event<Content>, StoreError>,
+    pub(crate) result: Result<Event<Content>, String>,
 }
 
 /// What all partitions share.
 pub(crate) struct Shared {
-    pub(crate) consumer: GroupConsumer,
+    pub(crate) consumer: Arc<GroupConsumer>,
     pub(crate) store: Arc<dyn ScanStore>,
     pub(crate) enricher: Arc<Enricher>,
     pub(crate) metrics: SinkMetrics,
@@ -49,7 +47,6 @@ pub(crate) struct Partition {
     failures: u32,
     retry_at: Option<Instant>,
     pending: Vec<Command>,
-    committing: Option<(i64, Instant)>,
     /// The first record after a seek lies here; what librdkafka had fetched before is dropped.
     sought: Option<i64>,
     collecting_since: Option<Instant>,
@@ -69,7 +66,6 @@ impl Partition {
             failures: 0,
             retry_at: None,
             pending: Vec::new(),
-            committing: None,
             sought: None,
             collecting_since: None,
             reading: false,
@@ -94,12 +90,6 @@ impl Partition {
                     Vec::new(),
                 ),
             }
-        }
-        if self
-            .committing
-            .is_some_and(|(_, since)| now.duration_since(since) > COMMIT_PATIENCE)
-        {
-            self.committed(shared, None, Err("no answer to a commit".to_owned()));
         }
         if self
             .collecting_since
@@ -181,8 +171,8 @@ impl Partition {
         }
     }
 
-    /// The store answered.
-    pub(crate) fn answered(&mut self, shared: &Shared, result: Result<Event<Content>, StoreError>) {
+    /// The store or the group answered.
+    pub(crate) fn answered(&mut self, shared: &Shared, result: Result<Event<Content>, String>) {
         match result {
             Ok(event) => {
                 if let Event::Counted(counted) = &event
@@ -195,44 +185,10 @@ impl Partition {
                 self.succeeded();
                 self.handle(shared, event);
             }
-            Err(error) => {
-                shared.metrics.retries.inc();
-                let commands = self.protocol.handle(Event::Failed);
-                self.failed(error.to_string(), commands);
-            }
-        }
-    }
-
-    /// The group answered a commit; `offset` is none when it is not known which.
-    pub(crate) fn committed(
-        &mut self,
-        shared: &Shared,
-        offset: Option<i64>,
-        result: Result<(), String>,
-    ) {
-        // An answer to an earlier assignment's commit says nothing about this one's.
-        let Some((committing, _)) = self.committing else {
-            return;
-        };
-        if offset.is_some_and(|offset| offset != committing) {
-            return;
-        }
-        self.committing = None;
-        match result {
-            Ok(()) => {
-                self.succeeded();
-                self.handle(shared, Event::Committed);
-            }
             Err(reason) => {
                 shared.metrics.retries.inc();
                 let commands = self.protocol.handle(Event::Failed);
-                self.failed(
-                    format!(
-                        "cannot commit offset {committing} of {}: {reason}",
-                        self.source
-                    ),
-                    commands,
-                );
+                self.failed(reason, commands);
             }
         }
     }
@@ -273,22 +229,7 @@ impl Partition {
                     }
                 }
             }
-            Command::Commit { offset, metadata } => {
-                let mut list = TopicPartitionList::new();
-                list.add_partition(&self.source.topic, self.source.partition)
-                    .set_metadata(metadata);
-                let set = list.set_partition_offset(
-                    &self.source.topic,
-                    self.source.partition,
-                    Offset::Offset(offset),
-                );
-                self.committing = Some((offset, Instant::now()));
-                if let Err(error) =
-                    set.and_then(|()| shared.consumer.commit(&list, CommitMode::Async))
-                {
-                    self.committed(shared, None, Err(error.to_string()));
-                }
-            }
+            Command::Commit { offset, metadata } => self.commit(shared, offset, metadata),
             Command::Load { up_to } => {
                 let source = self.source.clone();
                 self.ask(shared, async move |store| {
@@ -326,6 +267,39 @@ impl Partition {
         }
     }
 
+    /// Commits on a thread of its own: librdkafka waits without a bound while there is no coordinator, and polling must go on. (An
+    /// asynchronous commit would not do: with events instead of callbacks, librdkafka 2.12 tells nobody what became of it.)
+    fn commit(&mut self, shared: &Shared, offset: i64, metadata: String) {
+        let (consumer, answers) = (Arc::clone(&shared.consumer), shared.answers.clone());
+        let (source, assignment) = (self.source.clone(), self.assignment);
+        let commit = move || {
+            let mut list = TopicPartitionList::new();
+            list.add_partition(&source.topic, source.partition)
+                .set_metadata(metadata);
+            let result = list
+                .set_partition_offset(&source.topic, source.partition, Offset::Offset(offset))
+                .and_then(|()| consumer.commit(&list, CommitMode::Sync))
+                .map(|()| Event::Committed)
+                .map_err(|error| format!("cannot commit offset {offset} of {source}: {error}"));
+            // Nobody listens any more: the sink has ended.
+            let _ = answers.send(Answer {
+                partition: source.partition,
+                assignment,
+                result,
+            });
+        };
+        if let Err(error) = std::thread::Builder::new()
+            .name("sink-commit".to_owned())
+            .spawn(commit)
+        {
+            let commands = self.protocol.handle(Event::Failed);
+            self.failed(
+                format!("cannot start a thread for a commit: {error}"),
+                commands,
+            );
+        }
+    }
+
     /// Asks the store on the runtime; the answer comes back through the channel.
     fn ask<Q, A>(&self, shared: &Shared, question: Q)
     where
@@ -335,7 +309,7 @@ impl Partition {
         let (store, answers) = (Arc::clone(&shared.store), shared.answers.clone());
         let (partition, assignment) = (self.source.partition, self.assignment);
         shared.runtime.spawn(async move {
-            let result = question(store).await;
+            let result = question(store).await.map_err(|error| error.to_string());
             // Nobody listens any more: the sink has ended, and whoever comes next asks again.
             let _ = answers.send(Answer {
                 partition,

@@ -92,7 +92,7 @@ pub fn run(
     };
     let (answers, answered) = channel();
     let shared = Shared {
-        consumer,
+        consumer: Arc::new(consumer),
         store,
         enricher,
         metrics,
@@ -219,19 +219,6 @@ impl Sink<'_> {
                     .filter_map(|number| self.partitions.remove(number))
                 {
                     tracing::info!(partition = %partition.source, "partition revoked");
-                }
-            }
-            GroupEvent::Committed {
-                partition,
-                offset,
-                result,
-            } => {
-                if let Some(partition) = self.partitions.get_mut(&partition) {
-                    partition.committed(
-                        &self.shared,
-                        offset,
-                        result.map_err(|error| error.to_string()),
-                    );
                 }
             }
         }
