@@ -1,7 +1,7 @@
 //! What a request is refused with: RFC 9457 problem details.
 
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use journal::PublishError;
 use serde::Serialize;
@@ -56,7 +56,6 @@ pub struct Problem {
     detail: String,
     pub(crate) errors: Vec<FieldError>,
     parameter: Option<String>,
-    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
@@ -67,7 +66,6 @@ impl Problem {
             detail: detail.to_string(),
             errors: Vec::new(),
             parameter: None,
-            header: None,
         }
     }
 
@@ -114,23 +112,12 @@ impl Problem {
 
     /// 401: who is asking?
     pub fn unauthorized(detail: &str) -> Self {
-        let challenge = (
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer realm=\"tagwire\""),
-        );
-        Self {
-            header: Some(challenge),
-            ..Self::new(StatusCode::UNAUTHORIZED, detail)
-        }
+        Self::new(StatusCode::UNAUTHORIZED, detail)
     }
 
     /// 503: it may work in a moment.
     pub fn unavailable(detail: impl ToString) -> Self {
-        let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
-        Self {
-            header: Some(retry),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-        }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
     /// 500, with the reason in the log and not in the answer.
@@ -183,8 +170,15 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Some((name, value)) = self.header {
-            headers.insert(name, value);
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"tagwire\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
         }
         response
     }

@@ -1,5 +1,7 @@
 //! What the admin logs: in a process of its own, so that all of it is seen and nothing else.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 #[allow(
     dead_code,
     reason = "shared with the tests over HTTP, which use more of it"

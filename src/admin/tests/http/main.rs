@@ -1,5 +1,7 @@
 //! The admin over real HTTP, on a real journal, index and scan store: everything that a client can see of it.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 mod accounts;
 mod analytics;
 mod bodies;
