@@ -9,7 +9,7 @@ use crate::config::Flag;
 
 /// Answers the URL inside printed QR codes and broadcast short links.
 #[derive(Debug, Parser)]
-#[command(name = "tagwire", version, about, arg_required_else_help = true, after_help = CONFIGURATION)]
+#[command(name = "tagwire", version, arg_required_else_help = true, after_help = CONFIGURATION)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) role: Role,

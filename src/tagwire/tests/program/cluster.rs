@@ -1,6 +1,6 @@
 //! Roles of a cluster whose servers cannot be reached: they start, say what they wait for, and end when told.
 
-use crate::support::{Start, client};
+use crate::support::{Start, client, data_dir};
 
 /// Nobody listens there: ports below 1024 take a privilege, and this one has no service that anyone runs.
 const KAFKA: &str = "127.0.0.1:1";
@@ -8,7 +8,7 @@ const CLICKHOUSE: &str = "http://127.0.0.1:1";
 
 #[tokio::test]
 async fn an_edge_without_kafka_answers_and_says_that_its_table_is_not_complete() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_dir();
     let process = Start::edge("edge-1", data.path(), KAFKA).spawn().await;
     process
         .not_ready("table", "the journal cannot be reached")
@@ -43,7 +43,7 @@ async fn a_sink_without_kafka_and_clickhouse_waits_and_says_so() {
 
 #[tokio::test]
 async fn an_admin_without_kafka_and_clickhouse_waits_and_says_so() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_dir();
     let process = Start::admin(data.path(), KAFKA, CLICKHOUSE, "https://qr.example.com")
         .spawn()
         .await;

@@ -3,11 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::support::{Ended, Start};
-
-fn nowhere() -> tempfile::TempDir {
-    tempfile::tempdir().unwrap()
-}
+use crate::support::{Ended, Start, data_dir};
 
 /// One line, which is given back.
 fn one_line(ended: Ended) -> String {
@@ -34,7 +30,7 @@ async fn a_port_in_use_is_named_with_its_key() {
         ("TAGWIRE_ADMIN__LISTEN", "admin.listen"),
         ("TAGWIRE_METRICS__LISTEN", "metrics.listen"),
     ] {
-        let data = nowhere();
+        let data = data_dir();
         let line = refusal(Start::standalone(data.path()).env(variable, &address)).await;
         assert!(
             line.contains(&address) && line.contains(key) && line.contains("in use"),
@@ -45,7 +41,7 @@ async fn a_port_in_use_is_named_with_its_key() {
 
 #[tokio::test]
 async fn a_data_directory_belongs_to_one_process() {
-    let data = nowhere();
+    let data = data_dir();
     let first = Start::standalone(data.path()).run().await;
     let line = refusal(Start::standalone(data.path())).await;
     assert_eq!(
@@ -60,7 +56,7 @@ async fn a_data_directory_belongs_to_one_process() {
 
 #[tokio::test]
 async fn a_data_directory_that_cannot_be_written_is_named() {
-    let data = nowhere();
+    let data = data_dir();
     let file = data.path().join("file");
     std::fs::write(&file, "").unwrap();
     // Not even root can make a directory in these.
@@ -80,7 +76,7 @@ async fn a_data_directory_that_cannot_be_written_is_named() {
 
 #[tokio::test]
 async fn a_bad_configuration_is_named_by_file_variable_or_flag() {
-    let data = nowhere();
+    let data = data_dir();
     let file = data.path().join("tagwire.toml");
     std::fs::write(&file, "[edge]\nlisen = ['127.0.0.1:0']\n").unwrap();
     let line = refusal(Start::standalone(data.path()).arg("--config").arg(&file)).await;
@@ -110,14 +106,16 @@ async fn a_bad_configuration_is_named_by_file_variable_or_flag() {
 
 #[tokio::test]
 async fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
-    let data = nowhere();
+    let data = data_dir();
     let file = data.path().join("tagwire.toml");
     std::fs::write(
         &file,
         "[edge]\nhealth_path = '/up'\n[log]\nformat = 'text'\n",
     )
     .unwrap();
+    let hot = data.path().join("hot").to_str().unwrap().to_owned();
     let start = Start::standalone(&data.path().join("not this one"));
+    let start = start.env("TAGWIRE_SCAN_LOG__HOT", hot);
     let start = start
         .env("TAGWIRE_LOG__FORMAT", "json")
         .env("TAGWIRE_SERVICE_HOST", "10.0.0.1");
@@ -141,7 +139,7 @@ async fn the_command_line_wins_over_the_environment_and_that_over_the_file() {
 
 #[tokio::test]
 async fn a_geoip_file_that_cannot_be_used_is_named() {
-    let data = nowhere();
+    let data = data_dir();
     let file = data.path().join("places.mmdb");
     std::fs::write(&file, "not a database").unwrap();
     let line =
@@ -155,7 +153,7 @@ async fn a_geoip_file_that_cannot_be_used_is_named() {
 
 #[tokio::test]
 async fn what_a_role_of_a_cluster_needs_is_asked_for() {
-    let data = nowhere();
+    let data = data_dir();
     for role in ["edge", "sink", "admin"] {
         let line =
             refusal(Start::of(role).env("TAGWIRE_NODE__DATA_DIR", data.path().to_str().unwrap()))
@@ -177,7 +175,7 @@ async fn what_a_role_of_a_cluster_needs_is_asked_for() {
 
 #[tokio::test]
 async fn a_setting_that_librdkafka_does_not_take_is_named_without_its_value() {
-    let data = nowhere();
+    let data = data_dir();
     let wrong = |start: Start| start.env("TAGWIRE_KAFKA__OPTIONS", "sasl.pasword=hunter2");
     let edge = wrong(Start::edge("edge-1", data.path(), "127.0.0.1:1"));
     let admin = wrong(Start::admin(

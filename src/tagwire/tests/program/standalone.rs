@@ -1,17 +1,19 @@
 //! Standalone from its first start to its end, and again.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::support::{IPHONE, Process, Start, client, make_tag};
+use crate::support::{IPHONE, Process, Start, client, data_dir, make_tag};
 
 #[tokio::test]
 async fn the_first_start_makes_a_key_and_says_what_to_do_next() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_dir();
     let process = Start::standalone(data.path()).run().await;
     let key_file = data.path().join("admin.key");
     assert_eq!(
@@ -50,8 +52,25 @@ async fn the_first_start_makes_a_key_and_says_what_to_do_next() {
 }
 
 #[tokio::test]
+async fn the_scan_log_lies_in_shared_memory_in_a_folder_of_the_data_directorys_own() {
+    let data = data_dir();
+    let path = data.path().canonicalize().unwrap();
+    let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    let hash: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let folder = Path::new("/dev/shm").join(format!("tagwire-{hash}"));
+    let process = Start::standalone(data.path())
+        .without("TAGWIRE_SCAN_LOG__HOT")
+        .run()
+        .await;
+    let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+    process.terminate().await;
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[tokio::test]
 async fn the_commands_that_it_shows_work_as_they_are() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = data_dir();
     let process = Start::standalone(&directory.path().join("the data"))
         .run()
         .await;
@@ -77,7 +96,7 @@ async fn the_commands_that_it_shows_work_as_they_are() {
 
 #[tokio::test]
 async fn an_answered_scan_is_stored_before_the_process_ends() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_dir();
     let process = Start::standalone(data.path()).run().await;
     make_tag(
         &process,
@@ -117,7 +136,7 @@ async fn an_answered_scan_is_stored_before_the_process_ends() {
 
 #[tokio::test]
 async fn the_demo_redirects_and_shows_its_symbol_and_how_a_phone_gets_there() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_dir();
     let demo = Start::standalone(data.path()).arg("--demo");
     let process = demo.run().await;
     let said = process.says("--public-url http://").await;
@@ -143,7 +162,7 @@ async fn the_demo_redirects_and_shows_its_symbol_and_how_a_phone_gets_there() {
 
 #[tokio::test]
 async fn listening_on_every_address_shows_one_that_others_can_open() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_dir();
     let start = Start::standalone(data.path())
         .arg("--demo")
         .env("TAGWIRE_EDGE__LISTEN", "0.0.0.0:0");
@@ -158,7 +177,7 @@ async fn listening_on_every_address_shows_one_that_others_can_open() {
 
 #[tokio::test]
 async fn an_idle_connection_does_not_hold_up_the_end() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_dir();
     let process = Start::standalone(data.path())
         .env("TAGWIRE_DRAIN__TIMEOUT", "86400")
         .run()
@@ -175,7 +194,7 @@ async fn an_idle_connection_does_not_hold_up_the_end() {
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_dir();
     let process = Start::standalone(data.path())
         .env("TAGWIRE_EDGE__HEAD_TIMEOUT", "86400")
         .env("TAGWIRE_DRAIN__TIMEOUT", "86400")
@@ -193,7 +212,7 @@ async fn a_second_signal_ends_it_at_once() {
 
 #[tokio::test]
 async fn a_client_that_does_not_finish_is_cut_off_at_the_deadline() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_dir();
     let process = Start::standalone(data.path())
         .env("TAGWIRE_EDGE__HEAD_TIMEOUT", "86400")
         .env("TAGWIRE_DRAIN__TIMEOUT", "1")

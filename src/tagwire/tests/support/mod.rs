@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -24,6 +25,13 @@ const DEADLINE: Duration = Duration::from_secs(90);
 
 /// A User-Agent that counts as a person's.
 pub const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
+
+/// A folder for a process's data, in memory where there is such a place: the scan log is in it too.
+pub fn data_dir() -> TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
 
 /// How a process is started.
 #[derive(Clone, Debug)]
@@ -107,6 +115,12 @@ impl Start {
         start
     }
 
+    /// Without a variable that was set.
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.retain(|(other, _)| other != name);
+        self
+    }
+
     /// Starts it, and waits until it is ready.
     pub async fn run(&self) -> Process {
         let process = self.spawn().await;
@@ -147,7 +161,10 @@ impl Start {
 
     fn data(mut self, data: &Path) -> Self {
         self.data = Some(data.to_owned());
+        // Not where it is by default: nobody would remove it after the test.
+        let hot = data.join("hot").to_str().unwrap().to_owned();
         self.env("TAGWIRE_NODE__DATA_DIR", data.to_str().unwrap())
+            .env("TAGWIRE_SCAN_LOG__HOT", hot)
     }
 
     fn launch(&self) -> Process {
