@@ -13,6 +13,7 @@ mod fields;
 mod first_start;
 mod follow;
 mod index;
+mod metrics;
 mod problem;
 mod service;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use analytics::ScanStore;
 use jiff::Timestamp;
 use journal::{Applied, FollowError, Journal, Positions, PublishError};
+use prometheus::Registry;
 use tags::{Change, Domain, InvalidName, Topic};
 use tokio::sync::Mutex;
 use url::Url;
@@ -15,6 +16,7 @@ use url::Url;
 use crate::first_start::{self, FirstStartError};
 use crate::follow::{self, Progress, Reader};
 use crate::index::{Index, IndexError};
+use crate::metrics::AdminMetrics;
 use crate::problem::Problem;
 
 /// Edits of one key wait for one another; this many keys at a time do not.
@@ -147,6 +149,7 @@ struct Parts {
     visible: Vec<Visible>,
     locks: Vec<Mutex<()>>,
     ready: AtomicBool,
+    metrics: AdminMetrics,
     reader: Reader,
     /// For the reader thread, until it is started.
     progress: std::sync::Mutex<Option<Progress>>,
@@ -178,6 +181,7 @@ impl Admin {
             visible,
             locks,
             ready: AtomicBool::new(false),
+            metrics: AdminMetrics::unregistered(),
             reader,
             progress: std::sync::Mutex::new(Some(progress)),
         })))
@@ -227,6 +231,16 @@ impl Admin {
         Err(Problem::unavailable(
             "The admin is still reading its journal; try again in a moment.",
         ))
+    }
+
+    /// Shows in a registry what the admin counts: `tagwire_admin_requests_total{method,status}` and
+    /// `tagwire_admin_request_duration_seconds`. Fails when the registry has them already.
+    pub fn register_metrics(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        self.0.metrics.register(registry)
+    }
+
+    pub(crate) fn metrics(&self) -> &AdminMetrics {
+        &self.0.metrics
     }
 
     pub(crate) fn index(&self) -> &Arc<Index> {

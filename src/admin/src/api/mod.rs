@@ -22,6 +22,7 @@ use axum::{Json, Router, routing};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use crate::metrics::count;
 use crate::problem::Problem;
 use crate::service::Admin;
 
@@ -72,6 +73,7 @@ pub async fn serve(
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(secure))
+        .layer(middleware::from_fn_with_state(admin.clone(), count))
         .with_state(admin)
         .into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app)

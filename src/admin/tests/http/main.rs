@@ -13,6 +13,7 @@ mod faults;
 mod life;
 mod list;
 mod loops;
+mod numbers;
 mod permission;
 mod races;
 mod revoked;

@@ -33,6 +33,7 @@ impl Api {
         let (say_ready, ready) = watch::channel(false);
         let _entered = program.runtime.enter();
         let admin = Admin::new(options, journal, store, also_visible)?;
+        admin.register_metrics(&program.registry)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (check, failures) = (program.health.check("journal"), program.failures());
 
@@ -45,6 +46,9 @@ impl Api {
                 Ok(()) => {
                     check.ready();
                     say_ready.send_replace(true);
+                    taking_over.reader_ended().await;
+                    // The log says why. It answers 503 from now on; a load balancer has to know.
+                    check.not_ready("the admin no longer reads the journal; restart it");
                 }
                 Err(error) => failed.report(error),
             }

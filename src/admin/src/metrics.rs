@@ -1,0 +1,71 @@
+//! What the admin counts of its requests, for Prometheus.
+
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+
+use crate::service::Admin;
+
+/// 1 ms to 10 s: from a look-up in the index to an edit that waits for a slow broker.
+const BUCKETS: [f64; 13] = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+];
+
+/// The numbers of one admin.
+pub(crate) struct AdminMetrics {
+    requests: IntCounterVec,
+    duration: Histogram,
+}
+
+impl AdminMetrics {
+    /// Numbers that nobody sees yet.
+    pub(crate) fn unregistered() -> Self {
+        let requests = Opts::new(
+            "tagwire_admin_requests_total",
+            "Requests to the admin API that were answered, by method and status code",
+        );
+        let duration = HistogramOpts::new(
+            "tagwire_admin_request_duration_seconds",
+            "From a request's head to the head of its answer; an edit waits until it can be seen",
+        );
+        Self {
+            requests: IntCounterVec::new(requests, &["method", "status"])
+                .expect("the names are valid constants"),
+            duration: Histogram::with_opts(duration.buckets(BUCKETS.to_vec()))
+                .expect("the name is a valid constant, and the buckets rise"),
+        }
+    }
+
+    /// Shows them in a registry from now on.
+    pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.requests.clone()))?;
+        registry.register(Box::new(self.duration.clone()))
+    }
+}
+
+/// Counts a request once it is answered.
+pub(crate) async fn count(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    let method = known_method(request.method());
+    let metrics = admin.metrics();
+    let timer = metrics.duration.start_timer();
+    let response = next.run(request).await;
+    timer.observe_duration();
+    let status = response.status();
+    let labels = [method, status.as_str()];
+    metrics.requests.with_label_values(&labels).inc();
+    response
+}
+
+/// Methods are the client's to invent, and every label costs memory.
+fn known_method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        _ => "other",
+    }
+}
