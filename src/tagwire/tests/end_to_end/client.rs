@@ -1,0 +1,185 @@
+//! The API's client, and a scanning phone.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use reqwest::{Method, StatusCode, header};
+use serde_json::Value;
+
+use crate::deployment::{DEADLINE, Deployment};
+
+/// A phone of our visitors'.
+pub const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
+
+/// The API with one key.
+#[derive(Clone)]
+pub struct Api {
+    http: reqwest::Client,
+    base: String,
+    key: String,
+}
+
+impl Api {
+    /// The API with the first owner's key.
+    pub fn of(deployment: &Deployment) -> anyhow::Result<Self> {
+        let (http, base) = (http(), format!("http://{}/api/v1", deployment.api()));
+        Ok(Self {
+            http,
+            base,
+            key: deployment.key()?,
+        })
+    }
+
+    /// The API with another key.
+    pub fn with_key(&self, key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Any request: its status and JSON, null where there is none.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.key);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        let text = response.text().await?;
+        let json = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).context(text)?
+        };
+        Ok((status, json))
+    }
+
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.expect(Method::GET, path, None, StatusCode::OK).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+        self.expect(Method::POST, path, Some(body), StatusCode::CREATED)
+            .await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> anyhow::Result<Value> {
+        self.expect(Method::PATCH, path, Some(body), StatusCode::OK)
+            .await
+    }
+
+    /// A request that has to end with this status.
+    pub async fn expect(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        wanted: StatusCode,
+    ) -> anyhow::Result<Value> {
+        let (status, json) = self.send(method.clone(), path, body).await?;
+        ensure!(
+            status == wanted,
+            "{method} {path}: {status} instead of {wanted}: {json}"
+        );
+        Ok(json)
+    }
+
+    /// A body that is no JSON.
+    pub async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let response = self
+            .http
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(&self.key)
+            .send()
+            .await?;
+        ensure!(
+            response.status() == StatusCode::OK,
+            "{path}: {}",
+            response.status()
+        );
+        Ok(response.bytes().await?.to_vec())
+    }
+}
+
+/// An answer to a scan.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub location: Option<String>,
+}
+
+/// Scans as a phone in Germany would, and does not follow.
+pub async fn scan(edge: SocketAddr, code: &str) -> anyhow::Result<Answer> {
+    let request = http()
+        .get(format!("http://{edge}/{code}"))
+        .header(header::USER_AGENT, IPHONE)
+        // A public address of Deutsche Telekom's; the edge trusts this machine as a proxy.
+        .header("X-Forwarded-For", "80.128.1.1");
+    let response = request.send().await?;
+    let location = response
+        .headers()
+        .get(header::LOCATION)
+        .map(|location| location.to_str())
+        .transpose()?;
+    Ok(Answer {
+        status: response.status().as_u16(),
+        location: location.map(str::to_owned),
+    })
+}
+
+/// Scans on every edge until each leads there, which in a standalone the first scan already has to.
+pub async fn leads_to(
+    deployment: &Deployment,
+    code: &str,
+    destination: &str,
+) -> anyhow::Result<()> {
+    answers(
+        deployment,
+        code,
+        &Answer {
+            status: 302,
+            location: Some(destination.to_owned()),
+        },
+    )
+    .await
+}
+
+/// Scans on every edge until each gives this answer.
+pub async fn answers(deployment: &Deployment, code: &str, wanted: &Answer) -> anyhow::Result<()> {
+    let patience = match deployment.shape() {
+        crate::deployment::Shape::Standalone => Duration::ZERO,
+        crate::deployment::Shape::Cluster => DEADLINE,
+    };
+    for &edge in deployment.redirects() {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let answer = scan(edge, code).await?;
+            if answer == *wanted {
+                break;
+            }
+            if tokio::time::Instant::now() >= deadline {
+                bail!("{code} at {edge}: {answer:?} instead of {wanted:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    Ok(())
+}
+
+fn http() -> reqwest::Client {
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(DEADLINE)
+        .no_proxy();
+    client.build().unwrap()
+}

@@ -1,0 +1,179 @@
+//! Many scans, each recognisable: which of them were answered is known here, so that it can be compared with what was stored.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// What a load did: by the number that each scan carries in its User-Agent.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// Answered with a redirect.
+    pub answered: HashSet<u64>,
+    /// Sent, and not known to be answered: the connection broke before.
+    pub unanswered: HashSet<u64>,
+    /// Answered with anything else.
+    pub wrong: Vec<String>,
+}
+
+/// Scans under way. Each connection sends one scan at a time and connects again when it breaks, until the wanted number was answered or
+/// the load is ended.
+pub struct Load {
+    connections: JoinSet<Sent>,
+    ended: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+}
+
+/// The mark in the User-Agent of scan `number`.
+pub fn mark(number: u64) -> String {
+    format!("scan-{number}-end")
+}
+
+/// The number in a User-Agent.
+pub fn number(user_agent: &str) -> Option<u64> {
+    user_agent
+        .split("scan-")
+        .nth(1)?
+        .split("-end")
+        .next()?
+        .parse()
+        .ok()
+}
+
+impl Load {
+    pub fn start(edges: &[SocketAddr], code: &str, connections: usize, wanted: u64) -> Self {
+        let (ended, answered, numbers) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicU64::new(0)),
+        );
+        let mut load = Self {
+            connections: JoinSet::new(),
+            ended,
+            answered,
+        };
+        for connection in 0..connections {
+            let phone = Phone {
+                edge: edges[connection % edges.len()],
+                code: code.to_owned(),
+                wanted,
+                ended: Arc::clone(&load.ended),
+                answered: Arc::clone(&load.answered),
+                numbers: Arc::clone(&numbers),
+            };
+            load.connections.spawn(phone.run());
+        }
+        load
+    }
+
+    /// Waits until so many scans have been answered.
+    pub async fn reaches(&self, answered: u64) {
+        while self.answered.load(Ordering::Relaxed) < answered
+            && !self.ended.load(Ordering::Relaxed)
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits for the wanted number, and tells what was sent.
+    pub async fn finish(mut self) -> Sent {
+        let mut sent = Sent::default();
+        while let Some(connection) = self.connections.join_next().await {
+            let connection = connection.unwrap();
+            sent.answered.extend(connection.answered);
+            sent.unanswered.extend(connection.unanswered);
+            sent.wrong.extend(connection.wrong);
+        }
+        sent
+    }
+}
+
+struct Phone {
+    edge: SocketAddr,
+    code: String,
+    wanted: u64,
+    ended: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+    numbers: Arc<AtomicU64>,
+}
+
+impl Phone {
+    async fn run(self) -> Sent {
+        let mut sent = Sent::default();
+        while !self.is_done() {
+            // While the edge is away, connections are refused: try again.
+            match TcpStream::connect(self.edge).await {
+                Ok(stream) => self.converse(stream, &mut sent).await,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+        self.ended.store(true, Ordering::Relaxed);
+        sent
+    }
+
+    fn is_done(&self) -> bool {
+        self.ended.load(Ordering::Relaxed) || self.answered.load(Ordering::Relaxed) >= self.wanted
+    }
+
+    async fn converse(&self, mut stream: TcpStream, sent: &mut Sent) {
+        while !self.is_done() {
+            let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+            let request = format!(
+                "GET /{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\n\r\n",
+                self.code,
+                self.edge,
+                mark(number)
+            );
+            if stream.write_all(request.as_bytes()).await.is_err() {
+                sent.unanswered.insert(number);
+                return;
+            }
+            match read_head(&mut stream).await {
+                Some(head) if head.starts_with("HTTP/1.1 302 ") => {
+                    sent.answered.insert(number);
+                    self.answered.fetch_add(1, Ordering::Relaxed);
+                    if head.to_ascii_lowercase().contains("\r\nconnection: close") {
+                        return;
+                    }
+                }
+                Some(head) if head.starts_with("HTTP/1.1 503 ") => {
+                    // Started again, and still reading its journal: not a scan.
+                    sent.unanswered.insert(number);
+                    return tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Some(head) => {
+                    sent.wrong.push(head);
+                    return;
+                }
+                None => {
+                    sent.unanswered.insert(number);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The head of an answer without content; none if the connection ends before its end.
+async fn read_head(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut buffer = [0; 2048];
+    while !head.ends_with(b"\r\n\r\n") {
+        let read = stream
+            .read(&mut buffer)
+            .await
+            .ok()
+            .filter(|read| *read > 0)?;
+        head.extend_from_slice(&buffer[..read]);
+        // Content follows: not an answer that a scan of an active tag has.
+        if head.windows(4).any(|window| window == b"\r\n\r\n") {
+            break;
+        }
+    }
+    String::from_utf8(head).ok()
+}
