@@ -1,6 +1,7 @@
 //! The way out to Kafka: each batch one record of the topic `scans`, in its writer's own partition.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,12 +57,14 @@ pub struct KafkaOutletError {
 pub struct KafkaOutlet {
     config: ClientConfig,
     producer: BaseProducer<Reports>,
-    topic: ScansTopic,
+    topic: Arc<ScansTopic>,
     outstanding: HashSet<Sent>,
     /// What was known at once, without the producer.
     immediate: Vec<Delivery>,
     partitions: Option<i32>,
-    /// Not before this time is the topic asked for again.
+    /// The topic is being looked for.
+    look: Option<Receiver<Result<i32, TopicError>>>,
+    /// Not before this time is it looked for again.
     next_look: Instant,
     /// The last trouble that was logged, so that it is logged once.
     trouble: Option<String>,
@@ -149,10 +152,11 @@ impl KafkaOutlet {
         Ok(Self {
             config,
             producer,
-            topic,
+            topic: Arc::new(topic),
             outstanding: HashSet::new(),
             immediate: Vec::new(),
             partitions: None,
+            look: None,
             next_look: Instant::now(),
             trouble: None,
         })
@@ -180,6 +184,24 @@ impl KafkaOutlet {
             }
             Err(error) => {
                 self.note_trouble(&format!("no new producer after a fatal error: {error}"))
+            }
+        }
+    }
+
+    /// Looks for the topic on a thread of its own: a broker that is away would hold up the shipper for seconds, also at its end.
+    fn begin_look(&mut self) {
+        let (found, look) = channel();
+        let topic = Arc::clone(&self.topic);
+        let looking = std::thread::Builder::new()
+            .name("scans-topic".into())
+            .spawn(move || {
+                let _ = found.send(topic.partitions_or_create()); // fails when the outlet has ended
+            });
+        match looking {
+            Ok(_) => self.look = Some(look),
+            Err(error) => {
+                self.next_look = Instant::now() + LOOK_AGAIN;
+                self.note_trouble(&format!("no thread to look for the topic: {error}"));
             }
         }
     }
@@ -267,14 +289,20 @@ impl Outlet for KafkaOutlet {
     }
 
     fn partitions(&mut self) -> Option<i32> {
-        if self.partitions.is_none() && Instant::now() >= self.next_look {
-            match self.topic.partitions_or_create() {
-                Ok(partitions) => self.partitions = Some(partitions),
-                Err(error @ (TopicError::Unreachable(_) | TopicError::Refused { .. })) => {
-                    self.note_trouble(&error.to_string())
+        if self.partitions.is_some() {
+            return self.partitions;
+        }
+        match self.look.as_ref().map(Receiver::try_recv) {
+            None if Instant::now() >= self.next_look => self.begin_look(),
+            None | Some(Err(TryRecvError::Empty)) => {}
+            Some(found) => {
+                (self.look, self.next_look) = (None, Instant::now() + LOOK_AGAIN);
+                match found {
+                    Ok(Ok(partitions)) => self.partitions = Some(partitions),
+                    Ok(Err(error)) => self.note_trouble(&error.to_string()),
+                    Err(_) => self.note_trouble("the look for the topic ended without an answer"),
                 }
             }
-            self.next_look = Instant::now() + LOOK_AGAIN;
         }
         self.partitions
     }
