@@ -136,6 +136,7 @@ impl Run {
             self.ship(now);
             let done = self.draining && self.sources.iter().all(Source::is_closed);
             if done || deadline.is_some_and(|deadline| now >= deadline) {
+                self.remove_stored();
                 return;
             }
         }
@@ -166,6 +167,15 @@ impl Run {
         // Whoever is first takes what an outlet with little room gives: let each be first in turn.
         if self.sources.len() > 1 {
             self.sources.rotate_left(1);
+        }
+    }
+
+    /// Leaves nothing behind of writers whose every scan is stored.
+    fn remove_stored(&mut self) {
+        for source in self.sources.drain(..) {
+            if let Some(segment) = source.into_stored() {
+                self.log.remove(&segment);
+            }
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Source {
     in_flight_bytes: usize,
     last_sent: Instant,
     closing: Closing,
+    /// What the last batch says is the writer's next number.
+    closed_at: u64,
 }
 
 /// How long a batch is not encoded again for an outlet that is full: short beside the queue that it has, long beside the encoding.
@@ -88,6 +90,7 @@ impl Source {
             in_flight_bytes: 0,
             last_sent: now,
             closing,
+            closed_at: 0,
         }
     }
 
@@ -150,7 +153,7 @@ impl Source {
         }
         if ending {
             self.count_lost();
-            self.closing = Closing::Sent;
+            (self.closing, self.closed_at) = (Closing::Sent, next_seq);
         }
         let (segment, end) = (Arc::clone(&self.segment), self.at);
         let state = State::Held(now);
@@ -202,6 +205,26 @@ impl Source {
             stored.push(Arc::clone(&self.segment));
         }
         stored
+    }
+
+    /// The last segment, when nobody will miss it: its writer has ended, and all that it ever wrote is stored.
+    pub(crate) fn into_stored(self) -> Option<Segment> {
+        let Self {
+            segment,
+            at,
+            behind,
+            in_flight,
+            closing,
+            closed_at,
+            ..
+        } = self;
+        let settled = closing == Closing::Done && behind.is_empty() && in_flight.is_empty();
+        // Nobody else holds it, so there is no writer any more; what one wrote after the last batch is seen now.
+        let segment = Arc::into_inner(segment)?;
+        let complete = at >= segment.records().len()
+            && segment.next().is_none()
+            && segment.next_seq() <= closed_at;
+        (settled && complete).then_some(segment)
     }
 
     fn acknowledge(&mut self) {
