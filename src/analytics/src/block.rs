@@ -157,7 +157,7 @@ pub struct WriterPosition {
     pub missing: Vec<(u64, u64)>,
     /// How many more are missing that are no longer waited for.
     pub given_up: u64,
-    /// What the writer says it has dropped, all reasons together.
+    /// How many numbers the writer says it has given to scans that it then dropped.
     pub dropped: u64,
     /// When the broker took the latest batch; milliseconds since 1970.
     pub seen_ms: i64,

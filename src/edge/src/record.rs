@@ -17,7 +17,7 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Appends the scan. One that cannot be recorded takes a number all the same, and is counted by its reason.
+    /// Appends the scan. One that cannot be recorded is counted by its reason.
     pub(crate) fn record(
         &self,
         writer: &mut Writer,

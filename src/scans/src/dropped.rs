@@ -5,7 +5,8 @@
 pub enum DropReason {
     /// No segment was free when the writer's was full: shipping is behind, and the log has reached its bound.
     LogFull,
-    /// More unknown codes than are recorded.
+    /// More unknown codes than are recorded. It has no number: there may be tens of thousands a second, and a hole for each would cut the
+    /// scans between them into batches of one.
     UnknownCap,
     /// The outlet refused its batch; it was set aside.
     Refused,
@@ -30,6 +31,11 @@ impl DropReason {
     /// Whether it is the writer that counts it; the others are the shipper's.
     pub(crate) fn is_writers(self) -> bool {
         matches!(self, Self::LogFull | Self::UnknownCap)
+    }
+
+    /// Whether such a scan takes a number, and so leaves a gap that it explains.
+    pub(crate) fn takes_number(self) -> bool {
+        !matches!(self, Self::UnknownCap | Self::WriterFailed)
     }
 
     /// The word in metrics, batches and the ledger.

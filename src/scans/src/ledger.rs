@@ -12,7 +12,7 @@ use crate::{DropReason, WriterKey};
 /// The numbers at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Scans that took a number, and those that earlier boots left to this one.
+    /// Scans that took a number or were dropped without one, and those that earlier boots left to this one.
     pub accepted: u64,
     /// Scans that the outlet has stored.
     pub acknowledged: u64,
@@ -150,7 +150,7 @@ pub(crate) struct LedgerMetrics {
 
 const ACCEPTED: (&str, &str) = (
     "tagwire_edge_scans_accepted_total",
-    "Scans that took a number, and those that earlier boots left",
+    "Scans that were answered, recorded or dropped, and those that earlier boots left",
 );
 const ACKNOWLEDGED: (&str, &str) = (
     "tagwire_edge_scans_acknowledged_total",

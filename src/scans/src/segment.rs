@@ -36,7 +36,7 @@ struct Header {
     writer: AtomicU32,
     number: AtomicU32,
     first_seq: AtomicU64,
-    /// How many scans the writer itself had dropped when it began this segment.
+    /// How many numbered scans the writer itself had dropped when it began this segment.
     dropped_before: AtomicU64,
     edge_len: AtomicU32,
     edge: [AtomicU8; MAX_EDGE],
@@ -131,13 +131,9 @@ impl Spare {
         for (to, from) in header.dropped.iter().zip(beginning.dropped) {
             to.store(from, Ordering::Relaxed);
         }
-        let by_writer = DropReason::ALL
-            .into_iter()
-            .zip(beginning.dropped)
-            .filter(|(reason, _)| reason.is_writers());
         header
             .dropped_before
-            .store(by_writer.map(|(_, count)| count).sum(), Ordering::Relaxed);
+            .store(numbered_by_writer(&beginning.dropped), Ordering::Relaxed);
         header
             .identity_checksum
             .store(header.checksum(), Ordering::Relaxed);
@@ -317,14 +313,11 @@ impl Segment {
         self.header().first_seq.load(Ordering::Relaxed)
     }
 
-    /// What the writer itself had dropped when it began this segment, and has by now.
+    /// How many numbered scans the writer itself had dropped when it began this segment, and has by now.
     pub(crate) fn dropped_by_writer(&self) -> (u64, u64) {
-        let reasons = DropReason::ALL
-            .into_iter()
-            .filter(|reason| reason.is_writers());
         (
             self.header().dropped_before.load(Ordering::Relaxed),
-            reasons.map(|reason| self.dropped()[reason as usize]).sum(),
+            numbered_by_writer(&self.dropped()),
         )
     }
 
@@ -403,6 +396,14 @@ impl Segment {
     fn capacity(&self) -> usize {
         self.map.len() - HEADER
     }
+}
+
+fn numbered_by_writer(dropped: &[u64; DropReason::COUNT]) -> u64 {
+    let counts = DropReason::ALL.into_iter().zip(dropped);
+    counts
+        .filter(|(reason, _)| reason.is_writers() && reason.takes_number())
+        .map(|(_, count)| count)
+        .sum()
 }
 
 impl Header {

@@ -47,17 +47,27 @@ impl Writer {
         Ok(seq)
     }
 
-    /// Counts a scan that the edge does not record, such as one more unknown code than it wants to. It takes a number all the same.
-    pub fn drop_unknown(&mut self) -> Dropped {
-        let seq = self.take_seq();
-        self.count_dropped(seq, DropReason::UnknownCap)
+    /// Counts a scan that the edge does not record: one more unknown code than it wants to. It takes no number.
+    pub fn drop_unknown(&mut self) {
+        let running = &mut self.dropped[DropReason::UnknownCap as usize];
+        *running += 1;
+        self.segment
+            .segment()
+            .set_dropped(DropReason::UnknownCap, *running);
+        self.say_accepted();
+        self.account.count_dropped_by_writer(DropReason::UnknownCap);
     }
 
     fn take_seq(&mut self) -> u64 {
         let seq = self.next_seq;
         self.next_seq += 1;
-        self.account.set_accepted(self.next_seq);
+        self.say_accepted();
         seq
+    }
+
+    fn say_accepted(&self) {
+        let without_number = self.dropped[DropReason::UnknownCap as usize];
+        self.account.set_accepted(self.next_seq + without_number);
     }
 
     #[cold]

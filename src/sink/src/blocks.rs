@@ -32,7 +32,7 @@ pub(crate) fn read(offset: i64, appended_at: Timestamp, bytes: &[u8]) -> Record<
                 first_seq: batch.first_seq,
                 count: batch.count,
                 refused: batch.refused.iter().map(|refused| refused.seq).collect(),
-                dropped: batch.dropped.iter().map(|(_, count)| count).sum(),
+                dropped: batch.dropped_numbers(),
                 appended_ms: appended_at.as_millisecond(),
             };
             Record {

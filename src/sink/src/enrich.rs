@@ -52,6 +52,8 @@ impl Enricher {
         if time_replaced {
             scan.time = appended_at;
         }
+        // RFC 3986 §3.2.2: a host's case says nothing, and would split a site's count.
+        scan.referrer_host.make_ascii_lowercase();
         Row {
             id: writer.scan(scan.seq),
             time_replaced,
@@ -159,6 +161,15 @@ mod tests {
             ..scan("2026-11-25T09:59:59Z")
         });
         assert_eq!((silent.device, silent.os, silent.browser), ("", "", ""));
+    }
+
+    #[test]
+    fn a_referrer_is_one_site_however_its_host_is_written() {
+        let row = enriched(Scan {
+            referrer_host: "WWW.Example.com".to_owned(),
+            ..scan("2026-11-25T09:59:59Z")
+        });
+        assert_eq!(row.scan.referrer_host, "www.example.com");
     }
 
     #[test]

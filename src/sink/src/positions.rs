@@ -20,7 +20,7 @@ pub struct Head {
     pub count: u32,
     /// Those of them that could not be read, ascending.
     pub refused: Vec<u64>,
-    /// What the writer has dropped since its boot, all reasons together.
+    /// How many numbers the writer has given to scans that it then dropped, since its boot.
     pub dropped: u64,
     /// When the broker took it; milliseconds since 1970.
     pub appended_ms: i64,
