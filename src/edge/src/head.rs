@@ -97,7 +97,9 @@ impl Scanner {
                 return Scan::Partial;
             }
             self.fields = Some(next);
-            return request_line(line, limits).map_or_else(Scan::Refused, |_| Scan::Partial);
+            return too_long(line, limits)
+                .or_else(|| request_line(line, limits).err())
+                .map_or(Scan::Partial, Scan::Refused);
         };
         if line.is_empty() {
             return match next - fields > limits.headers + 2 {
@@ -121,18 +123,23 @@ impl Scanner {
             Some(fields) if buffer.len() - fields > limits.headers + 2 => {
                 Scan::Refused(Page::FieldsTooLarge)
             }
-            None if buffer.len() - self.request_line > limits.target + REQUEST_LINE_REST => {
-                // RFC 9112 §3: a method longer than any that is implemented is 501, a target longer than any is 414.
-                let method_ends = buffer[self.request_line..][..REQUEST_LINE_REST].contains(&b' ');
-                Scan::Refused(if method_ends {
-                    Page::TargetTooLong
-                } else {
-                    Page::NotImplemented
-                })
+            None => {
+                let line = &buffer[self.request_line..];
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                too_long(line, limits).map_or(Scan::Partial, Scan::Refused)
             }
-            _ => Scan::Partial,
+            Some(_) => Scan::Partial,
         }
     }
+}
+
+/// RFC 9112 §3: a method longer than any that is implemented is 501, a target longer than any is 414. The line may not be all there.
+fn too_long(line: &[u8], limits: &Limits) -> Option<Page> {
+    let is_too_long = line.len() > limits.target + REQUEST_LINE_REST;
+    is_too_long.then(|| match line[..REQUEST_LINE_REST].contains(&b' ') {
+        true => Page::TargetTooLong,
+        false => Page::NotImplemented,
+    })
 }
 
 /// What a request line has beside its target: the longest registered method, two spaces, the version, CR; and some to spare.
@@ -383,6 +390,24 @@ mod tests {
             prop::collection::vec(any::<u8>(), 0..8),
         ];
         prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    #[test]
+    fn a_request_line_that_is_too_long_gets_the_same_answer_in_one_piece_as_in_many() {
+        let limits = Limits::default();
+        let method = format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "A".repeat(9_000));
+        let target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9_000));
+        for (bytes, page) in [
+            (method.as_bytes(), Page::NotImplemented),
+            (target.as_bytes(), Page::TargetTooLong),
+        ] {
+            assert_eq!(judge(bytes), Some(Err(page)), "in one piece");
+            let mut scanner = Scanner::default();
+            let first = (1..=bytes.len())
+                .map(|len| scanner.scan(&bytes[..len], &limits))
+                .find(|scan| *scan != Scan::Partial);
+            assert_eq!(first, Some(Scan::Refused(page)), "byte by byte");
+        }
     }
 
     proptest! {
