@@ -15,9 +15,11 @@ mod follow;
 mod index;
 mod metrics;
 mod problem;
+mod public_url;
 mod service;
 
 pub use api::{openapi, serve};
 pub use first_start::FirstStartError;
 pub use index::{Index, IndexError};
-pub use service::{Admin, AdminOptions, PublicUrl, PublicUrlError, StartError, Visible};
+pub use public_url::{PublicUrl, PublicUrlError};
+pub use service::{Admin, AdminOptions, StartError, Visible};
