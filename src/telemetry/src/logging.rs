@@ -17,7 +17,7 @@ use tracing_subscriber::{Layer, fmt, registry};
 use crate::json_line::JsonLine;
 use crate::panics;
 
-/// The filter that applies when none is configured.
+/// What an empty filter stands for.
 pub const DEFAULT_FILTER: &str = "info";
 
 /// Crates that log the addresses of clients, or headers that carry them, below the level of a warning.
