@@ -56,7 +56,9 @@ impl Demo {
         let key = key.map_err(|error| {
             anyhow::anyhow!("reading the key in {}: {error}", self.key_file.display())
         })?;
-        let request = reqwest::Client::new().post(format!("http://{}/api/v1/tags", self.api));
+        // A proxy of the environment would be told the key, and cannot reach this machine's loopback.
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let request = client.post(format!("http://{}/api/v1/tags", self.api));
         let request = request
             .bearer_auth(key.trim())
             .header(CONTENT_TYPE, "application/json")

@@ -1,4 +1,4 @@
-//! The operators' listener: starts first to be asked and ends last, so that `/readyz` tells of the rest.
+//! The operators' listener: ends after all other parts, so that `/readyz` tells of their end too.
 
 use std::net::{SocketAddr, TcpListener};
 
