@@ -7,10 +7,8 @@ use anyhow::{Context, bail, ensure};
 use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 
-use crate::deployment::{DEADLINE, Deployment};
-
-/// A phone of our visitors'.
-pub const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
+use crate::deployment::{Deployment, Shape};
+use crate::support::{DEADLINE, IPHONE, client};
 
 /// The API with one key.
 #[derive(Clone)]
@@ -23,7 +21,7 @@ pub struct Api {
 impl Api {
     /// The API with the first owner's key.
     pub fn of(deployment: &Deployment) -> anyhow::Result<Self> {
-        let (http, base) = (http(), format!("http://{}/api/v1", deployment.api()));
+        let (http, base) = (client(), format!("http://{}/api/v1", deployment.api()));
         Ok(Self {
             http,
             base,
@@ -120,7 +118,7 @@ pub struct Answer {
 
 /// Scans as a phone in Germany would, and does not follow.
 pub async fn scan(edge: SocketAddr, code: &str) -> anyhow::Result<Answer> {
-    let request = http()
+    let request = client()
         .get(format!("http://{edge}/{code}"))
         .header(header::USER_AGENT, IPHONE)
         // A public address of Deutsche Telekom's; the edge trusts this machine as a proxy.
@@ -157,8 +155,8 @@ pub async fn leads_to(
 /// Scans on every edge until each gives this answer.
 pub async fn answers(deployment: &Deployment, code: &str, wanted: &Answer) -> anyhow::Result<()> {
     let patience = match deployment.shape() {
-        crate::deployment::Shape::Standalone => Duration::ZERO,
-        crate::deployment::Shape::Cluster => DEADLINE,
+        Shape::Standalone => Duration::ZERO,
+        Shape::Cluster => DEADLINE,
     };
     for &edge in deployment.redirects() {
         let deadline = tokio::time::Instant::now() + patience;
@@ -174,12 +172,4 @@ pub async fn answers(deployment: &Deployment, code: &str, wanted: &Answer) -> an
         }
     }
     Ok(())
-}
-
-fn http() -> reqwest::Client {
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(DEADLINE)
-        .no_proxy();
-    client.build().unwrap()
 }

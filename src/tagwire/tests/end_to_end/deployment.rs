@@ -1,16 +1,13 @@
-//! Processes of the real binary, put together to a deployment: started, killed, started again.
+//! Processes of the real binary, put together to a deployment: started, killed, started again where they were.
 
-use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tempfile::TempDir;
 
-/// How long a condition may take before a case fails: far longer than it ever does.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+use crate::support::{DEADLINE, Ended, Process, Start, data_dir};
 
 /// How the roles are spread over processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,234 +25,217 @@ impl Shape {
     }
 }
 
-/// One process of the binary under test, with ports and a data folder that outlive it.
-pub struct Process {
-    role: &'static str,
-    environment: Vec<(String, String)>,
-    folder: PathBuf,
-    metrics: SocketAddr,
-    child: Mutex<Option<Child>>,
+/// A process that cases end and start again; its addresses and its data outlive it.
+pub struct Node {
+    start: Start,
+    data: PathBuf,
+    redirects: Option<SocketAddr>,
+    api: Option<SocketAddr>,
+    process: Option<Process>,
+    /// What its processes wrote until they ended.
+    written: String,
 }
 
-impl Process {
-    fn new(
-        role: &'static str,
-        folder: PathBuf,
-        settings: &[(&str, String)],
-    ) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&folder)?;
-        let metrics = free_address()?;
-        let mut environment: Vec<_> = settings
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), value.clone()))
-            .collect();
-        environment.push(("TAGWIRE_METRICS__LISTEN".into(), metrics.to_string()));
-        environment.push((
-            "TAGWIRE_NODE__DATA_DIR".into(),
-            folder.join("data").display().to_string(),
-        ));
-        Ok(Self {
-            role,
-            environment,
-            folder,
-            metrics,
-            child: Mutex::new(None),
-        })
-    }
-
-    /// Starts it, and does not wait for it to be ready.
-    pub fn start(&self) -> anyhow::Result<()> {
-        let log = File::options().create(true).append(true).open(self.log())?;
-        let child = Command::new(env!("CARGO_BIN_EXE_tagwire"))
-            .arg(self.role)
-            .envs(self.environment.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let earlier = self.child.lock().unwrap().replace(child);
-        assert!(earlier.is_none(), "{} runs already", self.role);
-        Ok(())
-    }
-
-    /// Waits until it says that it is ready.
-    pub fn wait_until_ready(&self) -> anyhow::Result<()> {
-        let ready = format!("http://{}/readyz", self.metrics);
-        eventually(&format!("{} to be ready", self.role), || {
-            if let Some(status) = self
-                .child
-                .lock()
-                .unwrap()
-                .as_mut()
-                .and_then(|child| child.try_wait().ok().flatten())
-            {
-                bail!(
-                    "{} ended with {status}: {}",
-                    self.role,
-                    self.last_log_lines()
-                );
-            }
-            Ok(http_get(&ready)
-                .is_ok_and(|(status, _)| status == 200)
-                .then_some(()))
-        })
-    }
-
-    /// SIGKILL: it has no moment to write anything.
-    pub fn kill(&self) {
-        if let Some(mut child) = self.child.lock().unwrap().take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
+impl Node {
+    /// Starts it on free ports, and waits until it listens.
+    async fn spawn(start: Start, data: PathBuf) -> Self {
+        let process = start.spawn().await;
+        let addresses = process.addresses;
+        Self {
+            start: start.on_addresses_of(&addresses),
+            data,
+            redirects: addresses.redirects,
+            api: addresses.api,
+            process: Some(process),
+            written: String::new(),
         }
     }
 
-    /// SIGTERM, and its exit.
-    pub fn terminate(&self) -> anyhow::Result<ExitStatus> {
-        let mut child = self
-            .child
-            .lock()
-            .unwrap()
-            .take()
-            .context("it does not run")?;
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-        Ok(child.wait()?)
+    /// Starts it again after it has ended, and waits until it listens.
+    pub async fn start(&mut self) {
+        assert!(self.process.is_none(), "{} runs already", self.start.role);
+        self.process = Some(self.start.spawn().await);
     }
 
-    /// The sum of a metric over its labels; none while the process does not answer.
-    pub fn metric(&self, name: &str) -> Option<f64> {
-        let (_, text) = http_get(&format!("http://{}/metrics", self.metrics)).ok()?;
-        let values = text
-            .lines()
-            .filter(|line| line.split(['{', ' ']).next() == Some(name));
-        values
-            .map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
+    /// Waits until it says that it is ready.
+    pub async fn ready(&self) {
+        self.process().ready().await;
     }
 
-    pub fn data_dir(&self) -> PathBuf {
-        self.folder.join("data")
+    /// SIGKILL: it has no moment to write anything.
+    pub async fn kill(&mut self) {
+        let process = self.take();
+        let ended = process.kill().await;
+        self.keep(&ended);
     }
 
-    pub fn log(&self) -> PathBuf {
-        self.folder.join("log")
+    /// SIGTERM, and how it ended.
+    pub async fn terminate(&mut self) -> Ended {
+        let process = self.take();
+        let ended = process.terminate().await;
+        self.keep(&ended);
+        ended
+    }
+
+    /// The sum of a metric over its labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        self.process().metric(name).await
+    }
+
+    /// Where its data is.
+    pub fn data_dir(&self) -> &Path {
+        &self.data
+    }
+
+    /// What all of its processes have written.
+    pub fn log(&self) -> String {
+        let mut log = self.written.clone();
+        if let Some(process) = &self.process {
+            log.push_str(&process.stdout());
+            log.push_str(&process.stderr());
+        }
+        log
+    }
+
+    fn process(&self) -> &Process {
+        let process = self.process.as_ref();
+        process.unwrap_or_else(|| panic!("{} does not run", self.start.role))
+    }
+
+    fn take(&mut self) -> Process {
+        let process = self.process.take();
+        process.unwrap_or_else(|| panic!("{} does not run", self.start.role))
+    }
+
+    fn keep(&mut self, ended: &Ended) {
+        self.written.push_str(&ended.stdout);
+        self.written.push_str(&ended.stderr);
     }
 
     fn last_log_lines(&self) -> String {
-        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<_> = log.lines().rev().take(15).collect();
-        lines
-            .into_iter()
-            .rev()
-            .map(|line| format!("  {}: {line}\n", self.role))
+        let log = self.log();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(15)..]
+            .iter()
+            .map(|line| format!("  {}: {line}\n", self.start.role))
             .collect()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 
 /// A running deployment.
 pub struct Deployment {
     shape: Shape,
-    processes: Vec<Process>,
+    nodes: Vec<Node>,
     redirects: Vec<SocketAddr>,
     api: SocketAddr,
     database: String,
-    _folder: tempfile::TempDir,
+    _folders: Folders,
+}
+
+/// Data on disk; scan logs in memory, as they are by default, but in a folder that goes away with the deployment.
+struct Folders {
+    data: TempDir,
+    scan_logs: TempDir,
+}
+
+impl Folders {
+    fn make() -> anyhow::Result<Self> {
+        Ok(Self {
+            data: tempfile::tempdir().context("making a folder for the processes' data")?,
+            scan_logs: data_dir(),
+        })
+    }
+
+    fn data(&self, node: &str) -> PathBuf {
+        self.data.path().join(node)
+    }
+
+    fn edge(&self, start: Start, node: &str) -> Start {
+        let hot = self.scan_logs.path().join(node);
+        start
+            .env("TAGWIRE_SCAN_LOG__HOT", hot.display().to_string())
+            .env("TAGWIRE_EDGE__TRUSTED_PROXIES", "127.0.0.0/8")
+    }
 }
 
 impl Deployment {
-    pub fn start(shape: Shape) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
+    /// Starts all processes, and waits until they are ready.
+    pub async fn start(shape: Shape) -> anyhow::Result<Self> {
         let deployment = match shape {
-            Shape::Standalone => Self::standalone(folder)?,
-            Shape::Cluster => Self::cluster(folder)?,
+            Shape::Standalone => Self::standalone().await?,
+            Shape::Cluster => Self::cluster().await?,
         };
-        for process in &deployment.processes {
-            process.start()?;
-        }
-        for process in &deployment.processes {
-            process.wait_until_ready()?;
+        for node in &deployment.nodes {
+            node.ready().await;
         }
         Ok(deployment)
     }
 
-    fn standalone(folder: tempfile::TempDir) -> anyhow::Result<Self> {
-        let (redirects, api) = (free_address()?, free_address()?);
-        let settings = [
-            ("TAGWIRE_EDGE__LISTEN", redirects.to_string()),
-            ("TAGWIRE_ADMIN__LISTEN", api.to_string()),
-            ("TAGWIRE_EDGE__TRUSTED_PROXIES", "127.0.0.0/8".to_owned()),
-            ("TAGWIRE_GEOIP__FILE", given("TAGWIRE_TEST_GEOIP_COUNTRY")?),
-        ];
-        let process = Process::new("standalone", folder.path().join("standalone"), &settings)?;
-        let (redirects, database) = (vec![redirects], String::new());
+    async fn standalone() -> anyhow::Result<Self> {
+        let (folders, name) = (Folders::make()?, "standalone");
+        let data = folders.data(name);
+        let start = folders.edge(Start::standalone(&data), name);
+        let start = start.env("TAGWIRE_GEOIP__FILE", given("TAGWIRE_TEST_GEOIP_COUNTRY")?);
+        let node = Node::spawn(start, data).await;
         Ok(Self {
             shape: Shape::Standalone,
-            processes: vec![process],
-            redirects,
-            api,
-            database,
-            _folder: folder,
+            redirects: vec![node.redirects.context("its redirects' address")?],
+            api: node.api.context("its API's address")?,
+            nodes: vec![node],
+            database: String::new(),
+            _folders: folders,
         })
     }
 
-    fn cluster(folder: tempfile::TempDir) -> anyhow::Result<Self> {
-        let (first, second, api) = (free_address()?, free_address()?, free_address()?);
+    /// The edges first: short URLs lead to one of them, which the admin has to be told.
+    async fn cluster() -> anyhow::Result<Self> {
+        let folders = Folders::make()?;
+        let (kafka, clickhouse) = (
+            given("TAGWIRE_TEST_KAFKA")?,
+            given("TAGWIRE_TEST_CLICKHOUSE")?,
+        );
         // Topics and tables of its own on servers that others use too.
-        let unique = format!("{}_{}", std::process::id(), first.port());
+        let nanoseconds = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
+        let unique = format!("{}_{nanoseconds}", std::process::id());
         let database = format!("tagwire_end_to_end_{unique}");
-        let kafka = [
-            ("TAGWIRE_KAFKA__BROKERS", given("TAGWIRE_TEST_KAFKA")?),
-            ("TAGWIRE_KAFKA__PREFIX", format!("end-to-end-{unique}.")),
-        ];
-        let clickhouse = [
-            ("TAGWIRE_CLICKHOUSE__URL", given("TAGWIRE_TEST_CLICKHOUSE")?),
-            ("TAGWIRE_CLICKHOUSE__DATABASE", database.clone()),
-        ];
-        let admin = [
-            ("TAGWIRE_ADMIN__LISTEN", api.to_string()),
-            ("TAGWIRE_NODE__PUBLIC_URL", format!("http://{first}")),
-        ];
-        let sink = [("TAGWIRE_GEOIP__FILE", given("TAGWIRE_TEST_GEOIP_COUNTRY")?)];
-        let edge = |id: &str, listen: SocketAddr| {
-            let own = [
-                ("TAGWIRE_NODE__ID", id.to_owned()),
-                ("TAGWIRE_EDGE__LISTEN", listen.to_string()),
-                ("TAGWIRE_EDGE__TRUSTED_PROXIES", "127.0.0.0/8".to_owned()),
-            ];
-            Process::new(
-                "edge",
-                folder.path().join(id),
-                &[kafka.as_slice(), &own].concat(),
-            )
-        };
-        let processes = vec![
-            Process::new(
-                "admin",
-                folder.path().join("admin"),
-                &[kafka.as_slice(), &clickhouse, &admin].concat(),
-            )?,
-            edge("edge-1", first)?,
-            edge("edge-2", second)?,
-            Process::new(
-                "sink",
-                folder.path().join("sink"),
-                &[kafka.as_slice(), &clickhouse, &sink].concat(),
-            )?,
-        ];
+        let in_kafka =
+            |start: Start| start.env("TAGWIRE_KAFKA__PREFIX", format!("end-to-end-{unique}."));
+        let in_clickhouse =
+            |start: Start| in_kafka(start).env("TAGWIRE_CLICKHOUSE__DATABASE", &database);
+
+        let (mut nodes, mut redirects) = (Vec::new(), Vec::new());
+        for id in ["edge-1", "edge-2"] {
+            let data = folders.data(id);
+            let start = in_kafka(Start::edge(id, &data, &kafka));
+            let edge = Node::spawn(folders.edge(start, id), data).await;
+            redirects.push(edge.redirects.context("an edge's address")?);
+            nodes.push(edge);
+        }
+        let (data, public_url) = (folders.data("admin"), format!("http://{}", redirects[0]));
+        let start = in_clickhouse(Start::admin(&data, &kafka, &clickhouse, &public_url));
+        let admin = Node::spawn(start, data).await;
+        let api = admin.api.context("the admin's address")?;
+        let start = in_clickhouse(Start::sink(&kafka, &clickhouse));
+        let start = start.env("TAGWIRE_GEOIP__FILE", given("TAGWIRE_TEST_GEOIP_COUNTRY")?);
+        let sink = Node::spawn(start, folders.data("sink")).await;
+        nodes.extend([admin, sink]);
         Ok(Self {
             shape: Shape::Cluster,
-            processes,
-            redirects: vec![first, second],
+            nodes,
+            redirects,
             api,
             database,
-            _folder: folder,
+            _folders: folders,
         })
+    }
+
+    /// Kills what runs, so that nothing writes below the folders when they are removed.
+    pub async fn end(mut self) {
+        for node in &mut self.nodes {
+            if node.process.is_some() {
+                node.kill().await;
+            }
+        }
     }
 
     pub fn shape(&self) -> Shape {
@@ -263,31 +243,30 @@ impl Deployment {
     }
 
     /// The processes that answer scans.
-    pub fn edges(&self) -> impl Iterator<Item = &Process> {
-        self.processes
-            .iter()
-            .filter(|process| matches!(process.role, "edge" | "standalone"))
+    pub fn edges(&self) -> impl Iterator<Item = &Node> {
+        let answers = |node: &&Node| matches!(node.start.role, "edge" | "standalone");
+        self.nodes.iter().filter(answers)
+    }
+
+    /// One of the processes that answer scans.
+    pub fn edge(&mut self) -> &mut Node {
+        self.role("edge")
     }
 
     /// The process that stores scans.
-    pub fn sink(&self) -> &Process {
+    pub fn sink(&mut self) -> &mut Node {
         self.role("sink")
     }
 
-    /// The process that has the API.
-    pub fn admin(&self) -> &Process {
-        self.role("admin")
-    }
-
     /// All processes.
-    pub fn processes(&self) -> &[Process] {
-        &self.processes
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
-    fn role(&self, role: &str) -> &Process {
-        let mut processes = self.processes.iter();
-        processes
-            .find(|process| process.role == role || process.role == "standalone")
+    fn role(&mut self, role: &str) -> &mut Node {
+        let mut nodes = self.nodes.iter_mut();
+        nodes
+            .find(|node| node.start.role == role || node.start.role == "standalone")
             .unwrap()
     }
 
@@ -303,11 +282,10 @@ impl Deployment {
 
     /// The first owner's key.
     pub fn key(&self) -> anyhow::Result<String> {
-        Ok(
-            std::fs::read_to_string(self.admin().data_dir().join("admin.key"))?
-                .trim()
-                .to_owned(),
-        )
+        let file = self.admin().data_dir().join("admin.key");
+        let key = std::fs::read_to_string(&file)
+            .with_context(|| format!("reading {}", file.display()))?;
+        Ok(key.trim().to_owned())
     }
 
     /// ClickHouse's address and this deployment's database there.
@@ -321,17 +299,30 @@ impl Deployment {
     }
 
     /// Waits until every accepted scan has been delivered.
-    pub fn wait_until_delivered(&self) -> anyhow::Result<()> {
+    pub async fn delivered(&self) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
         for edge in self.edges() {
-            eventually("all scans to be delivered", || {
-                Ok((edge.metric("tagwire_edge_scans_waiting") == Some(0.0)).then_some(()))
-            })?;
+            loop {
+                let waiting = edge.metric("tagwire_edge_scans_waiting").await;
+                if waiting == 0.0 {
+                    break;
+                }
+                if tokio::time::Instant::now() > deadline {
+                    bail!("{waiting} scans still wait after {DEADLINE:?}");
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
         Ok(())
     }
 
     pub fn last_log_lines(&self) -> String {
-        self.processes.iter().map(Process::last_log_lines).collect()
+        self.nodes.iter().map(Node::last_log_lines).collect()
+    }
+
+    fn admin(&self) -> &Node {
+        let has_api = |node: &&Node| node.api.is_some();
+        self.nodes.iter().find(has_api).unwrap()
     }
 }
 
@@ -340,55 +331,4 @@ pub fn given(name: &str) -> anyhow::Result<String> {
     std::env::var(name).with_context(|| {
         format!("{name} is not set: run tests/run, which starts what the tests need")
     })
-}
-
-/// Asks again and again until there is an answer, or it has taken too long.
-pub fn eventually<T>(
-    what: &str,
-    mut ask: impl FnMut() -> anyhow::Result<Option<T>>,
-) -> anyhow::Result<T> {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        if let Some(answer) = ask()? {
-            return Ok(answer);
-        }
-        if Instant::now() > deadline {
-            bail!("waited {DEADLINE:?} for {what}");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// A plain GET, on a connection of its own.
-fn http_get(url: &str) -> anyhow::Result<(u16, String)> {
-    let url = url.to_owned();
-    // On a thread of its own, since a case's runtime may be the one that asks.
-    let asked = std::thread::spawn(move || -> anyhow::Result<(u16, String)> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(async {
-            let client = reqwest::Client::builder()
-                .timeout(Duration::from_secs(5))
-                .build()?;
-            let response = client.get(url).send().await?;
-            Ok((response.status().as_u16(), response.text().await?))
-        })
-    });
-    asked
-        .join()
-        .map_err(|_| anyhow::anyhow!("the asking thread panicked"))?
-}
-
-/// A loopback address that was free a moment ago.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-/// Whether a file holds a text.
-pub fn file_holds(path: &Path, text: &str) -> anyhow::Result<bool> {
-    let content = std::fs::read(path)?;
-    Ok(content
-        .windows(text.len())
-        .any(|window| window == text.as_bytes()))
 }

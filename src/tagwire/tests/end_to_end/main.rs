@@ -1,9 +1,12 @@
-//! From a printed code to a counted scan: the same cases against one standalone process, and against an admin, two edges and a sink on real
+//! Whole deployments: the same cases against one standalone process, and against an admin, two edges and a sink on real
 //! Kafka and ClickHouse, all of them the real binary.
 //!
 //! Cases of one deployment share its processes, which are killed and started again in the middle of some, so they run one after the other.
 
 #![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
 
 mod cases;
 mod client;
@@ -11,54 +14,68 @@ mod deployment;
 mod load;
 mod stored;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use cases::Case;
 use deployment::{Deployment, Shape};
 use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::Runtime;
 
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let running: Arc<Mutex<Vec<Arc<Deployment>>>> = Arc::default();
+    let stage = Arc::new(Mutex::new(Stage {
+        runtime: Runtime::new().unwrap(),
+        deployment: None,
+    }));
     let mut trials = Vec::new();
     for shape in [Shape::Standalone, Shape::Cluster] {
         for (name, case) in cases::ALL {
-            let running = Arc::clone(&running);
-            trials.push(Trial::test(
-                format!("{}::{name}", shape.name()),
-                move || {
-                    let deployment = shared(&running, shape)?;
-                    let runtime = tokio::runtime::Runtime::new()?;
-                    runtime
-                        .block_on(case(Arc::clone(&deployment)))
-                        .map_err(|error| {
-                            Failed::from(format!(
-                                "{error:?}\n\nlast lines of the processes' logs:\n{}",
-                                deployment.last_log_lines()
-                            ))
-                        })
-                },
-            ));
+            let (stage, name) = (Arc::clone(&stage), format!("{}::{name}", shape.name()));
+            // A case that panicked has failed; what it left is for the next to judge.
+            let run = move || {
+                let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+                stage.run(shape, *case)
+            };
+            trials.push(Trial::test(name, run));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    // Before the exit, which drops nothing: this ends the processes.
-    running.lock().unwrap().clear();
+    // Before the exit, which drops nothing.
+    let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
+    stage.clear();
     conclusion.exit();
 }
 
-/// The deployment of this shape, started by the first case that needs it. The one of another shape is ended: two do not fit beside each
-/// other on a small machine without disturbing each other.
-fn shared(running: &Mutex<Vec<Arc<Deployment>>>, shape: Shape) -> Result<Arc<Deployment>, Failed> {
-    let mut running = running.lock().unwrap();
-    running.retain(|deployment| deployment.shape() == shape);
-    if let Some(deployment) = running.first() {
-        return Ok(Arc::clone(deployment));
+/// The deployment that cases run on, and the runtime that reads what its processes write.
+struct Stage {
+    runtime: Runtime,
+    deployment: Option<Deployment>,
+}
+
+impl Stage {
+    /// Runs a case on the deployment of this shape, started by the first case that needs it. The one of another shape is ended: two do
+    /// not fit beside each other on a small machine without disturbing each other.
+    fn run(&mut self, shape: Shape, case: Case) -> Result<(), Failed> {
+        if self.deployment.as_ref().map(Deployment::shape) != Some(shape) {
+            self.clear();
+            let started = self.runtime.block_on(Deployment::start(shape));
+            let started = started.map_err(|error| Failed::from(format!("starting it: {error:#}")));
+            self.deployment = Some(started?);
+        }
+        let deployment = self.deployment.as_mut().ok_or("it has just been started")?;
+        let outcome = self.runtime.block_on(case(deployment));
+        outcome.map_err(|error| {
+            let log = deployment.last_log_lines();
+            Failed::from(format!(
+                "{error:?}\n\nlast lines of the processes' logs:\n{log}"
+            ))
+        })
     }
-    let deployment = Arc::new(
-        Deployment::start(shape)
-            .map_err(|error| Failed::from(format!("starting it: {error:#}")))?,
-    );
-    running.push(Arc::clone(&deployment));
-    Ok(deployment)
+
+    fn clear(&mut self) {
+        if let Some(deployment) = self.deployment.take() {
+            self.runtime.block_on(deployment.end());
+        }
+    }
 }

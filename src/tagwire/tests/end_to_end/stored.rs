@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::deployment::{DEADLINE, Deployment, Shape};
+use crate::deployment::{Deployment, Shape};
 use crate::load::{Sent, number};
+use crate::support::{DEADLINE, client};
 
 /// One stored row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +43,7 @@ pub async fn rows(deployment: &Deployment, code: &str) -> anyhow::Result<Vec<Sto
                 "SELECT edge || ' ' || toString(boot) || ' ' || toString(writer) || ' ' || toString(seq), user_agent
                  FROM {database}.scans WHERE code = '{code}' AND method = 'get' FORMAT TSV"
             );
-            let text = reqwest::Client::new()
+            let text = client()
                 .post(url)
                 .body(query)
                 .send()
@@ -83,7 +84,7 @@ pub async fn matches(deployment: &Deployment, code: &str, sent: &Sent) -> anyhow
         sent.wrong.len(),
         sent.wrong[0]
     );
-    deployment.wait_until_delivered()?;
+    deployment.delivered().await?;
     let rows = at_least(deployment, code, sent.answered.len()).await?;
     let identities: HashSet<_> = rows.iter().map(|row| &row.identity).collect();
     ensure!(

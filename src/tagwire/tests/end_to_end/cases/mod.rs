@@ -1,0 +1,62 @@
+//! The cases, each a sentence about what users rely on.
+
+mod endings;
+mod scans;
+mod tags;
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::client::Api;
+use crate::deployment::Deployment;
+use crate::support::DEADLINE;
+
+/// A case on a running deployment.
+pub type Case = for<'a> fn(&'a mut Deployment) -> Outcome<'a>;
+
+type Outcome<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
+
+macro_rules! cases {
+    ($($file:ident::$name:ident),+ $(,)?) => {
+        /// All cases, by name.
+        pub const ALL: &[(&str, Case)] = &[$((stringify!($name), |deployment| Box::pin($file::$name(deployment)))),+];
+    };
+}
+
+cases![
+    tags::a_tag_redirects_at_once_and_its_scan_is_counted_with_device_and_country,
+    tags::a_tags_symbols_decode_to_its_short_url,
+    tags::an_edit_shows_in_the_next_redirect_and_can_be_rolled_back,
+    tags::a_tag_that_does_not_redirect_says_so,
+    tags::two_tenants_cannot_see_each_other,
+    scans::bots_and_head_and_prefetches_are_counted_only_when_asked_for,
+    scans::every_scan_that_k6_sends_is_one_row,
+    endings::answered_scans_and_acknowledged_tags_survive_kill_9_under_load,
+    endings::scans_survive_kill_9_of_the_sink,
+    endings::sigterm_under_load_fails_no_scan_and_loses_none,
+    scans::no_full_address_of_a_scanner_is_kept,
+];
+
+/// Waits until the API counts so many scans, and fails if it counts more.
+async fn counted(api: &Api, query: &str, wanted: usize) -> anyhow::Result<Value> {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let report = api.get(&format!("/analytics/scans?{query}")).await?;
+        let total = report["total"].as_u64().context("a total")?;
+        ensure!(
+            total <= wanted as u64,
+            "{query}: {total} instead of {wanted}"
+        );
+        if total == wanted as u64 {
+            return Ok(report);
+        }
+        ensure!(
+            tokio::time::Instant::now() < deadline,
+            "{query}: still {total} instead of {wanted}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
