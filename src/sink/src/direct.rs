@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use analytics::{Positions, ScanStore, Source, StoreError};
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use crate::positions::WriterPositions;
 use crate::protocol::Batches;
 use crate::{Enricher, SinkMetrics, blocks};
 
-/// Batches that may wait for their transaction together.
+/// Batches that may wait for their transaction together, 4 MiB of them.
 const MOST_WAITING: usize = 64;
 /// How long the store is left alone after it failed, so that a full disk is not tried thousands of times a second.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -26,6 +26,8 @@ pub struct DirectOutlet {
     runtime: Handle,
     waiting: VecDeque<EncodedBatch>,
     folded: Option<(i64, WriterPositions)>,
+    /// The store has failed: what waits is tried again at this time.
+    retry_at: Option<Instant>,
 }
 
 impl DirectOutlet {
@@ -43,6 +45,7 @@ impl DirectOutlet {
             runtime,
             waiting: VecDeque::new(),
             folded: None,
+            retry_at: None,
         }
     }
 
@@ -112,29 +115,29 @@ impl Outlet for DirectOutlet {
     }
 
     fn poll(&mut self, wait: Duration) -> Vec<Delivery> {
-        if self.waiting.is_empty() {
+        let paused = self.retry_at.is_some_and(|at| Instant::now() < at);
+        if self.waiting.is_empty() || paused {
             std::thread::sleep(wait);
             return Vec::new();
         }
-        let outcome = match self.store() {
-            Ok(()) => Delivered::Stored { partition: None },
-            Err(error) => {
-                self.metrics.retries.inc();
+        if let Err(error) = self.store() {
+            self.metrics.retries.inc();
+            // Said once, however long it lasts.
+            if self.retry_at.replace(Instant::now() + PAUSE).is_none() {
                 tracing::warn!(
-                    batches = self.waiting.len(),
-                    "{error}; the scans wait in their log and are tried again"
+                    "{error}; scans wait in their log, and are tried again until it succeeds"
                 );
-                std::thread::sleep(PAUSE.min(wait));
-                Delivered::Failed {
-                    reason: error.to_string(),
-                }
             }
-        };
+            return Vec::new();
+        }
+        if self.retry_at.take().is_some() {
+            tracing::info!("scans are stored again");
+        }
         let delivery = |batch: EncodedBatch| Delivery {
             writer: batch.writer,
             first_seq: batch.first_seq,
             count: batch.count,
-            outcome: outcome.clone(),
+            outcome: Delivered::Stored { partition: None },
         };
         self.waiting.drain(..).map(delivery).collect()
     }

@@ -1,7 +1,7 @@
 //! Standalone's outlet over a real SQLite file: stored once, also when batches come again and the program starts anew.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use analytics::{Counted, Run, ScanStore, SqliteStore};
 use facts::Agents;
@@ -143,6 +143,48 @@ fn every_scan_is_stored_once_over_replays_restarts_and_poison() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn what_a_failing_store_did_not_take_waits_and_is_stored_once_it_does() {
+    let (runtime, folder) = (
+        Runtime::new().expect("a runtime"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    let enricher = Arc::new(Enricher::new(
+        Arc::new(Agents::new().expect("patterns")),
+        None,
+    ));
+    let path = folder.path().join("scans.db");
+    let store = Arc::new(SqliteStore::open(&path).expect("a store"));
+    let metrics = SinkMetrics::register(&Registry::new()).expect("a new registry");
+    let mut outlet = DirectOutlet::new(enricher, store, metrics, runtime.handle().clone());
+    let beside = rusqlite::Connection::open(&path).expect("the same file");
+    beside
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE INSERT ON scans BEGIN SELECT RAISE(FAIL, 'no room'); END",
+        )
+        .expect("a trigger");
+    assert_eq!(deliver(&mut outlet, vec![batch(0, 10)]), []);
+    // The store is left alone for a while, in which more may come.
+    assert_eq!(deliver(&mut outlet, vec![batch(10, 5)]), []);
+    beside
+        .execute_batch("DROP TRIGGER full")
+        .expect("it is there");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let delivered = loop {
+        let delivered = outlet.poll(Duration::from_millis(5));
+        if !delivered.is_empty() {
+            break delivered;
+        }
+        assert!(Instant::now() < deadline, "never stored");
+    };
+    let numbers: Vec<_> = delivered.iter().map(|d| (d.first_seq, d.count)).collect();
+    assert_eq!(numbers, [(0, 10), (10, 5)]);
+    let stored: i64 = beside
+        .query_row("SELECT count(*) FROM scans", [], |line| line.get(0))
+        .expect("a number");
+    assert_eq!(stored, 15);
 }
 
 #[test]
