@@ -33,6 +33,19 @@ fn a_sqlite_store_in_no_folder_says_which_file() {
     );
 }
 
+#[test]
+fn a_damaged_sqlite_store_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("scans.db");
+    std::fs::write(&path, b"no database at all".repeat(500)).expect("a file");
+    let refused = SqliteStore::open(&path).err().expect("no database");
+    let message = refused.to_string();
+    assert!(
+        message.contains("scans.db is damaged") && message.contains("backup"),
+        "{message}"
+    );
+}
+
 #[tokio::test]
 async fn a_clickhouse_database_is_prepared_by_two_at_once_and_a_newer_one_refused() {
     let url = std::env::var("TAGWIRE_TEST_CLICKHOUSE").expect(

@@ -93,6 +93,16 @@ pub enum OpenError {
         /// What happened.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The database file is none, or broken.
+    #[error(
+        "the journal {path} is damaged: {reason}; restore it from a backup together with its -wal file, or move it away to begin without any tag"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
     /// librdkafka refused its settings.
     #[error(
         "setting up the connection to Kafka at {brokers}: {reason}; check kafka.brokers and kafka.options"

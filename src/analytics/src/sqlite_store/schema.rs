@@ -109,10 +109,24 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     };
-    open().map_err(|error: rusqlite::Error| StoreError::Unavailable {
-        doing: "open the scan store's file",
-        reason: format!("{}: {error}", path.display()),
-    })
+    open().map_err(|error: rusqlite::Error| unopened(path, &error))
+}
+
+fn unopened(path: &Path, error: &rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    let (doing, path) = ("open the scan store's file", path.display());
+    match error.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => StoreError::Refused {
+            doing,
+            reason: format!(
+                "{path} is damaged: {error}; restore it from a backup together with its -wal file, or move it away to begin without any scan"
+            ),
+        },
+        _ => StoreError::Unavailable {
+            doing,
+            reason: format!("{path}: {error}"),
+        },
+    }
 }
 
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {

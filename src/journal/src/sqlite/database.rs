@@ -42,10 +42,29 @@ pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
         Migrations::from_slice(SCHEMA).to_latest(&mut connection)?;
         Ok(connection)
     };
-    connect().map_err(|source| OpenError::Database {
-        path: path.to_owned(),
-        source: Box::new(source),
+    connect().map_err(|source| match damage(&source) {
+        Some(reason) => OpenError::Damaged {
+            path: path.to_owned(),
+            reason,
+        },
+        None => OpenError::Database {
+            path: path.to_owned(),
+            source: Box::new(source),
+        },
     })
+}
+
+/// What is wrong with the file itself, if that is the error.
+fn damage(error: &rusqlite_migration::Error) -> Option<String> {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    let rusqlite_migration::Error::RusqliteError { err, .. } = error else {
+        return None;
+    };
+    matches!(
+        err.sqlite_error_code(),
+        Some(DatabaseCorrupt | NotADatabase)
+    )
+    .then(|| err.to_string())
 }
 
 /// Opens the file for reading alone.
@@ -66,4 +85,19 @@ pub(crate) fn end_of(connection: &Connection, topic: Topic) -> rusqlite::Result<
         .query_row([topic.as_str()], |row| row.get::<_, i64>(0))
         .optional()?;
     Ok(last.map_or(0, |offset| offset + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.sqlite");
+        std::fs::write(&path, b"no database at all".repeat(500)).expect("a file");
+        let refused = open(&path).expect_err("no database");
+        assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
+        assert!(refused.to_string().contains("restore it from a backup"));
+    }
 }
