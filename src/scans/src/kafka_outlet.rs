@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
+use crate::broker_log;
 use crate::scans_topic::{ScansTopic, TopicError};
 use crate::shipper::lower_priority;
 use crate::{Delivered, Delivery, EncodedBatch, Full, Outlet, WriterKey};
@@ -66,9 +67,11 @@ pub struct KafkaOutlet {
     look: Option<Receiver<Result<i32, TopicError>>>,
     /// Not before this time is it looked for again.
     next_look: Instant,
-    /// The last trouble that was logged, so that it is logged once.
-    trouble: Option<String>,
+    /// The trouble that was logged, so that it is logged once, however long it lasts.
+    trouble: Option<&'static str>,
 }
+
+const AWAY: &str = "no broker answers";
 
 /// How long between two tries to reach the broker about the topic.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -78,22 +81,51 @@ type Sent = (WriterKey, u64, u32);
 /// The partition that it was stored in, or why not.
 type Report = (Sent, Result<i32, KafkaError>);
 
-/// Where librdkafka puts its delivery reports. They come on the shipper's own thread, while it polls.
+/// Where librdkafka puts its delivery reports and errors. They come on the shipper's own thread, while it polls.
 #[derive(Clone, Default)]
-struct Reports(Arc<Mutex<Vec<Report>>>);
+struct Reports(Arc<Mutex<Reported>>);
+
+#[derive(Default)]
+struct Reported {
+    deliveries: Vec<Report>,
+    /// What went wrong last with a broker.
+    trouble: String,
+    /// Since the last look, all brokers were found to be away.
+    all_down: bool,
+}
 
 impl Reports {
+    fn lock(&self) -> MutexGuard<'_, Reported> {
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     fn take(&self) -> Vec<Report> {
-        std::mem::take(
-            &mut *self
-                .0
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        )
+        std::mem::take(&mut self.lock().deliveries)
+    }
+
+    /// Why no broker is there, if that has been found since the last look.
+    fn take_all_down(&self) -> Option<String> {
+        let mut reported = self.lock();
+        std::mem::take(&mut reported.all_down).then(|| reported.trouble.clone())
     }
 }
 
-impl ClientContext for Reports {}
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        broker_log::pass_on(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+        let mut reported = self.lock();
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => reported.all_down = true,
+            _ => reason.clone_into(&mut reported.trouble),
+        }
+    }
+}
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = Box<Sent>;
@@ -104,10 +136,7 @@ impl ProducerContext for Reports {
             Ok(message) => Ok(message.partition()),
             Err((error, _)) => Err(error.clone()),
         };
-        self.0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .push((*sent, outcome));
+        self.lock().deliveries.push((*sent, outcome));
     }
 }
 
@@ -183,7 +212,7 @@ impl KafkaOutlet {
                 self.immediate.extend(self.outstanding.drain().map(failed));
             }
             Err(error) => {
-                self.note_trouble(&format!("no new producer after a fatal error: {error}"))
+                self.note_trouble("no new producer after a fatal error", &error.to_string())
             }
         }
     }
@@ -201,19 +230,19 @@ impl KafkaOutlet {
             Ok(_) => self.look = Some(look),
             Err(error) => {
                 self.next_look = Instant::now() + LOOK_AGAIN;
-                self.note_trouble(&format!("no thread to look for the topic: {error}"));
+                self.note_trouble("no thread to look for the topic", &error.to_string());
             }
         }
     }
 
-    fn note_trouble(&mut self, trouble: &str) {
-        if self.trouble.as_deref() != Some(trouble) {
+    fn note_trouble(&mut self, trouble: &'static str, reason: &str) {
+        if self.trouble.replace(trouble) != Some(trouble) {
             tracing::warn!(
                 topic = self.topic.name(),
                 trouble,
+                reason,
                 "scans cannot be delivered to Kafka for now; they wait in the scan log"
             );
-            self.trouble = Some(trouble.to_owned());
         }
     }
 }
@@ -261,13 +290,18 @@ impl Outlet for KafkaOutlet {
             let (writer, first_seq, count) = sent;
             let outcome = match result {
                 Ok(partition) => {
-                    self.trouble = None;
+                    if self.trouble.take().is_some() {
+                        tracing::info!(
+                            topic = self.topic.name(),
+                            "scans are delivered to Kafka again"
+                        );
+                    }
                     Delivered::Stored {
                         partition: Some(partition),
                     }
                 }
                 Err(error) => {
-                    self.note_trouble(&error.to_string());
+                    self.note_trouble("batches are not taken", &error.to_string());
                     unknown_topic |= is_unknown(&error);
                     outcome_of(&error)
                 }
@@ -278,6 +312,9 @@ impl Outlet for KafkaOutlet {
                 count,
                 outcome,
             });
+        }
+        if let Some(reason) = self.producer.context().take_all_down() {
+            self.note_trouble(AWAY, &reason);
         }
         if unknown_topic {
             self.partitions = None; // looked for, and created, again
@@ -299,8 +336,13 @@ impl Outlet for KafkaOutlet {
                 (self.look, self.next_look) = (None, Instant::now() + LOOK_AGAIN);
                 match found {
                     Ok(Ok(partitions)) => self.partitions = Some(partitions),
-                    Ok(Err(error)) => self.note_trouble(&error.to_string()),
-                    Err(_) => self.note_trouble("the look for the topic ended without an answer"),
+                    Ok(Err(TopicError::Unreachable(error))) => {
+                        self.note_trouble(AWAY, &error.to_string())
+                    }
+                    Ok(Err(error @ TopicError::Refused { .. })) => {
+                        self.note_trouble("the topic is missing", &error.to_string())
+                    }
+                    Err(_) => self.note_trouble("the look for the topic failed", "it panicked"),
                 }
             }
         }

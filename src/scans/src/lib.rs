@@ -5,6 +5,7 @@
 
 mod adoption;
 mod batch;
+pub mod broker_log;
 mod dropped;
 mod folder;
 mod frame;

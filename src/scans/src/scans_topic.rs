@@ -8,12 +8,12 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 
 use crate::KafkaOutletOptions;
+use crate::broker_log::Answers;
 
 /// How long the broker has to answer; the shipper's thread waits for it, and nobody else.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ const POLICY: [(&str, &str); 3] = [
 
 /// The topic of scan batches.
 pub struct ScansTopic {
-    admin: AdminClient<DefaultClientContext>,
+    admin: AdminClient<Answers>,
     name: String,
     partitions: i32,
     replication: Option<i32>,
@@ -53,7 +53,7 @@ pub enum TopicError {
 impl ScansTopic {
     /// With a connection of its own, of the same settings as the client's. Does not wait for a broker.
     pub fn new(config: &ClientConfig, options: &KafkaOutletOptions) -> Result<Self, KafkaError> {
-        let admin = config.create()?;
+        let admin = config.create_with_context(Answers)?;
         let name = format!("{}scans", options.prefix);
         Ok(Self {
             admin,

@@ -5,10 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Statistics, TopicPartitionList};
-use scans::{KafkaOutletOptions, ScansTopic};
+use scans::{KafkaOutletOptions, ScansTopic, broker_log};
 
 use crate::{SinkError, SinkOptions};
 
@@ -32,6 +33,8 @@ pub(crate) struct Group {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Broker {
     pub(crate) reachable: Option<bool>,
+    /// What went wrong last with a broker.
+    pub(crate) trouble: String,
     pub(crate) ends: HashMap<i32, i64>,
 }
 
@@ -56,6 +59,18 @@ impl Group {
 }
 
 impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        broker_log::pass_on(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+            reason.clone_into(&mut broker.trouble);
+        }
+    }
+
     fn stats(&self, statistics: Statistics) {
         let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
         broker.reachable = Some(

@@ -108,6 +108,7 @@ pub fn run(
         partitions: BTreeMap::new(),
         assignments: 0,
         said: None,
+        cut_off: false,
         save_at: Instant::now() + options.save_positions_every,
         saving: channel(),
     };
@@ -127,6 +128,7 @@ struct Sink<'a> {
     partitions: BTreeMap<i32, Partition>,
     assignments: u64,
     said: Option<Result<(), String>>,
+    cut_off: bool,
     save_at: Instant,
     saving: (std::sync::mpsc::Sender<Saved>, Receiver<Saved>),
 }
@@ -272,6 +274,15 @@ impl Sink<'_> {
             .metrics
             .missing
             .set(i64::try_from(missing).unwrap_or(i64::MAX));
+        let cut_off = broker.reachable == Some(false);
+        match (std::mem::replace(&mut self.cut_off, cut_off), cut_off) {
+            (false, true) => {
+                let reason = &broker.trouble;
+                tracing::warn!(reason, "no Kafka broker can be reached; the sink waits");
+            }
+            (true, false) => tracing::info!("a Kafka broker can be reached again"),
+            _ => {}
+        }
         let state = match (broker.reachable, trouble) {
             (Some(false), _) => Err("no Kafka broker can be reached".to_owned()),
             (_, Some(reason)) => Err(reason),
