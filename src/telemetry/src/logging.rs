@@ -106,6 +106,12 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
     Ok(())
 }
 
+/// Whether [`init`] takes this filter, for those who read it from a configuration and say themselves where it was wrong.
+#[must_use]
+pub fn is_filter(text: &str) -> bool {
+    parse(text).is_ok()
+}
+
 fn subscriber<W>(
     format: LogFormat,
     filter: &str,
@@ -226,6 +232,7 @@ mod tests {
             error.starts_with("log filter \"edge=loud\": ") && error.contains("target=level"),
             "{error}"
         );
+        assert!(!is_filter("edge=loud") && is_filter("info,edge=warn") && is_filter(""));
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub(crate) const LOG_FORMAT: Kind<LogFormat> = Kind {
 
 pub(crate) const LOG_FILTER: Kind<String> = Kind {
     allowed: "a level (error, warn, info, debug, trace, off) or target=level, comma-separated",
-    parse: |text| Some(text.to_owned()),
+    parse: |text| telemetry::logging::is_filter(text).then(|| text.to_owned()),
 };
 
 pub(crate) const SECONDS: Kind<Duration> = Kind {

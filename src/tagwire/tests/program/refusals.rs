@@ -99,7 +99,7 @@ async fn a_bad_configuration_is_named_by_file_variable_or_flag() {
     );
     let line = refusal(Start::standalone(data.path()).env("TAGWIRE_LOG__FILTER", "a=b=c")).await;
     assert!(
-        line.contains("log filter") && line.contains("a=b=c"),
+        line.contains("variable TAGWIRE_LOG__FILTER: log.filter is \"a=b=c\"; it must be a level "),
         "{line}"
     );
 }
