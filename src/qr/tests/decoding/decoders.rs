@@ -14,10 +14,6 @@ pub(crate) fn assert_decodes(png: &[u8], text: &str, what: &str) {
 }
 
 /// Renders an SVG document with librsvg, at `zoom` times its stated size.
-#[allow(
-    dead_code,
-    reason = "each test file is its own crate and not all draw SVG"
-)]
 pub(crate) fn rasterise(svg: &str, zoom: f64) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("symbol.svg");
