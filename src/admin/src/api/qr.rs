@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use tags::Code;
+use utoipa::IntoParams;
 
 use super::blocking;
 use super::params::Params;
@@ -16,18 +17,30 @@ use crate::service::Admin;
 
 const PARAMETERS: [&str; 6] = ["domain", "size", "margin", "level", "dark", "light"];
 
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents `PARAMETERS`")]
+struct SymbolParameters {
+    /// For another than the default
+    domain: Option<String>,
+    /// Pixels of a module, 1 to 64; by default 8
+    #[param(minimum = 1, maximum = 64)]
+    size: Option<u32>,
+    /// Modules of quiet zone, 4 (the default) to 40
+    #[param(minimum = 4, maximum = 40)]
+    margin: Option<u32>,
+    /// Error correction level: L, M (the default), Q or H
+    level: Option<String>,
+    /// Colour of the dark modules, such as 000000
+    dark: Option<String>,
+    /// Colour of the light ones, such as ffffff
+    light: Option<String>,
+}
+
 /// The tag's symbol for print.
 #[utoipa::path(
     get, path = "/api/v1/tags/{code}/qr.svg", tag = "tags",
-    params(
-        ("code" = String, Path),
-        ("domain" = Option<String>, Query, description = "For another than the default"),
-        ("size" = Option<u32>, Query, description = "Pixels of a module, 1 to 64; by default 8", minimum = 1, maximum = 64),
-        ("margin" = Option<u32>, Query, description = "Modules of quiet zone, 4 (the default) to 40", minimum = 4, maximum = 40),
-        ("level" = Option<String>, Query, description = "Error correction level: L, M (the default), Q or H"),
-        ("dark" = Option<String>, Query, description = "Colour of the dark modules, such as 000000"),
-        ("light" = Option<String>, Query, description = "Colour of the light ones, such as ffffff")
-    ),
+    params(("code" = String, Path), SymbolParameters),
     responses(
         (status = 200, description = "The symbol", content_type = "image/svg+xml", body = String),
         (status = 400, description = "A parameter is not valid", body = ProblemDetails),
@@ -48,15 +61,7 @@ pub(crate) async fn svg(
 /// The tag's symbol for screens.
 #[utoipa::path(
     get, path = "/api/v1/tags/{code}/qr.png", tag = "tags",
-    params(
-        ("code" = String, Path),
-        ("domain" = Option<String>, Query, description = "For another than the default"),
-        ("size" = Option<u32>, Query, description = "Pixels of a module, 1 to 64; by default 8", minimum = 1, maximum = 64),
-        ("margin" = Option<u32>, Query, description = "Modules of quiet zone, 4 (the default) to 40", minimum = 4, maximum = 40),
-        ("level" = Option<String>, Query, description = "Error correction level: L, M (the default), Q or H"),
-        ("dark" = Option<String>, Query, description = "Colour of the dark modules, such as 000000"),
-        ("light" = Option<String>, Query, description = "Colour of the light ones, such as ffffff")
-    ),
+    params(("code" = String, Path), SymbolParameters),
     responses(
         (status = 200, description = "The symbol", content_type = "image/png", body = Vec<u8>),
         (status = 400, description = "A parameter is not valid", body = ProblemDetails),
