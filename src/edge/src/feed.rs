@@ -121,6 +121,10 @@ impl Taker {
     }
 
     fn take(&mut self, event: Event) {
+        // A new follower says nothing of the one before, which broke: whatever it reads tells that the journal is there.
+        if !matches!(event, Event::Disconnected { .. }) {
+            self.now_back();
+        }
         let position = event.position();
         match event {
             Event::Change {
@@ -135,9 +139,8 @@ impl Taker {
             }
             Event::CaughtUp => self.complete(),
             Event::Disconnected { reason } => self.now_away(reason),
-            Event::Connected => self.now_back(),
-            // Counted and logged by the journal: what was there before stays.
-            Event::Refused { .. } | Event::Advanced { .. } => {}
+            // Refusals are counted and logged by the journal: what was there before stays.
+            Event::Connected | Event::Refused { .. } | Event::Advanced { .. } => {}
         }
         // Only now: whoever waits for the position looks at the table next.
         if let Some((topic, partition, next_offset)) = position {
@@ -166,12 +169,20 @@ impl Taker {
     }
 
     fn now_away(&mut self, reason: String) {
+        if !self.away {
+            tracing::warn!(
+                reason,
+                tags = self.table.len(),
+                "the journal cannot be reached for now; the table keeps what it has"
+            );
+        }
         self.away = true;
         (self.hears)(FeedState::Away { reason });
     }
 
     fn now_back(&mut self) {
         if std::mem::take(&mut self.away) {
+            tracing::info!("the journal can be reached again");
             (self.hears)(FeedState::Back);
         }
     }

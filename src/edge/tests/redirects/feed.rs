@@ -149,13 +149,21 @@ fn a_follower_that_ends_is_followed_by_another_that_goes_on_where_it_was() {
         !table.is_complete(),
         "what has been read is not all there is"
     );
+    let until_complete: Vec<_> = heard
+        .iter()
+        .take(10)
+        .take_while(|state| *state != FeedState::Complete)
+        .collect();
+    let told: Vec<_> = until_complete
+        .iter()
+        .map(|state| matches!(state, FeedState::Back))
+        .collect();
     assert_eq!(
-        heard
-            .iter()
-            .take(10)
-            .find(|state| *state == FeedState::Complete),
-        Some(FeedState::Complete)
+        told,
+        [true, false, true],
+        "back, away again with the second follower, back: {until_complete:?}"
     );
+    assert!(table.is_complete());
     assert_eq!(table.len(), 2);
     assert_eq!(applied.positions().get(Topic::Tags, 0), Some(2));
     feed.stop();
