@@ -17,6 +17,7 @@ mod metrics;
 mod problem;
 mod public_url;
 mod service;
+mod texts;
 
 pub use api::{openapi, serve};
 pub use first_start::FirstStartError;

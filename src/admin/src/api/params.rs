@@ -8,8 +8,8 @@ use axum::http::request::Parts;
 use jiff::Timestamp;
 use tags::Domain;
 
-use crate::fields::parse_time;
 use crate::problem::Problem;
+use crate::texts::parse_time;
 
 /// The parameters as sent, decoded.
 #[derive(Debug)]

@@ -13,10 +13,10 @@ use super::{blocking, to_the_end};
 use crate::auth::Principal;
 use crate::body::Body;
 use crate::edits::{Precondition, TagName};
-use crate::fields::check_label;
 use crate::index::{Cursor, TagFilter};
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
+use crate::texts::check_label;
 
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 500;

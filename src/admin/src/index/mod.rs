@@ -53,10 +53,14 @@ pub enum IndexError {
         source: std::io::Error,
     },
     /// SQLite refused.
-    #[error("the admin's index: {0}")]
+    #[error(
+        "the admin's index in SQLite: {0}; see to room and rights in the data directory, and restart to rebuild it"
+    )]
     Sqlite(#[from] rusqlite::Error),
     /// The schema could not be laid out.
-    #[error("the admin's index: {0}")]
+    #[error(
+        "laying out the admin's index in SQLite: {0}; see to room and rights in the data directory, and restart"
+    )]
     Schema(#[from] rusqlite_migration::Error),
     /// A record in it is not what was put in.
     #[error("the admin's index holds a damaged record: {0}; restart to rebuild it")]
