@@ -23,7 +23,10 @@ pub(crate) enum DataDirError {
         path.display()
     )]
     Unusable { path: PathBuf, source: io::Error },
-    #[error("data directory {} is used by another tagwire process", path.display())]
+    #[error(
+        "data directory {} is used by another tagwire process; stop it, or set node.data_dir (--data-dir) to another",
+        path.display()
+    )]
     InUse { path: PathBuf },
 }
 
@@ -112,7 +115,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            refused.ends_with("is used by another tagwire process"),
+            refused.contains("is used by another tagwire process"),
             "{refused}"
         );
         drop(data);

@@ -47,7 +47,7 @@ async fn a_data_directory_belongs_to_one_process() {
     assert_eq!(
         line,
         format!(
-            "tagwire: data directory {} is used by another tagwire process",
+            "tagwire: data directory {} is used by another tagwire process; stop it, or set node.data_dir (--data-dir) to another",
             data.path().display()
         )
     );
