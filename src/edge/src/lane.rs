@@ -1,4 +1,4 @@
-//! The express lane: HTTP/1.x connections, each a [`Conversation`] over a Pingora stream, with the contract's deadlines.
+//! The express lane: HTTP/1.x connections, each a [`Conversation`] over a Pingora stream, with the deadlines of [`Limits`].
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};

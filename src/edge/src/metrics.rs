@@ -12,7 +12,7 @@ use tags::Outcome;
 /// How often workers add what they have counted: the delay after which it shows in `/metrics`.
 pub(crate) const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
-/// 10 µs to 1 s, the design's range.
+/// 10 µs to 1 s: from an answer out of memory to a machine that stalls.
 const BUCKETS: [f64; 16] = [
     10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2,
     0.5, 1.0,

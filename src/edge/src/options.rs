@@ -1,4 +1,4 @@
-//! What an edge can be told: where to listen, whom to trust, how long to wait. Defaults are the contract's.
+//! What an edge can be told: where to listen, whom to trust, how long to wait.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -24,7 +24,7 @@ pub struct EdgeOptions {
 }
 
 impl EdgeOptions {
-    /// The contract's defaults, on these addresses.
+    /// The defaults, on these addresses.
     #[must_use]
     pub fn new(listen: Vec<SocketAddr>) -> Self {
         Self {

@@ -20,7 +20,7 @@ macro_rules! spelled {
         }
 
         impl $name {
-            /// Every value, in the order of the contract.
+            /// Every value, in the order in which they are documented.
             pub const ALL: &'static [$name] = &[$($name::$value,)+];
 
             /// The value as rules, analytics and the API write it.

@@ -1,4 +1,4 @@
-//! The topic `scans`: found, or created with the design's policy. The edge and the sink come here, whoever is first.
+//! The topic `scans`: found, or created with its policy. The edge and the sink come here, whoever is first.
 
 use std::future::Future;
 use std::pin::pin;
@@ -32,12 +32,18 @@ pub struct ScansTopic {
     replication: Option<i32>,
 }
 
-/// Why the topic cannot be used now. Both may pass.
+/// Why the topic cannot be used now. All may pass.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
     /// No broker answers.
     #[error("no broker answers: {0}")]
     Unreachable(KafkaError),
+    /// Somebody else has created it a moment ago, and this broker does not know of it yet.
+    #[error("topic '{topic}' was created a moment ago, and is not known to the broker yet")]
+    JustCreated {
+        /// Its name.
+        topic: String,
+    },
     /// It is not there and cannot be created.
     #[error(
         "topic '{topic}' does not exist and was not created: {reason}; create it, or give this user the right to"
@@ -106,9 +112,12 @@ impl ScansTopic {
                 Ok(self.partitions)
             }
             // Another edge, or a sink, came first: how many partitions it has is for the broker to say.
-            Some(Err((_, code @ RDKafkaErrorCode::TopicAlreadyExists))) => self
-                .find(&self.metadata()?)
-                .ok_or_else(|| self.refused(&code.to_string())),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {
+                let found = self.find(&self.metadata()?);
+                found.ok_or_else(|| TopicError::JustCreated {
+                    topic: self.name.clone(),
+                })
+            }
             Some(Err((_, code))) => Err(self.refused(&code.to_string())),
             None => Err(self.refused("the broker said nothing")),
         }

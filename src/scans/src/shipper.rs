@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::source::Source;
 use crate::{Delivered, Delivery, Ledger, Outlet, ScanLog, ScanLogError};
 
-/// The shipper's measures. The default is the design's.
+/// The shipper's measures.
 #[derive(Clone, Debug)]
 pub struct ShipperOptions {
     /// A batch is no bigger, unless a single scan is.

@@ -1,4 +1,4 @@
-//! Scans through a real Kafka: each arrives once by its identity, in its writer's one partition, in a topic with the design's policy.
+//! Scans through a real Kafka: each arrives once by its identity, in its writer's one partition, in a topic with its policy.
 
 mod collecting;
 

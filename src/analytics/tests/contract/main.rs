@@ -28,7 +28,7 @@ fn query(
     ScanQuery::new(select, (at(range.0), at(range.1)), interval, by, bots).expect("a valid query")
 }
 
-/// The answer as the contract words it, over rows in memory.
+/// The answer that both stores must give, over rows in memory.
 fn reference(rows: &[analytics::Row], workspace: &WorkspaceId, query: &ScanQuery) -> ScanReport {
     let chosen: Vec<_> = rows
         .iter()

@@ -1,4 +1,4 @@
-//! `answer`, on every row of the design's table.
+//! `answer`, in every case that a request can be.
 
 use edge::{Answer, Body, Host, Method, Page, Request, Site, answer};
 use jiff::Timestamp;

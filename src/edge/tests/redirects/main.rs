@@ -1,4 +1,4 @@
-//! The edge from outside: what `answer` gives in every case of the design's table, and what a real server says to raw bytes.
+//! The edge from outside: what `answer` gives in every case that a request can be, and what a real server says to raw bytes.
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
