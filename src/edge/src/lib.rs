@@ -1,7 +1,7 @@
 //! The edge: answers scans from memory, records each before its answer is sent, and depends on nothing behind it.
 //!
-//! A request's road: [`EdgeServer`] accepts, `lane` receives and sends, `conversation` reads heads (`head`), asks [`answer`], records
-//! the scan (`record`) and writes (`http1`). What a request gets is decided in [`answer`] alone. [`Feed`] keeps the table current.
+//! A request's road: [`EdgeServer`] accepts, `lane` receives and sends, `conversation` reads heads (`head`), asks [`answer()`], records
+//! the scan (`record`) and writes (`http1`). What a request gets is decided in [`answer()`] alone. [`Feed`] keeps the table current.
 
 mod accept;
 mod answer;

@@ -1,6 +1,6 @@
 //! Batches to enriched rows to the store, exactly once.
 //!
-//! A batch travels: [`pipeline`](run) reads it from Kafka, [`Protocol`] says which of its scans are new and what to do in which order,
+//! A batch travels: [`pipeline`](run) reads it from Kafka, `protocol` says which of its scans are new and what to do in which order,
 //! [`Enricher`] adds what is known about them, the `analytics` store keeps them. In standalone, [`DirectOutlet`] does the same in process.
 
 mod blocks;

@@ -1,6 +1,6 @@
 //! What a tag is and what a request for it gets. Pure: no I/O, no clock, no randomness; what those give comes in as arguments.
 //!
-//! Read in this order: [`Tag`] and the names that it is made of, [`Destination`], [`decide`], and last [`Change`], the form in
+//! Read in this order: [`Tag`] and the names that it is made of, [`Destination`], [`decide()`], and last [`Change`], the form in
 //! which all of it travels through the journal.
 
 mod account;
