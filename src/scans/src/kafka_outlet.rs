@@ -120,9 +120,11 @@ impl ClientContext for Reports {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, "{reason}");
         let mut reported = self.lock();
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => reported.all_down = true,
-            _ => reason.clone_into(&mut reported.trouble),
+        let all_down = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        reported.all_down |= all_down;
+        // That all are away says less than why the last of them is.
+        if !all_down || reported.trouble.is_empty() {
+            reason.clone_into(&mut reported.trouble);
         }
     }
 }
@@ -152,6 +154,7 @@ impl KafkaOutlet {
             // Never gives up: the scan log bounds what waits, and the idempotent producer then keeps the order.
             .set("message.timeout.ms", "0")
             .set("compression.type", "lz4")
+            .set("reconnect.backoff.max.ms", "1000")
             // Batches are already made; this lets those of several writers share a request.
             .set("linger.ms", "2")
             // Above what the shipper lets be on its way, so that this queue is not the bound.
@@ -339,6 +342,8 @@ impl Outlet for KafkaOutlet {
                     Ok(Err(TopicError::Unreachable(error))) => {
                         self.note_trouble(AWAY, &error.to_string())
                     }
+                    // Found at the next look.
+                    Ok(Err(TopicError::JustCreated { .. })) => {}
                     Ok(Err(error @ TopicError::Refused { .. })) => {
                         self.note_trouble("the topic is missing", &error.to_string())
                     }
