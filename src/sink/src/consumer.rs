@@ -33,6 +33,8 @@ pub(crate) struct Group {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Broker {
     pub(crate) reachable: Option<bool>,
+    /// How many times in a row no broker was connected.
+    silent: u32,
     /// What went wrong last with a broker.
     pub(crate) trouble: String,
     pub(crate) ends: HashMap<i32, i64>,
@@ -65,20 +67,25 @@ impl ClientContext for Group {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, "{reason}");
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all are away says less than why the last of them is.
+        let all_down = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if !all_down || broker.trouble.is_empty() {
             reason.clone_into(&mut broker.trouble);
         }
     }
 
     fn stats(&self, statistics: Statistics) {
         let mut broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
-        broker.reachable = Some(
-            statistics
-                .brokers
-                .values()
-                .any(|broker| broker.state == "UP"),
-        );
+        let mut states = statistics.brokers.values();
+        let up = states.any(|broker| broker.state == "UP");
+        broker.silent = if up { 0 } else { broker.silent + 1 };
+        broker.reachable = match broker.silent {
+            0 => Some(true),
+            // Between two connections, as at the start.
+            1 => broker.reachable,
+            _ => Some(false),
+        };
         // The sink reads one topic.
         for topic in statistics.topics.values() {
             let known = topic
@@ -185,6 +192,9 @@ fn config(options: &SinkOptions) -> ClientConfig {
         // Bounds what librdkafka holds beyond the blocks.
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.wait.max.ms", "100")
+        // How long a killed sink's scans wait, and all of them after a broker's restart. The default is 45 s.
+        .set("session.timeout.ms", "10000")
+        .set("reconnect.backoff.max.ms", "1000")
         .extend(options.kafka_options.clone());
     // The protocol rests on these.
     config
