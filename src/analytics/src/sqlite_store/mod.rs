@@ -198,12 +198,20 @@ fn positions(
     }))
 }
 
+/// What a person does about a damaged file.
+const REPAIR: &str = "with the process ended, restore it from a backup together with its -wal file, or move both away to begin without any scan";
+
 fn failure(doing: &'static str, error: &rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode::{
-        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure,
+        CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase,
+        SystemIoFailure,
     };
     let reason = error.to_string();
     match error.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => StoreError::Refused {
+            doing,
+            reason: format!("the file is damaged: {reason}; {REPAIR}"),
+        },
         Some(CannotOpen | DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure) => {
             StoreError::Unavailable { doing, reason }
         }

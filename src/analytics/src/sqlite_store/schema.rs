@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 
-use super::failure;
+use super::{REPAIR, failure};
 use crate::StoreError;
 
 const STEPS: &[M<'static>] = &[M::up(FIRST)];
@@ -118,9 +118,7 @@ fn unopened(path: &Path, error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(DatabaseCorrupt | NotADatabase) => StoreError::Refused {
             doing,
-            reason: format!(
-                "{path} is damaged: {error}; restore it from a backup together with its -wal file, or move it away to begin without any scan"
-            ),
+            reason: format!("{path} is damaged: {error}; {REPAIR}"),
         },
         _ => StoreError::Unavailable {
             doing,
