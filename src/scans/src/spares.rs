@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ const RETRY: Duration = Duration::from_millis(100);
 const SMALLEST: u64 = 1024 * 1024;
 
 pub(crate) struct Spares {
+    /// Held from the decision to make a segment until it is where it is to be, so that nobody takes the log for full because of one that is on
+    /// its way into a slot. Appending never waits for it.
+    making: Mutex<()>,
     /// Each locked only for the moment in which a segment is put in or taken out.
     slots: Vec<Mutex<Option<Spare>>>,
     folder: PathBuf,
@@ -38,6 +41,7 @@ impl Spares {
         max_bytes: u64,
     ) -> Self {
         Self {
+            making: Mutex::default(),
             slots: (0..slots).map(|_| Mutex::default()).collect(),
             folder,
             boot,
@@ -62,8 +66,13 @@ impl Spares {
 
     /// A segment, made now if none is ready.
     pub(crate) fn take_or_make(&self) -> Result<Spare, ScanLogError> {
-        match self.take() {
-            Some(spare) => Ok(spare),
+        let _making = self.lock_making();
+        // Nobody else is at the slots for long now: only the keeper puts in, and it would have to make.
+        match self.slots.iter().find_map(|slot| lock(slot).take()) {
+            Some(spare) => {
+                self.wake();
+                Ok(spare)
+            }
             None => self.make()?.ok_or_else(|| ScanLogError::Full {
                 hot: self.folder.clone(),
                 max_bytes: self.max_bytes,
@@ -85,7 +94,7 @@ impl Spares {
     /// Makes one more segment, unless that would go beyond the bound.
     fn make(&self) -> Result<Option<Spare>, ScanLogError> {
         let mut size = self.wanted;
-        // Relaxed: a bound, not a handshake; two makers at once exceed it by one segment at most.
+        // Relaxed: a bound, not a handshake; makers take turns.
         if self.bytes.load(Ordering::Relaxed) + size > self.max_bytes {
             return Ok(None);
         }
@@ -111,18 +120,15 @@ impl Spares {
 
     fn fill(&self) -> Result<(), ScanLogError> {
         for slot in &self.slots {
-            let empty = slot
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .is_none();
-            if !empty {
+            if lock(slot).is_some() {
                 continue;
             }
+            let _making = self.lock_making();
             let Some(spare) = self.make()? else {
                 return Ok(());
             };
             // Only the keeper puts segments in, so the slot is still empty.
-            *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(spare);
+            *lock(slot) = Some(spare);
         }
         Ok(())
     }
@@ -158,11 +164,21 @@ impl Spares {
         }
     }
 
+    fn lock_making(&self) -> MutexGuard<'_, ()> {
+        self.making
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     fn wake(&self) {
         if let Some(keeper) = self.keeper.get() {
             keeper.unpark();
         }
     }
+}
+
+fn lock(slot: &Mutex<Option<Spare>>) -> MutexGuard<'_, Option<Spare>> {
+    slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Keeps the slots filled; when dropped, it stops and removes the unused segments.
@@ -179,10 +195,7 @@ impl Drop for Keeper {
             let _ = thread.join(); // it does not panic, and if it did there would be nobody left to tell
         }
         for slot in &self.spares.slots {
-            let spare = slot
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .take();
+            let spare = lock(slot).take();
             if let Some(spare) = spare
                 && let Err(error) = std::fs::remove_file(spare.path())
             {

@@ -29,6 +29,7 @@ fn arrived_once(arrived: &Arrived) -> BTreeSet<u64> {
     scans.into_keys().map(|id| id.seq).collect()
 }
 
+/// In the order in which their one writer began them, which their names do not tell: a refilled slot may be taken before an older one.
 fn segments(hot: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = fs::read_dir(hot)
         .expect("readable")
@@ -38,7 +39,13 @@ fn segments(hot: &Path) -> Vec<PathBuf> {
         path.extension()
             .is_some_and(|extension| extension == "segment")
     });
-    paths.sort();
+    let number = |path: &PathBuf| {
+        let mut number = [0; 4];
+        let file = fs::File::open(path).expect("readable");
+        file.read_exact_at(&mut number, 28).expect("a header");
+        u32::from_ne_bytes(number)
+    };
+    paths.sort_by_key(number);
     paths
 }
 
