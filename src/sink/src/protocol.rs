@@ -607,13 +607,12 @@ impl<C> Protocol<C> {
     }
 }
 
-/// Adds runs, joining those that follow on each other.
+/// Adds runs, joining each to its writer's latest where it follows on it. Writers that share a partition take turns there, and a run for each
+/// of their batches would make the questions to the store as long as the block.
 fn extend(runs: &mut Vec<Run>, more: Vec<Run>) {
     for run in more {
-        match runs.last_mut() {
-            Some(last) if last.writer == run.writer && last.last + 1 == run.first => {
-                last.last = run.last
-            }
+        match runs.iter_mut().rfind(|other| other.writer == run.writer) {
+            Some(latest) if latest.last + 1 == run.first => latest.last = run.last,
             _ => runs.push(run),
         }
     }

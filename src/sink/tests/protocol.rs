@@ -390,6 +390,27 @@ fn a_block_is_intended_inserted_counted_and_only_then_committed() {
 }
 
 #[test]
+fn writers_that_take_turns_in_a_partition_are_asked_about_by_one_run_each() {
+    let (mut protocol, _) = assigned(None, "", 0);
+    for turn in 0..10 {
+        for number in 0..2 {
+            let offset = 2 * turn + i64::from(number);
+            read(&mut protocol, offset, head(number, 3 * turn as u64, 3));
+        }
+    }
+    protocol.handle(Event::Flush);
+    let asked = protocol.handle(Event::Committed);
+    let runs: Vec<_> = [0, 1]
+        .map(|number| Run {
+            writer: writer(number),
+            first: 0,
+            last: 29,
+        })
+        .into();
+    assert!(matches!(&asked[..], [Command::Insert { only, .. }] if *only == runs));
+}
+
+#[test]
 fn the_commit_of_a_block_carries_the_next_blocks_intent() {
     let (mut protocol, _) = assigned(None, "", 0);
     let asked = read(&mut protocol, 0, head(0, 0, 100));
