@@ -77,6 +77,8 @@ impl Problem {
     /// 422 for fields of the body.
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
+            // The whole body's pointer is empty.
+            [one] if one.pointer.is_empty() => one.detail.clone(),
             [one] => format!("{}: {}", one.pointer, one.detail),
             _ => format!("{} fields are not valid.", errors.len()),
         };

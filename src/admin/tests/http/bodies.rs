@@ -123,7 +123,12 @@ async fn what_is_no_json_is_malformed_and_what_is_no_object_unprocessable() {
         .await
         .problem(400);
     for body in ["[]", "null", "1", "\"x\"", "true"] {
-        assert_eq!(create(&owner, body).await.pointers(422), [""]);
+        let answer = create(&owner, body).await;
+        assert_eq!(answer.pointers(422), [""]);
+        assert_eq!(
+            answer.problem(422)["detail"],
+            "the body must be a JSON object"
+        );
     }
 }
 
