@@ -20,6 +20,8 @@ pub struct ShipperOptions {
     pub idle_interval: Duration,
     /// How long until a batch that failed is sent again.
     pub retry_after: Duration,
+    /// How long a drain waits, once every scan is stored, for the writers' last batches, which say where each has ended.
+    pub farewell: Duration,
     /// The most of one writer that is on its way.
     pub in_flight_bytes_per_writer: usize,
     /// The most of all writers that is on its way.
@@ -33,6 +35,7 @@ impl Default for ShipperOptions {
             linger: Duration::from_millis(5),
             idle_interval: Duration::from_secs(10),
             retry_after: Duration::from_millis(200),
+            farewell: Duration::from_secs(1),
             in_flight_bytes_per_writer: 4 << 20,
             in_flight_bytes: 16 << 20,
         }
@@ -114,7 +117,7 @@ struct Run {
 impl Run {
     fn run(mut self, commands: &Receiver<Command>) {
         lower_priority();
-        let mut deadline = None;
+        let mut deadline: Option<Instant> = None;
         let mut next_round = Instant::now();
         loop {
             match commands.try_recv() {
@@ -134,6 +137,11 @@ impl Run {
             }
             next_round = now + self.options.linger;
             self.ship(now);
+            if self.draining && self.log.ledger().waiting() == 0 {
+                // The next start sends a last batch that did not get through; no scan depends on it.
+                let farewell = now + self.options.farewell;
+                deadline = deadline.map(|deadline| deadline.min(farewell));
+            }
             let done = self.draining && self.sources.iter().all(Source::is_closed);
             if done || deadline.is_some_and(|deadline| now >= deadline) {
                 self.remove_stored();

@@ -8,12 +8,13 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use collecting::{Arrived, Collecting, drain, open, options, quick, scan};
 use scans::{
-    Delivered, DropReason, Dropped, Scan, ScanLog, ScanLogError, ScanLogOptions, Shipper,
-    ShipperOptions, Writer,
+    Delivered, Delivery, DropReason, Dropped, EncodedBatch, Full, Outlet, Scan, ScanLog,
+    ScanLogError, ScanLogOptions, Shipper, ShipperOptions, Writer,
 };
 
 fn append(writer: &mut Writer, scans: u64) -> BTreeSet<u64> {
@@ -535,6 +536,38 @@ fn a_clean_end_leaves_no_segment_and_an_unclean_one_all_that_is_not_stored() -> 
     )?);
     assert_eq!(arrived_once(&arrived), late);
     assert_eq!(segments(hot.path()), Vec::<PathBuf>::new());
+    Ok(())
+}
+
+/// An outlet without a broker.
+struct Away;
+
+impl Outlet for Away {
+    fn send(&mut self, batch: EncodedBatch) -> Result<(), Full> {
+        Err(Full(batch))
+    }
+
+    fn poll(&mut self, wait: Duration) -> Vec<Delivery> {
+        std::thread::sleep(wait);
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_drain_without_a_broker_does_not_wait_when_no_scan_does() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    drop(log.writer()?);
+    let options = ShipperOptions {
+        farewell: Duration::from_millis(1),
+        ..quick()
+    };
+    let shipper = Shipper::start(log, Box::new(Away), options)?;
+    let (say, said) = std::sync::mpsc::channel();
+    let tomorrow = Instant::now() + Duration::from_secs(86_400);
+    std::thread::spawn(move || say.send(shipper.drain(tomorrow)));
+    let ledger = said.recv_timeout(Duration::from_secs(60))?;
+    assert_eq!((ledger.accepted, ledger.waiting()), (0, 0));
     Ok(())
 }
 

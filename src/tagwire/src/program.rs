@@ -2,7 +2,7 @@
 //! is in `roles`.
 
 use std::future::pending;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use prometheus::Registry;
@@ -12,6 +12,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+
+/// A supervisor may send one signal to the process and to its whole group, as GNU timeout does: within this time that is one wish.
+const SAME_WISH: Duration = Duration::from_millis(500);
 
 /// One process.
 pub(crate) struct Program {
@@ -79,10 +82,19 @@ impl Program {
         (ended.map(|_| ()), deadline)
     }
 
-    /// Ends the process at the next signal.
+    /// Ends the process at the next signal that is a second wish, and not the first one come twice.
     pub(crate) fn end_at_the_next_signal(&mut self) {
         let mut signals = std::mem::take(&mut self.signals);
         self.runtime.spawn(async move {
+            let same_wish = tokio::time::sleep(SAME_WISH);
+            tokio::pin!(same_wish);
+            loop {
+                tokio::select! {
+                    () = &mut same_wish => break,
+                    _ = signals.next() => {}
+                }
+            }
+            tracing::info!("a further signal ends the process at once");
             let signal = signals.next().await;
             tracing::warn!(signal, "ended at once by a second signal; scans that were not delivered stay in the scan log");
             std::process::exit(1);

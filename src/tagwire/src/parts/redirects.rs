@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::edge::{
     Drained, EdgeMetrics, EdgeOptions, EdgeServer, Feed, FeedState, Limits, Site, TrustedProxies,
@@ -21,6 +21,10 @@ use crate::config::{Config, Edge};
 use crate::program::Program;
 
 const FIRST_READING: &str = "reading the journal for the first time";
+
+/// What ending takes behind the last scan: a producer that cannot reach its broker gives up after half a second, and a follower of the
+/// journal looks up every half second. It belongs to the drain's time, of which it gets a fifth at most.
+const ENDING: Duration = Duration::from_millis(1_500);
 
 pub(crate) struct Redirects {
     server: EdgeServer,
@@ -88,7 +92,8 @@ impl Redirects {
         if self.server.shutdown(for_answers) == Drained::CutOff {
             tracing::warn!("cut off connections whose clients did not finish in time");
         }
-        let ledger = self.shipper.drain(deadline);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let ledger = self.shipper.drain(deadline - ENDING.min(left / 5));
         let (accepted, acknowledged, waiting) =
             (ledger.accepted, ledger.acknowledged, ledger.waiting());
         if waiting == 0 {

@@ -193,6 +193,17 @@ async fn an_idle_connection_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
+async fn a_signal_that_comes_twice_at_once_is_one_and_drains() {
+    let data = data_dir();
+    let process = Start::standalone(data.path()).run().await;
+    process.signal(Signal::TERM);
+    process.signal(Signal::TERM);
+    let ended = process.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\"drained\""), "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let data = data_dir();
     let process = Start::standalone(data.path())
@@ -204,6 +215,9 @@ async fn a_second_signal_ends_it_at_once() {
     process.signal(Signal::INT);
     process.logs("draining").await;
     process.not_ready("draining", "about to end").await;
+    process
+        .logs("a further signal ends the process at once")
+        .await;
     process.signal(Signal::TERM);
     let ended = process.ended().await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
