@@ -3,12 +3,25 @@
 use jiff::Timestamp;
 
 /// Refuses a text of more than `max` characters, or with one that controls.
-pub fn check_label(text: &str, max: usize) -> Result<(), String> {
+pub fn check_text(text: &str, max: usize) -> Result<(), String> {
     if text.chars().count() > max {
         return Err(format!("must have at most {max} characters"));
     }
     if text.chars().any(char::is_control) {
         return Err("must not contain control characters".to_owned());
+    }
+    Ok(())
+}
+
+/// As [`check_text`], for one that is kept, and without white space around it: two names that look the same would not be, and one of
+/// spaces alone looks like none.
+pub fn check_label(text: &str, max: usize) -> Result<(), String> {
+    check_text(text, max)?;
+    if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
+        return Err(
+            "must not begin or end with white space; between other characters it is allowed"
+                .to_owned(),
+        );
     }
     Ok(())
 }
@@ -38,6 +51,15 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn white_space_is_taken_inside_a_text_and_not_around_it() {
+        assert_eq!(check_label("Spring sale", 11), Ok(()));
+        for bad in [" ", "   ", " a", "a ", "\u{a0}", "a\u{3000}", "\u{2003}a"] {
+            let refusal = check_label(bad, 9).expect_err(bad);
+            assert!(refusal.contains("white space"), "{bad:?}: {refusal}");
+        }
+    }
 
     #[test]
     fn times_with_other_offsets_are_taken_and_dates_alone_are_not() {

@@ -16,7 +16,7 @@ use crate::edits::{Precondition, TagName};
 use crate::index::{Cursor, TagFilter};
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
-use crate::texts::check_label;
+use crate::texts::check_text;
 
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 500;
@@ -79,7 +79,7 @@ pub(crate) async fn list(
             .map(str::to_owned)
     };
     if let Some(text) = params.text("q") {
-        check_label(text, MAX_SEARCH).map_err(|detail| Problem::parameter("q", detail))?;
+        check_text(text, MAX_SEARCH).map_err(|detail| Problem::parameter("q", detail))?;
     }
     let filter = TagFilter {
         text: text("q"),

@@ -69,6 +69,7 @@ async fn a_workspace_is_changed_by_its_own_owner() {
     for (body, pointer) in [
         (json!({"name": null}), "/name"),
         (json!({"name": ""}), "/name"),
+        (json!({"name": "   "}), "/name"),
         (json!({"id": "x"}), "/id"),
         (json!({"owner": 1}), "/owner"),
     ] {
@@ -81,6 +82,26 @@ async fn a_workspace_is_changed_by_its_own_owner() {
         owner.post("/workspaces", json!({})).await.pointers(422),
         ["/name"]
     );
+}
+
+#[tokio::test]
+async fn a_name_of_white_space_or_with_some_around_it_is_none() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    for name in ["   ", "\u{a0}", " CI", "CI\u{2003}"] {
+        for (path, body) in [
+            ("/keys", json!({"name": name, "role": "editor"})),
+            ("/workspaces", json!({"name": name})),
+        ] {
+            let answer = owner.post(path, body).await;
+            assert_eq!(answer.pointers(422), ["/name"], "{path} {name:?}");
+            assert!(answer.text().contains("white space"), "{}", answer.text());
+        }
+    }
+    owner
+        .post("/keys", json!({"name": "CI of spring", "role": "editor"}))
+        .await
+        .created();
 }
 
 #[tokio::test]
