@@ -39,6 +39,12 @@ pub(crate) enum ConfigError {
         key: String,
         allowed: String,
     },
+    #[error("{origin}: unknown section {section}; {allowed}")]
+    UnknownSection {
+        origin: Origin,
+        section: String,
+        allowed: String,
+    },
     #[error("{origin}: {key} is {given}; it must be {allowed}")]
     Invalid {
         origin: Origin,

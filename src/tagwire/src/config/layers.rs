@@ -93,7 +93,8 @@ impl Layers {
 
     fn add(&mut self, origin: &Origin, key: String, value: Value) {
         match value.kind {
-            ValueKind::Table(table) => {
+            // An empty one is kept, so that one that nobody knows is found.
+            ValueKind::Table(table) if !table.is_empty() => {
                 for (name, value) in table {
                     self.add(origin, format!("{key}.{name}"), value);
                 }

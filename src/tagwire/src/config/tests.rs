@@ -100,6 +100,31 @@ fn variables_without_a_double_underscore_are_not_ours() {
 }
 
 #[test]
+fn an_empty_section_is_taken_if_there_is_such_a_one_and_else_named_with_those_that_there_are() {
+    let empty = "[edge]\n[kafka]\n[kafka.options]\n[clickhouse]";
+    let options = [("TAGWIRE_KAFKA__OPTIONS__CLIENT__RACK", "r1")];
+    let config = load(empty, &options, &[]).unwrap();
+    assert_eq!(config.kafka.options["client.rack"], "r1");
+    let message = refusal("[edge]\n[foo]", &[], &[]);
+    assert!(
+        message.contains(
+            "tagwire.toml: unknown section foo; the sections are admin, clickhouse, drain, edge, "
+        ),
+        "{message}"
+    );
+    let message = refusal("[edge.foo]", &[], &[]);
+    assert!(
+        message.contains("tagwire.toml: unknown key edge.foo; section edge has "),
+        "{message}"
+    );
+    let message = refusal("[edge.listen]", &[], &[]);
+    assert!(
+        message.contains("edge.listen is a table; it must be "),
+        "{message}"
+    );
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_place_and_the_known_ones() {
     let message = refusal("[edge]\nlisen = ['127.0.0.1:1']", &[], &[]);
     assert!(

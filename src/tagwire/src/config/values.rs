@@ -89,6 +89,9 @@ impl Values {
         key: &'static str,
     ) -> Result<BTreeMap<String, String>, ConfigError> {
         self.known.insert(key);
+        if self.given.get(key).is_some_and(Given::is_table) {
+            self.given.remove(key);
+        }
         let below = format!("{key}.");
         let mut table = BTreeMap::new();
         for (full, given) in self
@@ -108,7 +111,14 @@ impl Values {
 
     /// Refuses what no section has asked for.
     pub(crate) fn finish(self) -> Result<(), ConfigError> {
-        let Some((key, given)) = self.given.into_iter().next() else {
+        let is_section = |name: &str| {
+            let mut sections = self.known.iter().filter_map(|known| known.split_once('.'));
+            sections.any(|(section, _)| section == name)
+        };
+        // A section with nothing in it says nothing, as long as there is such a section.
+        let mut left = self.given.into_iter();
+        let Some((key, given)) = left.find(|(key, given)| !given.is_table() || !is_section(key))
+        else {
             return Ok(());
         };
         let section = key
@@ -124,7 +134,15 @@ impl Values {
         } else {
             format!("section {section} has {}", keys.join(", "))
         };
+        let is_table = given.is_table();
         let origin = given.origin;
+        if is_table && !key.contains('.') {
+            return Err(ConfigError::UnknownSection {
+                origin,
+                section: key,
+                allowed,
+            });
+        }
         Err(ConfigError::UnknownKey {
             origin,
             key,
@@ -139,6 +157,11 @@ impl Values {
 }
 
 impl Given {
+    /// Whether it is a table; of those, only empty ones are kept as such.
+    fn is_table(&self) -> bool {
+        matches!(self.kind, ValueKind::Table(_))
+    }
+
     fn invalid(self, key: &str, allowed: &str) -> ConfigError {
         ConfigError::Invalid {
             origin: self.origin,
@@ -174,6 +197,7 @@ fn shown(kind: &ValueKind) -> String {
             let items: Vec<String> = items.iter().map(|item| shown(&item.kind)).collect();
             format!("[{}]", items.join(", "))
         }
+        ValueKind::Table(_) => "a table".to_owned(),
         other => other.to_string(),
     }
 }
