@@ -207,9 +207,7 @@ impl Fields {
     /// A point in time, RFC 3339 with any offset, kept to the microsecond.
     pub fn time(&mut self, name: &'static str) -> Given<Timestamp> {
         self.parsed(name, |text| {
-            parse_time(text).ok_or_else(|| {
-                "must be a time as in RFC 3339, such as 2026-12-24T18:00:00Z".to_owned()
-            })
+            parse_time(text).map_err(|error| error.to_string())
         })
     }
 

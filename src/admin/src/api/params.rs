@@ -93,14 +93,10 @@ impl Params {
 
     /// A point in time.
     pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
-        let refused = || {
-            Problem::parameter(
-                name,
-                "must be a time as in RFC 3339, such as 2026-12-24T18:00:00Z.",
-            )
-        };
         self.text(name)
-            .map(|text| parse_time(text).ok_or_else(refused))
+            .map(|text| {
+                parse_time(text).map_err(|error| Problem::parameter(name, format!("{error}.")))
+            })
             .transpose()
     }
 

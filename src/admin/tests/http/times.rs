@@ -146,6 +146,29 @@ async fn an_end_comes_after_the_start() {
 }
 
 #[tokio::test]
+async fn an_offset_that_no_zone_can_have_and_a_time_that_cannot_be_kept_are_refused() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    owner.tag("spring").await;
+    for (given, words) in [
+        ("2090-12-24T18:00:00+25:00", "RFC 3339"),
+        ("9999-12-31T23:59:59Z", "to 9999-12-30T22:00:00Z"),
+    ] {
+        let answer = owner
+            .patch("/tags/spring", json!({"expires_at": given}))
+            .await;
+        assert_eq!(answer.pointers(422), ["/expires_at"]);
+        assert!(answer.text().contains(words), "{}", answer.text());
+    }
+    let last = "9999-12-30T22:00:00Z";
+    let tag = owner
+        .patch("/tags/spring", json!({"expires_at": last}))
+        .await
+        .ok();
+    assert_eq!(tag["expires_at"], last);
+}
+
+#[tokio::test]
 async fn offsets_are_taken_and_times_answered_in_utc() {
     let server = Server::start().await;
     let owner = server.owner();
