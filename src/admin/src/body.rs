@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 
+use crate::api::Timeouts;
 use crate::fields::Fields;
 use crate::problem::Problem;
 
@@ -32,13 +33,21 @@ impl<S: Send + Sync> FromRequest<S> for Body {
                 detail,
             ))));
         }
-        let body = Bytes::from_request(request, state).await;
-        Ok(Self(body.map_err(|error| {
-            Problem::new(
-                error.status(),
-                "The body could not be read, or is too large.",
-            )
-        })))
+        let timeouts: Option<&Timeouts> = request.extensions().get();
+        let limit = timeouts.copied().unwrap_or_default().body;
+        let read = tokio::time::timeout(limit, Bytes::from_request(request, state)).await;
+        Ok(Self(match read {
+            Ok(body) => body.map_err(|error| {
+                Problem::new(
+                    error.status(),
+                    "The body could not be read, or is too large.",
+                )
+            }),
+            Err(_) => Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "The body did not arrive in time; send the request again.",
+            )),
+        }))
     }
 }
 

@@ -19,7 +19,7 @@ mod public_url;
 mod service;
 mod texts;
 
-pub use api::{openapi, serve};
+pub use api::{Timeouts, openapi, serve, serve_within};
 pub use first_start::FirstStartError;
 pub use index::{Index, IndexError};
 pub use public_url::{PublicUrl, PublicUrlError};

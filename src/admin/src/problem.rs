@@ -177,6 +177,10 @@ impl IntoResponse for Problem {
                 let challenge = HeaderValue::from_static("Bearer realm=\"tagwire\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
+            // What is left of the request may still come, and must not be read as the next one (RFC 9110 §15.5.9).
+            StatusCode::REQUEST_TIMEOUT => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }

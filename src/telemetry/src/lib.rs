@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod health;
+pub mod http;
 mod json_line;
 pub mod logging;
 pub mod metrics;

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::health::Health;
+use crate::http;
 
 /// How long answers under way may take once shutdown was asked for: a stuck client must not hold the process.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
@@ -38,20 +39,26 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (asked, mut ask) = watch::channel(false);
-    let server =
-        axum::serve(listener, router(registry, health)).with_graceful_shutdown(async move {
-            shutdown.await;
-            asked.send_replace(true);
-        });
+    let shutdown = async move {
+        shutdown.await;
+        asked.send_replace(true);
+    };
+    let server = http::serve(
+        listener,
+        router(registry, health),
+        http::HEAD_TIMEOUT,
+        shutdown,
+    );
     let overdue = async {
         // An error means that the server has ended, which the other branch sees.
         let _ = ask.wait_for(|asked| *asked).await;
         tokio::time::sleep(SHUTDOWN_GRACE).await;
     };
     tokio::select! {
-        served = server => served,
-        () = overdue => Ok(()),
+        () = server => {}
+        () = overdue => {}
     }
+    Ok(())
 }
 
 fn router(registry: Registry, health: Health) -> Router {

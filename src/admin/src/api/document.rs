@@ -44,19 +44,23 @@ pub(super) fn add_refusals(document: &mut OpenApi) {
             &mut item.delete,
         ];
         for operation in operations.into_iter().flatten() {
-            add_refusals_to(&mut operation.responses);
+            add_refusals_to(&mut operation.responses, operation.request_body.is_some());
         }
     }
 }
 
-fn add_refusals_to(responses: &mut Responses) {
+fn add_refusals_to(responses: &mut Responses, takes_body: bool) {
     let everywhere = [
         ("400", "The body or a query parameter cannot be read"),
         ("401", "There is no key, or it is not valid"),
         ("403", "The key's role does not allow it"),
         ("503", "The admin cannot read or write now"),
     ];
-    for (status, description) in everywhere {
+    let with_body = ("408", "The body did not arrive in time");
+    for (status, description) in everywhere
+        .into_iter()
+        .chain(takes_body.then_some(with_body))
+    {
         let response = Response::new(description);
         let responses = &mut responses.responses;
         responses

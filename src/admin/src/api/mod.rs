@@ -12,13 +12,14 @@ mod tags;
 mod workspaces;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Extension, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
+use telemetry::http;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -28,6 +29,25 @@ use crate::service::Admin;
 
 /// The largest request body, in bytes. A tag with every field at its limit has less than a tenth.
 const MAX_BODY: usize = 256 * 1024;
+
+/// How long a client may take to send a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For the head, from the connection's opening or the last answer; then the connection is closed.
+    pub head: Duration,
+    /// For the body, from the end of the head; then the answer is 408 and the connection is closed.
+    pub body: Duration,
+}
+
+impl Default for Timeouts {
+    /// 10 s and 30 s: the largest body, at 70 kbit/s.
+    fn default() -> Self {
+        Self {
+            head: http::HEAD_TIMEOUT,
+            body: Duration::from_secs(30),
+        }
+    }
+}
 
 fn routes() -> (Router<Admin>, utoipa::openapi::OpenApi) {
     let (router, mut document) = documented_routes().split_for_parts();
@@ -57,12 +77,23 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     routes().1
 }
 
-/// Serves the API on a listening socket until `shutdown` is done; requests under way are answered first.
+/// Serves the API on a listening socket until `shutdown` is done; requests under way are answered first. Never fails today.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     admin: Admin,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    serve_within(Timeouts::default(), listener, admin, shutdown).await;
+    Ok(())
+}
+
+/// [`serve`] with other timeouts.
+pub async fn serve_within(
+    timeouts: Timeouts,
+    listener: tokio::net::TcpListener,
+    admin: Admin,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
     let (router, document) = routes();
     let app = router
         .route(
@@ -72,13 +103,11 @@ pub async fn serve(
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(Extension(timeouts))
         .layer(middleware::from_fn(secure))
         .layer(middleware::from_fn_with_state(admin.clone(), count))
-        .with_state(admin)
-        .into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app)
-        .with_graceful_shutdown(shutdown)
-        .await
+        .with_state(admin);
+    http::serve(listener, app, timeouts.head, shutdown).await;
 }
 
 async fn not_found() -> Problem {

@@ -18,6 +18,7 @@ mod permission;
 mod races;
 mod revoked;
 mod roads;
+mod slow;
 mod support;
 mod symbols;
 mod tenants;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use admin::{Admin, AdminOptions, PublicUrl};
+use admin::{Admin, AdminOptions, PublicUrl, Timeouts};
 use analytics::SqliteStore;
 use journal::{Journal, SqliteJournal};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
@@ -33,13 +33,14 @@ impl Server {
         Self::start_in(folder, "admin", PUBLIC_URL).await
     }
 
+    /// A new installation whose clients may take no longer than this to send a request.
+    pub async fn start_within(timeouts: Timeouts) -> Self {
+        Self::start_new(|journal| Arc::new(journal), timeouts).await
+    }
+
     /// A new installation on a journal that a test makes of the real one.
     pub async fn start_with(wrap: impl FnOnce(SqliteJournal) -> Arc<dyn Journal>) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
-        let data_dir = folder.path().join("admin");
-        std::fs::create_dir_all(&data_dir).unwrap();
-        Self::start_on(wrap(journal), folder, data_dir, PUBLIC_URL).await
+        Self::start_new(wrap, Timeouts::default()).await
     }
 
     /// An admin with a data folder of its own on the journal of an installation that exists.
@@ -67,11 +68,23 @@ impl Server {
         self.task.await.unwrap();
     }
 
+    async fn start_new(
+        wrap: impl FnOnce(SqliteJournal) -> Arc<dyn Journal>,
+        timeouts: Timeouts,
+    ) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
+        let data_dir = folder.path().join("admin");
+        std::fs::create_dir_all(&data_dir).unwrap();
+        Self::start_on(wrap(journal), folder, data_dir, PUBLIC_URL, timeouts).await
+    }
+
     async fn start_in(folder: Arc<TempDir>, data_dir: &str, public_url: &str) -> Self {
         let data_dir = folder.path().join(data_dir);
         std::fs::create_dir_all(&data_dir).unwrap();
         let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
-        Self::start_on(Arc::new(journal), folder, data_dir, public_url).await
+        let timeouts = Timeouts::default();
+        Self::start_on(Arc::new(journal), folder, data_dir, public_url, timeouts).await
     }
 
     async fn start_on(
@@ -79,6 +92,7 @@ impl Server {
         folder: Arc<TempDir>,
         data_dir: PathBuf,
         public_url: &str,
+        timeouts: Timeouts,
     ) -> Self {
         let options = AdminOptions {
             data_dir: data_dir.clone(),
@@ -95,7 +109,7 @@ impl Server {
             let stopped = async {
                 let _ = stopped.await;
             };
-            admin::serve(listener, served, stopped).await.unwrap();
+            admin::serve_within(timeouts, listener, served, stopped).await;
         });
         Self {
             url,

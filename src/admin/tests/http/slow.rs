@@ -1,0 +1,95 @@
+//! Clients that take too long to send a request, and the drain, which waits for those that do not.
+
+use std::time::Duration;
+
+use admin::Timeouts;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Server, codes};
+
+const BODY: &str = r#"{"code": "slow", "destination": "https://example.com/slow"}"#;
+
+/// A connection on which the server has begun to wait for the body of a new tag, of which it has the first byte.
+async fn half_a_body(server: &Server) -> TcpStream {
+    let mut connection = connect(server).await;
+    let head = format!(
+        "POST /api/v1/tags HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        server.first_key(),
+        BODY.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let mut came = [0; 25];
+    connection.read_exact(&mut came).await.unwrap();
+    assert_eq!(&came, go_on);
+    connection.write_all(&BODY.as_bytes()[..1]).await.unwrap();
+    connection
+}
+
+async fn connect(server: &Server) -> TcpStream {
+    let address = server.url.strip_prefix("http://").unwrap();
+    TcpStream::connect(address).await.unwrap()
+}
+
+async fn until_closed(mut connection: TcpStream) -> String {
+    let mut came = String::new();
+    connection.read_to_string(&mut came).await.unwrap();
+    came
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_answered_408_while_others_are_served() {
+    let timeouts = Timeouts {
+        body: Duration::from_secs(1),
+        ..Timeouts::default()
+    };
+    let server = Server::start_within(timeouts).await;
+    let slow = half_a_body(&server).await;
+    server.owner().tag("quick").await;
+    let answer = until_closed(slow).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.lines();
+    assert_eq!(lines.next(), Some("HTTP/1.1 408 Request Timeout"));
+    let headers: Vec<_> = lines.collect();
+    assert!(headers.contains(&"connection: close"), "{head}");
+    assert!(
+        headers.contains(&"content-type: application/problem+json"),
+        "{head}"
+    );
+    let problem: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(problem["status"], json!(408));
+    assert_eq!(codes(&server.owner().get("/tags").await.ok()), ["quick"]);
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_arrive_is_cut_off_while_others_are_served() {
+    let timeouts = Timeouts {
+        head: Duration::from_secs(1),
+        ..Timeouts::default()
+    };
+    let server = Server::start_within(timeouts).await;
+    let mut slow = connect(&server).await;
+    slow.write_all(b"GET /api/v1/tags HTTP/1.1\r\nHos")
+        .await
+        .unwrap();
+    server.owner().tag("quick").await;
+    assert_eq!(until_closed(slow).await, "");
+    server.owner().get("/tags/quick").await.ok();
+}
+
+#[tokio::test]
+async fn a_request_whose_body_is_still_coming_when_the_drain_begins_is_answered() {
+    let server = Server::start().await;
+    let mut under_way = half_a_body(&server).await;
+    let idle = connect(&server).await;
+    let stopped = tokio::spawn(server.stop());
+    // The drain has begun.
+    assert_eq!(until_closed(idle).await, "");
+    under_way.write_all(&BODY.as_bytes()[1..]).await.unwrap();
+    let answer = until_closed(under_way).await;
+    assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
+    stopped.await.unwrap();
+}
