@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use prometheus::IntCounter;
 use reqwest::{Client, Method, Response};
@@ -13,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 struct Running {
     address: SocketAddr,
@@ -210,6 +212,21 @@ async fn shutdown_ends_it_although_clients_are_idle_or_stuck() {
         .write_all(b"GET /livez HTTP/1.1\r\nHos")
         .await
         .unwrap();
+    running.shutdown.send(()).unwrap();
+    running.server.await.unwrap().unwrap();
+    assert!(TcpStream::connect(running.address).await.is_err());
+}
+
+#[tokio::test]
+async fn shutdown_ends_it_although_a_client_does_not_read_its_answers() {
+    let running = Running::start().await;
+    let mut deaf = TcpStream::connect(running.address).await.unwrap();
+    let asks = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
+    // Once its answers fill the buffers between them, the server reads no further, and then the client cannot write any more.
+    let patience = Duration::from_millis(500);
+    while let Ok(written) = timeout(patience, deaf.write_all(&asks)).await {
+        written.unwrap();
+    }
     running.shutdown.send(()).unwrap();
     running.server.await.unwrap().unwrap();
     assert!(TcpStream::connect(running.address).await.is_err());
