@@ -1,6 +1,7 @@
 //! The admin's parts, and its start: take over as the writer, read the journal to its end, and only then serve.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,11 @@ const EDIT_LOCKS: usize = 1024;
 
 /// How long to wait before writing again what is in doubt.
 const DOUBT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often it is asked what taking over waits for, which is for people.
+const LOOK: Duration = Duration::from_millis(500);
+/// What taking over begins with.
+const WRITER: &str = "becoming the journal's only writer";
 
 /// What the admin needs to know at start.
 #[derive(Clone, Debug)]
@@ -133,8 +139,18 @@ impl Admin {
     /// Becomes the journal's writer, reads it to its end, and makes what a first start needs. Waits as long as the journal cannot be
     /// reached; `waiting` is told what for.
     pub async fn take_over(&self, waiting: impl Fn(&str)) -> Result<(), StartError> {
-        waiting("becoming the journal's only writer");
-        self.0.journal.become_writer().await?;
+        waiting(WRITER);
+        let mut taking = pin!(self.0.journal.become_writer());
+        loop {
+            if let Ok(taken) = tokio::time::timeout(LOOK, &mut taking).await {
+                taken?;
+                break;
+            }
+            match self.0.journal.waits_for() {
+                Some(amiss) => waiting(&format!("{WRITER}: {amiss}")),
+                None => waiting(WRITER),
+            }
+        }
         // Only now is the end of the log final: an older writer can no longer add to it.
         waiting("reading the journal to its end");
         let follower = self.0.journal.follow(&Topic::ALL, Positions::default())?;

@@ -16,6 +16,11 @@ pub trait Journal: Send + Sync + 'static {
     /// can be or the call is dropped. Calling it again takes the role back.
     async fn become_writer(&self) -> Result<(), PublishError>;
 
+    /// What [`Journal::become_writer`] waits for just now, for people; none when nothing is amiss, or can be.
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
+
     /// Writes all changes or none, in one transaction, which calls at the same time share (group commit).
     ///
     /// Returns the positions just behind what was written, once it is durable; [`crate::Applied::wait_for`] takes them. A call that is

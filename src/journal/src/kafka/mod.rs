@@ -8,6 +8,8 @@ mod topics;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +25,8 @@ pub use topics::TopicSettingError;
 
 /// How long to wait before a broker that cannot be reached is asked again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long a first answer may take before it is said who is waited for; librdkafka itself says nothing before its request's end.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where the journal is in Kafka, and how its topics are made where they are missing.
 #[derive(Clone)]
@@ -93,6 +97,8 @@ pub struct KafkaJournal {
     options: KafkaOptions,
     commits: GroupCommit,
     metrics: JournalMetrics,
+    /// See [`Journal::waits_for`].
+    waits_for: Arc<Mutex<Option<String>>>,
 }
 
 impl KafkaJournal {
@@ -113,6 +119,7 @@ impl KafkaJournal {
             options,
             commits,
             metrics,
+            waits_for: Arc::default(),
         })
     }
 
@@ -129,28 +136,64 @@ impl KafkaJournal {
     pub fn metrics(&self) -> &JournalMetrics {
         &self.metrics
     }
+
+    /// Makes and checks the topics, as soon as Kafka can be reached.
+    async fn check_topics(&self) -> Result<(), PublishError> {
+        let brokers = &self.options.brokers;
+        let mut told = None;
+        loop {
+            let mut check = pin!(topics::ensure(&self.options));
+            let checked = match tokio::time::timeout(PATIENCE, &mut check).await {
+                Ok(checked) => checked,
+                Err(_) => {
+                    if told.is_none() {
+                        let amiss =
+                            format!("Kafka at {brokers} cannot be reached, or does not answer");
+                        tracing::warn!(
+                            brokers,
+                            "waiting for Kafka, which has not answered within {PATIENCE:?}, to check the journal's topics"
+                        );
+                        *self.amiss() = Some(amiss);
+                    }
+                    check.await
+                }
+            };
+            let reason = match checked {
+                Err(PublishError::Unavailable { reason, .. }) => reason,
+                done => return done,
+            };
+            if told.as_ref() != Some(&reason) {
+                tracing::warn!(
+                    brokers,
+                    reason,
+                    "waiting for Kafka, to check the journal's topics"
+                );
+                *self.amiss() = Some(format!("Kafka at {brokers} cannot be reached: {reason}"));
+                told = Some(reason);
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Only ever replaced as a whole, so that a panic elsewhere does it no harm.
+    fn amiss(&self) -> MutexGuard<'_, Option<String>> {
+        self.waits_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
 impl Journal for KafkaJournal {
     async fn become_writer(&self) -> Result<(), PublishError> {
-        let mut told = None;
-        while let Err(error) = topics::ensure(&self.options).await {
-            if !error.is_retryable() {
-                return Err(error);
-            }
-            let reason = error.to_string();
-            if told.as_ref() != Some(&reason) {
-                tracing::warn!(
-                    brokers = self.options.brokers,
-                    reason,
-                    "waiting for Kafka, to check the journal's topics"
-                );
-                told = Some(reason);
-            }
-            tokio::time::sleep(RETRY).await;
-        }
+        let checked = self.check_topics().await;
+        *self.amiss() = None;
+        checked?;
         self.commits.become_writer().await
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        self.amiss().clone()
     }
 
     async fn publish(&self, changes: Vec<Change>) -> Result<Positions, PublishError> {

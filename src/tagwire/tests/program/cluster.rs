@@ -51,7 +51,11 @@ async fn an_admin_without_kafka_and_clickhouse_waits_and_says_so() {
     process
         .not_ready("journal", "becoming the journal's only writer")
         .await;
-    process.logs("waiting for Kafka").await;
+    process
+        .logs("waiting for Kafka, which has not answered within 2s")
+        .await;
+    let amiss = format!("Kafka at {KAFKA} cannot be reached");
+    process.not_ready("journal", &amiss).await;
     let answer = client()
         .get(process.api_url("/tags"))
         .bearer_auth("any")
