@@ -38,10 +38,15 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         let read = tokio::time::timeout(limit, Bytes::from_request(request, state)).await;
         Ok(Self(match read {
             Ok(body) => body.map_err(|error| {
-                Problem::new(
-                    error.status(),
-                    "The body could not be read, or is too large.",
-                )
+                let detail = if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    format!(
+                        "The body is too large: at most {} bytes are allowed.",
+                        Self::MAX_BYTES
+                    )
+                } else {
+                    "The body could not be read; send the request again.".to_owned()
+                };
+                Problem::new(error.status(), detail)
             }),
             Err(_) => Err(Problem::new(
                 StatusCode::REQUEST_TIMEOUT,

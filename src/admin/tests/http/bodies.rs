@@ -157,7 +157,22 @@ async fn a_body_of_nothing_but_unknown_fields_is_not_answered_at_many_times_its_
 }
 
 #[tokio::test]
-async fn other_content_types_and_too_large_bodies_have_their_own_statuses() {
+async fn a_body_that_is_too_large_is_told_how_large_it_may_be() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let largest = 256 * 1024;
+    let mut body = r#"{"destination": "https://example.com/"}"#.to_owned();
+    body.push_str(&" ".repeat(largest - body.len()));
+    create(&owner, &body).await.created();
+    let problem = create(&owner, &format!("{body} ")).await.problem(413);
+    assert_eq!(
+        problem["detail"],
+        "The body is too large: at most 262144 bytes are allowed."
+    );
+}
+
+#[tokio::test]
+async fn other_content_types_have_their_own_status() {
     let server = Server::start().await;
     let owner = server.owner();
     for content_type in [
@@ -173,8 +188,6 @@ async fn other_content_types_and_too_large_bodies_have_their_own_statuses() {
     }
     let bare = owner.request(Method::POST, "/tags").body("{}");
     owner.send(bare).await.problem(415);
-    let body = format!(r#"{{"name": "{}"}}"#, "x".repeat(300_000));
-    create(&owner, &body).await.problem(413);
     let charset = owner
         .request(Method::POST, "/tags")
         .header(CONTENT_TYPE, "Application/JSON; charset=utf-8");
