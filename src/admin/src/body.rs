@@ -16,6 +16,9 @@ const JSON: [&str; 2] = ["application/json", "application/merge-patch+json"];
 pub(crate) struct Body(Result<Bytes, Problem>);
 
 impl Body {
+    /// The most bytes that it may have. A tag with every field at its limit has less than a tenth.
+    pub(crate) const MAX_BYTES: usize = 256 * 1024;
+
     /// The fields of the JSON object that it must be.
     pub(crate) fn fields(self) -> Result<Fields, Problem> {
         Fields::parse(&self.0?)

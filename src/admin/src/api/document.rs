@@ -4,8 +4,6 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, Responses};
 use utoipa::{Modify, ToSchema};
 
-use super::MAX_BODY;
-use crate::body::Body;
 use crate::problem::ProblemDetails;
 
 #[derive(utoipa::OpenApi)]
@@ -34,11 +32,6 @@ impl Modify for BearerKey {
             .get_or_insert_with(Default::default)
             .add_security_scheme("key", scheme);
     }
-}
-
-impl Body {
-    /// The most bytes that it may have: the server's limit, for who refuses more and has to say how many.
-    pub(crate) const MAX_BYTES: usize = MAX_BODY;
 }
 
 /// Adds to every operation what it may answer beside what is its own, and to every refusal its type.

@@ -23,12 +23,10 @@ use telemetry::http;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use crate::body::Body;
 use crate::metrics::count;
 use crate::problem::Problem;
 use crate::service::Admin;
-
-/// The largest request body, in bytes. A tag with every field at its limit has less than a tenth.
-const MAX_BODY: usize = 256 * 1024;
 
 /// How long a client may take to send a request.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +100,7 @@ pub async fn serve_within(
         )
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(DefaultBodyLimit::max(Body::MAX_BYTES))
         .layer(Extension(timeouts))
         .layer(middleware::from_fn(secure))
         .layer(middleware::from_fn_with_state(admin.clone(), count))
