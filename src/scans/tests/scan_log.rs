@@ -281,9 +281,12 @@ fn the_ledger_adds_up_at_every_look() -> Result<()> {
         quick(),
     )?;
     let done = Arc::new(AtomicBool::new(false));
-    let threads: Vec<_> = (0..2)
-        .map(|_| {
-            let (mut writer, done) = (log.writer().expect("a writer"), Arc::clone(&done));
+    // Both before either writes: one alone soon has the whole of this small log.
+    let writers = [log.writer()?, log.writer()?];
+    let threads: Vec<_> = writers
+        .into_iter()
+        .map(|mut writer| {
+            let done = Arc::clone(&done);
             std::thread::spawn(move || {
                 while !done.load(Ordering::Relaxed) {
                     let _ = writer.append(&scan("x"));
