@@ -23,6 +23,11 @@ fn append(writer: &mut Writer, scans: u64) -> BTreeSet<u64> {
         .collect()
 }
 
+/// Ships the log to where all that arrives is kept.
+fn ship(log: Arc<ScanLog>, arrived: &Arrived) -> Result<Shipper, ScanLogError> {
+    Shipper::start(log, Box::new(Collecting::new(arrived)), quick())
+}
+
 /// The dropped-free numbers of what arrived, each exactly once.
 fn arrived_once(arrived: &Arrived) -> BTreeSet<u64> {
     let scans = arrived.scans();
@@ -55,11 +60,7 @@ fn scans_of_several_writers_arrive_once_and_in_order_over_many_segments() -> Res
     let hot = tempfile::tempdir()?;
     let log = open(hot.path());
     let arrived = Arrived::default();
-    let shipper = Shipper::start(
-        Arc::clone(&log),
-        Box::new(Collecting::new(&arrived)),
-        quick(),
-    )?;
+    let shipper = ship(Arc::clone(&log), &arrived)?;
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let mut writer = log.writer().expect("a writer");
@@ -205,11 +206,7 @@ fn a_full_log_drops_by_number_and_recovers_when_there_is_room() -> Result<()> {
     writer.drop_unknown();
     assert!(dropped.len() > 1_000, "{} bytes hold no more", 256 << 10);
     let arrived = Arrived::default();
-    let shipper = Shipper::start(
-        Arc::clone(&log),
-        Box::new(Collecting::new(&arrived)),
-        quick(),
-    )?;
+    let shipper = ship(Arc::clone(&log), &arrived)?;
     arrived.wait_until("all is shipped", |batches| {
         batches
             .iter()
@@ -275,11 +272,7 @@ fn the_ledger_adds_up_at_every_look() -> Result<()> {
         &registry,
     )?;
     let arrived = Arrived::default();
-    let shipper = Shipper::start(
-        Arc::clone(&log),
-        Box::new(Collecting::new(&arrived)),
-        quick(),
-    )?;
+    let shipper = ship(Arc::clone(&log), &arrived)?;
     let done = Arc::new(AtomicBool::new(false));
     // Both before either writes: one alone soon has the whole of this small log.
     let writers = [log.writer()?, log.writer()?];
@@ -401,11 +394,7 @@ fn a_flipped_bit_costs_one_scan_and_is_counted() -> Result<()> {
     file.read_exact_at(&mut byte, 20_000)?;
     file.write_all_at(&[byte[0] ^ 4], 20_000)?;
     let arrived = Arrived::default();
-    let ledger = drain(Shipper::start(
-        open(hot.path()),
-        Box::new(Collecting::new(&arrived)),
-        quick(),
-    )?);
+    let ledger = drain(ship(open(hot.path()), &arrived)?);
     let found = arrived_once(&arrived);
     assert_eq!(
         (found.len(), found.is_subset(&seqs)),
@@ -446,11 +435,7 @@ fn a_torn_end_and_a_damaged_header_do_not_stop_the_start() -> Result<()> {
         .context("written")?;
     last.write_all_at(&[0; 40], end as u64 - 40)?;
     let arrived = Arrived::default();
-    drain(Shipper::start(
-        open(hot.path()),
-        Box::new(Collecting::new(&arrived)),
-        quick(),
-    )?);
+    drain(ship(open(hot.path()), &arrived)?);
     let found = arrived_once(&arrived);
     assert!(found.is_subset(&seqs));
     assert_eq!(found.last(), Some(&698));
@@ -497,11 +482,7 @@ fn unknown_codes_between_scans_do_not_cut_their_batches() -> Result<()> {
     }
     drop(writer);
     let arrived = Arrived::default();
-    let ledger = drain(Shipper::start(
-        log,
-        Box::new(Collecting::new(&arrived)),
-        quick(),
-    )?);
+    let ledger = drain(ship(log, &arrived)?);
     assert_eq!((ledger.accepted, ledger.acknowledged), (1_100, 100));
     let batches = arrived.0.lock().expect("not poisoned");
     let counts: Vec<_> = batches.iter().map(|(sent, _)| sent.count).collect();
@@ -532,11 +513,7 @@ fn a_clean_end_leaves_no_segment_and_an_unclean_one_all_that_is_not_stored() -> 
     let log = open(hot.path());
     assert_eq!(log.ledger().adopted, 3);
     let arrived = Arrived::default();
-    drain(Shipper::start(
-        log,
-        Box::new(Collecting::new(&arrived)),
-        quick(),
-    )?);
+    drain(ship(log, &arrived)?);
     assert_eq!(arrived_once(&arrived), late);
     assert_eq!(segments(hot.path()), Vec::<PathBuf>::new());
     Ok(())
@@ -600,11 +577,7 @@ fn a_scan_is_readable_as_it_lies_in_a_batch() -> Result<()> {
     let mut writer = log.writer()?;
     writer.append(&scan("Ab3-_x"))?;
     let arrived = Arrived::default();
-    drain(Shipper::start(
-        log,
-        Box::new(Collecting::new(&arrived)),
-        quick(),
-    )?);
+    drain(ship(log, &arrived)?);
     let mut bytes = Vec::new();
     scan("Ab3-_x").encode(0, &mut bytes);
     let scans = arrived.scans();
