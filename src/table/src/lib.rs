@@ -6,8 +6,10 @@
 mod key;
 mod records;
 mod settings;
+mod snapshot;
 mod table;
 mod view;
 
+pub use snapshot::{SnapshotError, SnapshotInfo, read_snapshot_info};
 pub use table::{Effect, State, Table};
 pub use view::View;

@@ -1,7 +1,7 @@
 //! Domains and workspaces: few, read by every request, changed rarely, and so copied whole at each change.
 
 use hashbrown::HashMap;
-use tags::{DomainSettings, Workspace};
+use tags::{Change, DomainSettings, Workspace};
 
 /// Everything that is set for more than one tag.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,12 @@ impl Settings {
     pub(crate) fn put_workspace(&mut self, workspace: Workspace) {
         self.workspaces
             .insert(workspace.id.as_str().into(), workspace);
+    }
+
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Change> {
+        let domains = self.domains.values().cloned().map(Change::Domain);
+        let workspaces = self.workspaces.values().cloned().map(Change::Workspace);
+        domains.chain(workspaces)
     }
 
     pub(crate) fn domain(&self, host: &str) -> Option<&DomainSettings> {

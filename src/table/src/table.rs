@@ -78,17 +78,39 @@ impl Table {
     pub fn complete(&self) {
         if let Some(base) = self.writer().take() {
             let now = self.published.load();
+            self.len.store(base.0.len(), Ordering::Relaxed);
             self.published.store(Arc::new(State {
                 base: Arc::new(base),
+                overlay: Arc::default(),
                 complete: true,
                 ..now.share()
             }));
         }
     }
 
+    /// Begins again from nothing: from now on changes fill a base that no reader sees, while readers keep the old state until
+    /// [`Table::complete`] swaps the new one in, whole. Nothing of the old state stands against what is applied.
+    pub fn begin_rebuild(&self) {
+        *self.writer() = Some(Base::default());
+    }
+
+    /// Gives a rebuild up: readers keep the old state, and changes go into it again. What was applied since
+    /// [`Table::begin_rebuild`] is forgotten, so the journal is to be read again from where the rebuild began.
+    pub fn abandon_rebuild(&self) {
+        let mut writer = self.writer();
+        if self.is_complete() {
+            *writer = None;
+        }
+    }
+
     /// Whether the bootstrap is over.
     pub fn is_complete(&self) -> bool {
         self.published.load().complete
+    }
+
+    /// Whether changes go into a base that no reader sees.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.writer().is_some()
     }
 
     /// How many tags are held, revoked ones among them.
@@ -113,7 +135,9 @@ impl Table {
                 if !base.put(tag) {
                     return Effect::Superseded;
                 }
-                self.len.store(base.0.len(), Ordering::Relaxed);
+                if !self.published.load().complete {
+                    self.len.store(base.0.len(), Ordering::Relaxed);
+                }
             }
             None => {
                 let state = self.published.load();
