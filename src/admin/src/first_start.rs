@@ -55,6 +55,7 @@ pub(crate) async fn prepare(admin: &Admin) -> Result<(), FirstStartError> {
     admin
         .publish(changes)
         .await
+        .map(|_| ())
         .map_err(|error: PublishOutcome| FirstStartError::Publish(error.to_string()))
 }
 

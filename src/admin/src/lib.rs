@@ -11,6 +11,7 @@ mod draft;
 mod edits;
 mod fields;
 mod first_start;
+mod fleet;
 mod follow;
 mod index;
 mod metrics;

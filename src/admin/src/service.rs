@@ -4,16 +4,17 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use analytics::ScanStore;
 use jiff::Timestamp;
-use journal::{Applied, FollowError, Journal, Positions, PublishError};
+use journal::{Applied, Edges, EdgesError, FollowError, Journal, Positions, PublishError};
 use prometheus::Registry;
 use tags::{Change, Topic};
 use tokio::sync::Mutex;
 
 use crate::first_start::{self, FirstStartError};
+use crate::fleet::{self, Fleet};
 use crate::follow::{self, Progress, Reader};
 use crate::index::{Index, IndexError};
 use crate::metrics::AdminMetrics;
@@ -30,6 +31,8 @@ const DOUBT_PAUSE: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_millis(500);
 /// What taking over begins with.
 const WRITER: &str = "becoming the journal's only writer";
+/// How long after a failure the place where edges say how they are is asked for again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What the admin needs to know at start.
 #[derive(Clone, Debug)]
@@ -69,6 +72,9 @@ pub enum StartError {
     /// No reader.
     #[error(transparent)]
     Follow(#[from] FollowError),
+    /// The edges cannot be heard.
+    #[error(transparent)]
+    Edges(#[from] EdgesError),
     /// No index.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -76,7 +82,7 @@ pub enum StartError {
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
     /// No thread.
-    #[error("starting the admin's reader thread: {0}")]
+    #[error("starting a reader thread of the admin's: {0}")]
     Thread(std::io::Error),
     /// There is one reader of the journal, and it has been started.
     #[error("the admin has taken over already; make another to do it again")]
@@ -94,6 +100,8 @@ struct Parts {
     options: AdminOptions,
     journal: Arc<dyn Journal>,
     store: Arc<dyn ScanStore>,
+    edges: Arc<dyn Edges>,
+    fleet: Arc<Fleet>,
     index: Arc<Index>,
     visible: Vec<Visible>,
     locks: Vec<Mutex<()>>,
@@ -111,6 +119,7 @@ impl Admin {
         options: AdminOptions,
         journal: Arc<dyn Journal>,
         store: Arc<dyn ScanStore>,
+        edges: Arc<dyn Edges>,
         also_visible: Vec<Visible>,
     ) -> Result<Self, StartError> {
         let index = Arc::new(Index::create(&options.data_dir.join("index.sqlite"))?);
@@ -126,6 +135,8 @@ impl Admin {
             options,
             journal,
             store,
+            edges,
+            fleet: Arc::new(Fleet::new()),
             index,
             visible,
             locks,
@@ -151,6 +162,7 @@ impl Admin {
                 None => waiting(WRITER),
             }
         }
+        self.prepare_edges(&waiting).await?;
         // Only now is the end of the log final: an older writer can no longer add to it.
         waiting("reading the journal to its end");
         let follower = self.0.journal.follow(&Topic::ALL, Positions::default())?;
@@ -161,6 +173,7 @@ impl Admin {
             .unwrap_or_else(PoisonError::into_inner)
             .take()
             .ok_or(StartError::Twice)?;
+        fleet::listen(Arc::clone(&self.0.edges), &self.0.fleet).map_err(StartError::Thread)?;
         follow::start(follower, Arc::clone(&self.0.index), progress).map_err(StartError::Thread)?;
         self.0
             .reader
@@ -171,6 +184,17 @@ impl Admin {
         // Release: who sees the admin ready sees what was prepared.
         self.0.ready.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Makes and checks the place where edges say how they are, as soon as it can be reached.
+    async fn prepare_edges(&self, waiting: impl Fn(&str)) -> Result<(), StartError> {
+        loop {
+            match self.0.edges.prepare().await {
+                Err(error @ EdgesError::Unavailable { .. }) => waiting(&error.to_string()),
+                done => return Ok(done?),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
     }
 
     /// Comes when the admin can no longer read its journal. From then on it answers 503, since it would not know of a change, nor of a
@@ -210,6 +234,10 @@ impl Admin {
         &self.0.store
     }
 
+    pub(crate) fn fleet(&self) -> &Fleet {
+        &self.0.fleet
+    }
+
     pub(crate) fn options(&self) -> &AdminOptions {
         &self.0.options
     }
@@ -224,7 +252,7 @@ impl Admin {
     }
 
     /// Publishes changes and waits until they can be seen. The caller holds the lock of what they change.
-    pub(crate) async fn publish(&self, changes: Vec<Change>) -> Result<(), PublishOutcome> {
+    pub(crate) async fn publish(&self, changes: Vec<Change>) -> Result<Commit, PublishOutcome> {
         // What the index does not show any more must not be changed: the next version would be counted from an old one.
         if self.0.reader.has_ended() {
             return Err(PublishOutcome::ReaderEnded);
@@ -233,13 +261,26 @@ impl Admin {
             .publish_for_certain(changes)
             .await
             .map_err(PublishOutcome::Refused)?;
+        let commit = Commit::now(&positions);
         for visible in &self.0.visible {
             visible
                 .wait_for(&positions)
                 .await
                 .map_err(PublishOutcome::NotVisible)?;
         }
-        Ok(())
+        Ok(commit)
+    }
+
+    /// What this admin has applied itself.
+    pub(crate) fn applied(&self) -> Positions {
+        // The first is its own.
+        let own = self.0.visible.first();
+        own.map(|own| own.applied.positions()).unwrap_or_default()
+    }
+
+    /// The commit of an edit that changes nothing: whatever made things as they are has been applied here.
+    pub(crate) fn earlier_commit(&self) -> Commit {
+        Commit::now(&self.applied())
     }
 
     /// Publishes the same changes until it is known that they are written, or that they are not. An edit in doubt must not be followed
@@ -264,6 +305,24 @@ impl Admin {
         let now = Timestamp::now();
         // The journal keeps microseconds; what is answered must be what is kept.
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+}
+
+/// When something was published, and what an edge has applied that has applied it.
+#[derive(Clone, Debug)]
+pub(crate) struct Commit {
+    pub(crate) positions: Positions,
+    pub(crate) at: Instant,
+}
+
+impl Commit {
+    fn now(positions: &Positions) -> Self {
+        let followed = positions.iter();
+        let followed = followed.filter(|(topic, ..)| Topic::EDGE.contains(topic));
+        Self {
+            positions: followed.collect(),
+            at: Instant::now(),
+        }
     }
 }
 

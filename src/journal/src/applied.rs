@@ -38,6 +38,13 @@ impl Applied {
             .map_err(|_| Closed)
     }
 
+    /// Waits until something else than `known` has been applied.
+    pub async fn moved_on_from(&self, known: &Positions) -> Result<(), Closed> {
+        let mut receiver = self.0.clone();
+        let moved = receiver.wait_for(|applied| applied != known).await;
+        moved.map(|_| ()).map_err(|_| Closed)
+    }
+
     /// What has been applied now.
     pub fn positions(&self) -> Positions {
         self.0.borrow().clone()
@@ -75,6 +82,20 @@ mod tests {
         assert!(!applied.positions().covers(&wanted));
         sender.advance(Topic::Audit, 0, 2);
         assert_eq!(waiter.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_knows_of_old_positions_hears_of_new_ones() {
+        let (sender, applied) = Applied::new();
+        let waiter = tokio::spawn({
+            let applied = applied.clone();
+            async move { applied.moved_on_from(&Positions::default()).await }
+        });
+        sender.advance(Topic::Tags, 0, 1);
+        assert_eq!(waiter.await.unwrap(), Ok(()));
+        let known = applied.positions();
+        drop(sender);
+        assert_eq!(applied.moved_on_from(&known).await, Err(Closed));
     }
 
     #[tokio::test]

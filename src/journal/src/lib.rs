@@ -3,9 +3,11 @@
 //! One [`Journal`] publishes changes and lets any number of [`Follower`]s read them, from the start or from where they were. What a
 //! change is, and its form as bytes, is `tags`' matter; what becomes of it, the table's and the admin's.
 //!
-//! Read in this order: [`Journal`], [`Event`], [`Positions`], then one of the two implementations.
+//! Read in this order: [`Journal`], [`Event`], [`Positions`], then one of the two implementations. [`Edges`] is the way back: how far each edge
+//! has come.
 
 mod applied;
+mod edges;
 mod error;
 mod event;
 mod group_commit;
@@ -17,6 +19,10 @@ mod record;
 mod sqlite;
 
 pub use applied::{Applied, AppliedSender, Closed};
+pub use edges::{
+    EdgeRun, EdgeState, Edges, EdgesError, EdgesEvent, EdgesFollower, Heartbeat, HeartbeatError,
+    InvalidEdgeRun, KafkaEdges, LocalEdges, Reporter,
+};
 pub use error::{FollowError, OpenError, PublishError};
 pub use event::Event;
 pub use journal::{Follower, Journal};

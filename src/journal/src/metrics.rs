@@ -43,6 +43,10 @@ impl JournalMetrics {
         self.published.get()
     }
 
+    pub(crate) fn count_refused(&self) {
+        self.refused.inc();
+    }
+
     pub(crate) fn count_committed(&self, calls: usize) {
         self.transactions.inc();
         self.published.inc_by(calls as u64);

@@ -15,7 +15,8 @@ use crate::problem::ProblemDetails;
     tags(
         (name = "tags", description = "Printed codes and where they lead"),
         (name = "analytics", description = "What is being scanned"),
-        (name = "settings", description = "Workspaces, domains and keys")
+        (name = "settings", description = "Workspaces, domains and keys"),
+        (name = "operations", description = "The edges, for who runs the installation")
     ),
     modifiers(&BearerKey),
     security(("key" = []))

@@ -3,22 +3,28 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use tags::Role;
+use tags::{DomainSettings, Role};
 
 use super::params::Params;
-use super::schema::{DomainAnswer, DomainList, DomainPatch, NewDomain};
+use super::schema::{DomainAnswer, DomainList, DomainPatch, EditedDomain, NewDomain};
 use super::segment::Segment;
 use super::to_the_end;
+use super::wait::Wait;
 use crate::auth::Principal;
 use crate::body::Body;
+use crate::edits::Edited;
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
 
 /// Adds a domain to the workspace.
 #[utoipa::path(
     post, path = "/api/v1/domains", tag = "settings", request_body = NewDomain,
+    params(
+        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
+        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+    ),
     responses(
-        (status = 201, description = "The domain", body = DomainAnswer),
+        (status = 201, description = "The domain", body = EditedDomain),
         (status = 409, description = "It is in use", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
     )
@@ -28,11 +34,16 @@ pub(crate) async fn create(
     who: Principal,
     params: Params,
     body: Body,
-) -> Result<(StatusCode, Json<DomainAnswer>), Problem> {
+) -> Result<(StatusCode, Json<EditedDomain>), Problem> {
     who.require(Role::Owner)?;
-    params.allow(&[])?;
-    let domain = to_the_end(async move { admin.create_domain(&who, body).await }).await?;
-    Ok((StatusCode::CREATED, Json(DomainAnswer::from(&domain))))
+    let wait = Wait::read(&params.allow(&Wait::PARAMETERS)?)?;
+    let edited = to_the_end({
+        let admin = admin.clone();
+        async move { admin.create_domain(&who, body).await }
+    })
+    .await?;
+    let answer = edited_answer(&admin, &edited, wait).await;
+    Ok((StatusCode::CREATED, Json(answer)))
 }
 
 /// Lists the domains on which the workspace may make tags.
@@ -58,9 +69,14 @@ pub(crate) async fn list(
 
 /// Changes a domain: a JSON merge patch (RFC 7396).
 #[utoipa::path(
-    patch, path = "/api/v1/domains/{name}", tag = "settings", request_body = DomainPatch, params(("name" = String, Path)),
+    patch, path = "/api/v1/domains/{name}", tag = "settings", request_body = DomainPatch,
+    params(
+        ("name" = String, Path),
+        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
+        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+    ),
     responses(
-        (status = 200, description = "The domain", body = DomainAnswer),
+        (status = 200, description = "The domain", body = EditedDomain),
         (status = 404, description = "There is none, or it is another's", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
     )
@@ -71,9 +87,21 @@ pub(crate) async fn patch(
     Segment(name): Segment,
     params: Params,
     body: Body,
-) -> Result<Json<DomainAnswer>, Problem> {
+) -> Result<Json<EditedDomain>, Problem> {
     who.require(Role::Owner)?;
-    params.allow(&[])?;
-    let domain = to_the_end(async move { admin.patch_domain(&who, &name, body).await }).await?;
-    Ok(Json(DomainAnswer::from(&domain)))
+    let wait = Wait::read(&params.allow(&Wait::PARAMETERS)?)?;
+    let edited = to_the_end({
+        let admin = admin.clone();
+        async move { admin.patch_domain(&who, &name, body).await }
+    })
+    .await?;
+    Ok(Json(edited_answer(&admin, &edited, wait).await))
+}
+
+/// The answer to an edit, once who was to be waited for has been.
+async fn edited_answer(admin: &Admin, edited: &Edited<DomainSettings>, wait: Wait) -> EditedDomain {
+    EditedDomain {
+        propagation: wait.propagation(admin, &edited.commit).await,
+        domain: DomainAnswer::from(&edited.what),
+    }
 }

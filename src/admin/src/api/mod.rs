@@ -3,12 +3,14 @@
 mod analytics;
 mod document;
 mod domains;
+mod edges;
 mod keys;
 mod params;
 mod qr;
 mod schema;
 mod segment;
 mod tags;
+mod wait;
 mod workspaces;
 
 use std::future::Future;
@@ -68,6 +70,7 @@ fn documented_routes() -> OpenApiRouter<Admin> {
         .routes(routes!(keys::revoke))
         .routes(routes!(domains::create, domains::list))
         .routes(routes!(domains::patch))
+        .routes(routes!(edges::list))
 }
 
 /// The OpenAPI 3.1 document, made from the code.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tags::{ApiKey, DomainSettings, Tag, Workspace};
 use utoipa::ToSchema;
 
+use super::wait::PropagationAnswer;
 use crate::edits::NewKey;
 use crate::service::Admin;
 
@@ -59,6 +60,23 @@ pub(crate) struct TagAnswer {
     updated_by: String,
     /// Where its symbol is.
     qr: QrLinks,
+}
+
+/// A tag that was made or changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EditedTag {
+    #[serde(flatten)]
+    pub(crate) tag: TagAnswer,
+    /// What became of the edit on the edges; with `wait`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) propagation: Option<PropagationAnswer>,
+}
+
+/// A tag that was revoked, with `wait`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Revoked {
+    /// What became of the edit on the edges.
+    pub(crate) propagation: PropagationAnswer,
 }
 
 /// Where a tag's symbol is, as paths of this API.
@@ -320,6 +338,16 @@ impl From<&DomainSettings> for DomainAnswer {
             created_at: domain.created_at,
         }
     }
+}
+
+/// A domain that was made or changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EditedDomain {
+    #[serde(flatten)]
+    pub(crate) domain: DomainAnswer,
+    /// What became of the edit on the edges; with `wait`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) propagation: Option<PropagationAnswer>,
 }
 
 /// What a request sets of a new domain.

@@ -7,12 +7,15 @@ use axum::response::{IntoResponse, Response};
 use tags::{Code, Role, Status, Tag, Version};
 
 use super::params::Params;
-use super::schema::{NewTag, Rollback, TagAnswer, TagList, TagPatch, VersionList};
+use super::schema::{
+    EditedTag, NewTag, Revoked, Rollback, TagAnswer, TagList, TagPatch, VersionList,
+};
 use super::segment::Segment;
+use super::wait::Wait;
 use super::{blocking, to_the_end};
 use crate::auth::Principal;
 use crate::body::Body;
-use crate::edits::{Precondition, TagName};
+use crate::edits::{Edited, Precondition, TagName};
 use crate::index::{Cursor, TagFilter};
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
@@ -26,8 +29,12 @@ const MAX_SEARCH: usize = 2_048;
 /// Makes a tag.
 #[utoipa::path(
     post, path = "/api/v1/tags", tag = "tags", request_body = NewTag,
+    params(
+        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
+        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+    ),
     responses(
-        (status = 201, description = "The tag", body = TagAnswer, headers(("ETag" = String), ("Location" = String))),
+        (status = 201, description = "The tag", body = EditedTag, headers(("ETag" = String), ("Location" = String))),
         (status = 409, description = "The code is taken", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
     )
@@ -39,14 +46,18 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     who.require(Role::Editor)?;
-    params.allow(&[])?;
-    let tag = to_the_end({
+    let wait = Wait::read(&params.allow(&Wait::PARAMETERS)?)?;
+    let edited = to_the_end({
         let admin = admin.clone();
         async move { admin.create_tag(&who, body).await }
     })
     .await?;
-    let location = format!("/api/v1/tags/{}?domain={}", tag.code, tag.domain);
-    let mut response = (StatusCode::CREATED, answer(&admin, &tag)).into_response();
+    let location = format!(
+        "/api/v1/tags/{}?domain={}",
+        edited.what.code, edited.what.domain
+    );
+    let answer = edited_answer(&admin, &edited, wait).await;
+    let mut response = (StatusCode::CREATED, answer).into_response();
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -134,10 +145,12 @@ pub(crate) async fn get(
     params(
         ("code" = String, Path),
         ("domain" = Option<String>, Query, description = "For another than the default"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be changed")
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be changed"),
+        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
+        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
     ),
     responses(
-        (status = 200, description = "The tag", body = TagAnswer, headers(("ETag" = String))),
+        (status = 200, description = "The tag", body = EditedTag, headers(("ETag" = String))),
         (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails),
         (status = 409, description = "It was revoked", body = ProblemDetails),
         (status = 412, description = "It was changed meanwhile", body = ProblemDetails),
@@ -153,13 +166,14 @@ pub(crate) async fn patch(
     body: Body,
 ) -> Result<Response, Problem> {
     who.require(Role::Editor)?;
-    let (name, expected) = (tag_name(&code, params)?, precondition(&headers)?);
-    let tag = to_the_end({
+    let (name, wait) = tag_name_and_wait(&code, params)?;
+    let expected = precondition(&headers)?;
+    let edited = to_the_end({
         let admin = admin.clone();
         async move { admin.patch_tag(&who, &name, &expected, body).await }
     })
     .await?;
-    Ok(answer(&admin, &tag))
+    Ok(edited_answer(&admin, &edited, wait).await)
 }
 
 /// Revokes a tag for ever; its code stays taken.
@@ -168,10 +182,13 @@ pub(crate) async fn patch(
     params(
         ("code" = String, Path),
         ("domain" = Option<String>, Query, description = "For another than the default"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be revoked")
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be revoked"),
+        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
+        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
     ),
     responses(
-        (status = 204, description = "It is revoked"),
+        (status = 200, description = "It is revoked; with `wait`", body = Revoked),
+        (status = 204, description = "It is revoked; without `wait`"),
         (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails),
         (status = 412, description = "It was changed meanwhile", body = ProblemDetails)
     )
@@ -182,11 +199,19 @@ pub(crate) async fn revoke(
     Segment(code): Segment,
     params: Params,
     headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     who.require(Role::Editor)?;
-    let (name, expected) = (tag_name(&code, params)?, precondition(&headers)?);
-    to_the_end(async move { admin.revoke_tag(&who, &name, &expected).await }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let (name, wait) = tag_name_and_wait(&code, params)?;
+    let expected = precondition(&headers)?;
+    let commit = to_the_end({
+        let admin = admin.clone();
+        async move { admin.revoke_tag(&who, &name, &expected).await }
+    })
+    .await?;
+    Ok(match wait.propagation(&admin, &commit).await {
+        Some(propagation) => Json(Revoked { propagation }).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
 }
 
 /// Lists a tag's versions, newest first.
@@ -221,10 +246,12 @@ pub(crate) async fn versions(
     params(
         ("code" = String, Path),
         ("domain" = Option<String>, Query, description = "For another than the default"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be replaced")
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be replaced"),
+        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
+        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
     ),
     responses(
-        (status = 200, description = "The tag", body = TagAnswer, headers(("ETag" = String))),
+        (status = 200, description = "The tag", body = EditedTag, headers(("ETag" = String))),
         (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails),
         (status = 409, description = "It was revoked", body = ProblemDetails),
         (status = 412, description = "It was changed meanwhile", body = ProblemDetails),
@@ -240,24 +267,49 @@ pub(crate) async fn rollback(
     body: Body,
 ) -> Result<Response, Problem> {
     who.require(Role::Editor)?;
-    let (name, expected) = (tag_name(&code, params)?, precondition(&headers)?);
-    let tag = to_the_end({
+    let (name, wait) = tag_name_and_wait(&code, params)?;
+    let expected = precondition(&headers)?;
+    let edited = to_the_end({
         let admin = admin.clone();
         async move { admin.roll_back_tag(&who, &name, &expected, body).await }
     })
     .await?;
-    Ok(answer(&admin, &tag))
+    Ok(edited_answer(&admin, &edited, wait).await)
 }
 
 /// The tag that a path and `?domain=` name. What no code can be does not exist.
 fn tag_name(code: &str, params: Params) -> Result<TagName, Problem> {
-    let domain = params.allow(&["domain"])?.domain()?;
+    named(code, &params.allow(&["domain"])?)
+}
+
+/// The same for an edit, with what it waits for.
+fn tag_name_and_wait(code: &str, params: Params) -> Result<(TagName, Wait), Problem> {
+    let [wait, timeout] = Wait::PARAMETERS;
+    let params = params.allow(&["domain", wait, timeout])?;
+    Ok((named(code, &params)?, Wait::read(&params)?))
+}
+
+fn named(code: &str, params: &Params) -> Result<TagName, Problem> {
+    let domain = params.domain()?;
     let code = Code::parse(code).map_err(|_| Problem::not_found("tag"))?;
     Ok(TagName { domain, code })
 }
 
 fn answer(admin: &Admin, tag: &Tag) -> Response {
-    let mut response = Json(TagAnswer::new(admin, tag)).into_response();
+    tagged(tag, Json(TagAnswer::new(admin, tag)))
+}
+
+/// The answer to an edit, once who was to be waited for has been.
+async fn edited_answer(admin: &Admin, edited: &Edited<Tag>, wait: Wait) -> Response {
+    let body = EditedTag {
+        propagation: wait.propagation(admin, &edited.commit).await,
+        tag: TagAnswer::new(admin, &edited.what),
+    };
+    tagged(&edited.what, Json(body))
+}
+
+fn tagged(tag: &Tag, body: impl IntoResponse) -> Response {
+    let mut response = body.into_response();
     if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", tag.version)) {
         response.headers_mut().insert(header::ETAG, etag);
     }

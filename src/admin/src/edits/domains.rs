@@ -2,6 +2,7 @@
 
 use tags::{Action, Change, Domain, DomainSettings};
 
+use super::Edited;
 use crate::auth::Principal;
 use crate::body::Body;
 use crate::draft::parse_destination;
@@ -15,7 +16,7 @@ impl Admin {
         &self,
         who: &Principal,
         body: Body,
-    ) -> Result<DomainSettings, Problem> {
+    ) -> Result<Edited<DomainSettings>, Problem> {
         let mut fields = body.fields()?;
         let name = fields.word::<Domain>("name");
         if !fields.has("name") || name == Given::Null {
@@ -45,9 +46,12 @@ impl Admin {
             ));
         }
         let audit = self.audit(who, Action::Create, format!("domain/{}", domain.name));
-        self.publish(vec![Change::Domain(domain.clone()), Change::Audit(audit)])
-            .await?;
-        Ok(domain)
+        let changes = vec![Change::Domain(domain.clone()), Change::Audit(audit)];
+        let commit = self.publish(changes).await?;
+        Ok(Edited {
+            what: domain,
+            commit,
+        })
     }
 
     /// Changes a domain of the principal's workspace; the default domain is the operator's to change.
@@ -56,7 +60,7 @@ impl Admin {
         who: &Principal,
         name: &str,
         body: Body,
-    ) -> Result<DomainSettings, Problem> {
+    ) -> Result<Edited<DomainSettings>, Problem> {
         let not_found = || Problem::not_found("domain");
         let name = Domain::parse(name).map_err(|_| not_found())?;
         let _lock = self.lock(&format!("domain/{name}")).await;
@@ -70,12 +74,17 @@ impl Admin {
         let mut fields = body.fields()?;
         self.read_domain(&mut domain, &mut fields);
         fields.finish(&["name", "is_default", "case_insensitive", "created_at"])?;
-        if domain != before {
+        let commit = if domain == before {
+            self.earlier_commit()
+        } else {
             let audit = self.audit(who, Action::Update, format!("domain/{name}"));
-            self.publish(vec![Change::Domain(domain.clone()), Change::Audit(audit)])
-                .await?;
-        }
-        Ok(domain)
+            let changes = vec![Change::Domain(domain.clone()), Change::Audit(audit)];
+            self.publish(changes).await?
+        };
+        Ok(Edited {
+            what: domain,
+            commit,
+        })
     }
 
     fn read_domain(&self, domain: &mut DomainSettings, fields: &mut Fields) {

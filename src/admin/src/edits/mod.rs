@@ -14,7 +14,13 @@ pub(crate) use self::tags::{Precondition, TagName};
 use crate::auth::Principal;
 use crate::draft::MAX_NAME;
 use crate::fields::{Fields, Given};
-use crate::service::Admin;
+use crate::service::{Admin, Commit};
+
+/// What an edit made of something, and when it was published.
+pub(crate) struct Edited<T> {
+    pub(crate) what: T,
+    pub(crate) commit: Commit,
+}
 
 impl Admin {
     fn audit(&self, who: &Principal, action: Action, subject: String) -> AuditEntry {

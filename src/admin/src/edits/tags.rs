@@ -5,6 +5,7 @@ use tags::{
 };
 use tokio::sync::MutexGuard;
 
+use super::Edited;
 use crate::auth::Principal;
 use crate::body::Body;
 use crate::codes::random_code;
@@ -12,7 +13,7 @@ use crate::draft::{Draft, Identity};
 use crate::fields::{Fields, Given};
 use crate::index::IndexError;
 use crate::problem::Problem;
-use crate::service::Admin;
+use crate::service::{Admin, Commit};
 
 /// In answers, but not for requests to set.
 const READ_ONLY: [&str; 9] = [
@@ -87,7 +88,11 @@ impl Admin {
     }
 
     /// Makes a tag, with the code asked for or a random one.
-    pub(crate) async fn create_tag(&self, who: &Principal, body: Body) -> Result<Tag, Problem> {
+    pub(crate) async fn create_tag(
+        &self,
+        who: &Principal,
+        body: Body,
+    ) -> Result<Edited<Tag>, Problem> {
         let now = self.now();
         let mut fields = body.fields()?;
         let code = fields.word::<Code>("code").value();
@@ -131,8 +136,8 @@ impl Admin {
                 created_at: now,
             };
             let tag = draft.clone().into_tag(identity, now, who.key.as_str())?;
-            self.publish_tag(who, Action::Create, None, &tag).await?;
-            return Ok(tag);
+            let commit = self.publish_tag(who, Action::Create, None, &tag).await?;
+            return Ok(Edited { what: tag, commit });
         }
         Err(Problem::unavailable("No free code was found; try again."))
     }
@@ -144,7 +149,7 @@ impl Admin {
         name: &TagName,
         expected: &Precondition,
         body: Body,
-    ) -> Result<Tag, Problem> {
+    ) -> Result<Edited<Tag>, Problem> {
         let (tag, _lock) = self.lock_tag(who, name).await?;
         expected.check(&tag)?;
         refuse_revoked(&tag)?;
@@ -162,7 +167,7 @@ impl Admin {
         name: &TagName,
         expected: &Precondition,
         body: Body,
-    ) -> Result<Tag, Problem> {
+    ) -> Result<Edited<Tag>, Problem> {
         let (tag, _lock) = self.lock_tag(who, name).await?;
         expected.check(&tag)?;
         refuse_revoked(&tag)?;
@@ -199,10 +204,10 @@ impl Admin {
         who: &Principal,
         name: &TagName,
         expected: &Precondition,
-    ) -> Result<(), Problem> {
+    ) -> Result<Commit, Problem> {
         let (tag, _lock) = self.lock_tag(who, name).await?;
         if tag.status == Status::Revoked {
-            return Ok(());
+            return Ok(self.earlier_commit());
         }
         expected.check(&tag)?;
         let revoked = Tag {
@@ -268,17 +273,18 @@ impl Admin {
         action: Action,
         tag: Tag,
         draft: Draft,
-    ) -> Result<Tag, Problem> {
+    ) -> Result<Edited<Tag>, Problem> {
         if draft == Draft::of(&tag) {
-            return Ok(tag);
+            let commit = self.earlier_commit();
+            return Ok(Edited { what: tag, commit });
         }
         let next = draft.into_tag(
             Identity::next_version_of(&tag),
             self.now(),
             who.key.as_str(),
         )?;
-        self.publish_tag(who, action, Some(tag), &next).await?;
-        Ok(next)
+        let commit = self.publish_tag(who, action, Some(tag), &next).await?;
+        Ok(Edited { what: next, commit })
     }
 
     async fn publish_tag(
@@ -287,16 +293,15 @@ impl Admin {
         action: Action,
         before: Option<Tag>,
         after: &Tag,
-    ) -> Result<(), Problem> {
+    ) -> Result<Commit, Problem> {
         let subject = format!("tag/{}/{}", after.domain, after.code);
         let audit = AuditEntry {
             before,
             after: Some(after.clone()),
             ..self.audit(who, action, subject)
         };
-        self.publish(vec![Change::Tag(after.clone()), Change::Audit(audit)])
-            .await?;
-        Ok(())
+        let changes = vec![Change::Tag(after.clone()), Change::Audit(audit)];
+        Ok(self.publish(changes).await?)
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::Server;
 
 /// Every route of the API.
-const ROUTES: [&str; 20] = [
+const ROUTES: [&str; 21] = [
     "post /api/v1/tags",
     "get /api/v1/tags",
     "get /api/v1/tags/{code}",
@@ -29,6 +29,7 @@ const ROUTES: [&str; 20] = [
     "post /api/v1/domains",
     "get /api/v1/domains",
     "patch /api/v1/domains/{name}",
+    "get /api/v1/edges",
 ];
 
 async fn document(server: &Server) -> Value {

@@ -8,6 +8,7 @@ mod bodies;
 mod create;
 mod document;
 mod domains;
+mod edges;
 mod edit;
 mod faults;
 mod life;

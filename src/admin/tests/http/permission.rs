@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{Api, Server};
 
 /// Every operation, on a tag `spring`; wrong in its fields, so that it changes nothing.
-const OPERATIONS: [(&str, &str, &str); 20] = [
+const OPERATIONS: [(&str, &str, &str); 21] = [
     ("viewer", "GET", "/tags"),
     ("viewer", "GET", "/tags/spring"),
     ("viewer", "GET", "/tags/spring/versions"),
@@ -21,6 +21,7 @@ const OPERATIONS: [(&str, &str, &str); 20] = [
     ("editor", "PATCH", "/tags/spring"),
     ("editor", "POST", "/tags/spring/rollback"),
     ("editor", "DELETE", "/tags/spring?wrong=1"),
+    ("owner", "GET", "/edges"),
     ("owner", "GET", "/keys"),
     ("owner", "POST", "/keys"),
     ("owner", "DELETE", "/keys/key_none"),

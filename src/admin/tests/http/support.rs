@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use admin::{Admin, AdminOptions, PublicUrl, Timeouts};
 use analytics::SqliteStore;
-use journal::{Journal, SqliteJournal};
+use journal::{Journal, LocalEdges, SqliteJournal};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ pub struct Server {
     pub url: String,
     pub data_dir: PathBuf,
     pub admin: Admin,
+    pub edges: LocalEdges,
     folder: Arc<TempDir>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -99,7 +100,9 @@ impl Server {
             public_url: PublicUrl::parse(public_url).unwrap(),
         };
         let store = SqliteStore::open(&data_dir.join("scans.sqlite")).unwrap();
-        let admin = Admin::new(options, journal, Arc::new(store), Vec::new()).unwrap();
+        let edges = LocalEdges::new();
+        let heard = Arc::new(edges.clone());
+        let admin = Admin::new(options, journal, Arc::new(store), heard, Vec::new()).unwrap();
         admin.take_over(|_| {}).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -115,6 +118,7 @@ impl Server {
             url,
             data_dir,
             admin,
+            edges,
             folder,
             stop,
             task,

@@ -1,10 +1,10 @@
 //! The journal in Kafka, for a cluster: compacted topics, one transaction per group of calls, fencing by transactional id.
 
-mod client;
+pub(crate) mod client;
 mod follower;
 mod publisher;
 mod scout;
-mod topics;
+pub(crate) mod topics;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,7 +61,7 @@ impl KafkaOptions {
     }
 
     /// What all clients share, then `own`, then what the user set.
-    fn client(&self, own: &[(&str, &str)]) -> ClientConfig {
+    pub(crate) fn client(&self, own: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)

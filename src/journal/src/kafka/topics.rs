@@ -19,7 +19,7 @@ use crate::{MAX_RECORD_BYTES, PublishError};
 pub(crate) const MAX_MESSAGE_BYTES: usize = MAX_RECORD_BYTES + 64 * 1024;
 
 /// How long one request to the brokers may take.
-const REQUEST: Duration = Duration::from_secs(10);
+pub(crate) const REQUEST: Duration = Duration::from_secs(10);
 
 /// A topic that is there but not as it has to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -198,7 +198,7 @@ fn check_settings(
 }
 
 /// How many copies a topic has; none when it does not exist.
-fn replicas(metadata: &Metadata, name: &str) -> Option<usize> {
+pub(crate) fn replicas(metadata: &Metadata, name: &str) -> Option<usize> {
     let topic = metadata
         .topics()
         .iter()
@@ -210,7 +210,7 @@ fn replicas(metadata: &Metadata, name: &str) -> Option<usize> {
         .min()
 }
 
-fn request() -> AdminOptions {
+pub(crate) fn request() -> AdminOptions {
     AdminOptions::new()
         .request_timeout(Some(REQUEST))
         .operation_timeout(Some(REQUEST))

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use admin::{Admin, AdminOptions, Visible};
 use analytics::ScanStore;
-use journal::Journal;
+use journal::{Edges, Journal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -26,13 +26,14 @@ impl Api {
         options: AdminOptions,
         journal: Arc<dyn Journal>,
         store: Arc<dyn ScanStore>,
+        edges: Arc<dyn Edges>,
         also_visible: Vec<Visible>,
     ) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
         let (stop, mut stopping) = watch::channel(false);
         let (say_ready, ready) = watch::channel(false);
         let _entered = program.runtime.enter();
-        let admin = Admin::new(options, journal, store, also_visible)?;
+        let admin = Admin::new(options, journal, store, edges, also_visible)?;
         admin.register_metrics(&program.registry)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (check, failures) = (program.health.check("journal"), program.failures());

@@ -1,4 +1,4 @@
-//! The redirects and what hangs on them: the table with its feed, the scan log with its shipper, the listeners.
+//! The redirects and what hangs on them: the table with its feed, the scan log with its shipper, the listeners, the heartbeats.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,10 +6,11 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use ::edge::{
-    Drained, EdgeMetrics, EdgeOptions, EdgeServer, Feed, FeedState, Limits, Site, TrustedProxies,
+    AboutEdge, Drained, EdgeMetrics, EdgeOptions, EdgeServer, Feed, FeedState, Heartbeats, Limits,
+    Site, TrustedProxies,
 };
 use admin::Visible;
-use journal::{Applied, Journal};
+use journal::{Applied, EdgeRun, Edges, Journal};
 use scans::{Outlet, ScanLog, ScanLogOptions, Shipper, ShipperOptions};
 use table::Table;
 use tags::Topic;
@@ -25,12 +26,15 @@ const FIRST_READING: &str = "reading the journal for the first time";
 /// What ending takes behind the last scan: a producer that cannot reach its broker gives up after half a second, and a follower of the
 /// journal looks up every half second. It belongs to the drain's time, of which it gets a fifth at most.
 const ENDING: Duration = Duration::from_millis(1_500);
+/// What a farewell gets behind the last scan, beside which it has been under way.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 pub(crate) struct Redirects {
     server: EdgeServer,
     shipper: Shipper,
     feed: Feed,
     applied: Applied,
+    heartbeats: Heartbeats,
 }
 
 impl Redirects {
@@ -41,8 +45,10 @@ impl Redirects {
         any_host: bool,
         journal: Arc<dyn Journal>,
         outlet: Box<dyn Outlet>,
+        edges: &dyn Edges,
     ) -> anyhow::Result<Self> {
         let log = ScanLog::open(&scan_log_options(&program.config, data), &program.registry)?;
+        let run = EdgeRun::new(&program.config.node.id, log.boot())?;
         let table = Arc::new(Table::new());
         let metrics = EdgeMetrics::register(&program.registry)?;
         let server = EdgeServer::start(
@@ -56,14 +62,22 @@ impl Redirects {
         let check = program.health.check("table");
         check.not_ready(FIRST_READING);
         let fed = Arc::clone(&table);
-        let feed = Feed::start(journal, table, sender, metrics, move |state| {
+        let feed = Feed::start(journal, Arc::clone(&table), sender, metrics, move |state| {
             tell(&check, &fed, state)
         })?;
+        let about = AboutEdge {
+            run,
+            version: env!("CARGO_PKG_VERSION"),
+            addresses: server.addresses().to_vec(),
+        };
+        let runtime = program.runtime.handle();
+        let heartbeats = Heartbeats::start(runtime, edges, about, table, applied.clone())?;
         Ok(Self {
             server,
             shipper,
             feed,
             applied,
+            heartbeats,
         })
     }
 
@@ -83,15 +97,19 @@ impl Redirects {
     /// Tells load balancers to go elsewhere, and still answers.
     pub(crate) fn begin_drain(&self) {
         self.server.begin_drain();
+        self.heartbeats.begin_drain();
     }
 
     /// Answers what is being asked, delivers what is recorded, ends.
     pub(crate) fn drain(self, deadline: Instant) {
+        self.heartbeats.begin_drain();
         // Clients that do not take their answers must not use up the time in which scans are delivered.
         let for_answers = deadline.saturating_duration_since(Instant::now()) / 2;
         if self.server.shutdown(for_answers) == Drained::CutOff {
             tracing::warn!("cut off connections whose clients did not finish in time");
         }
+        // Nobody has to wait for this edge any more.
+        self.heartbeats.begin_farewell();
         let left = deadline.saturating_duration_since(Instant::now());
         let ledger = self.shipper.drain(deadline - ENDING.min(left / 5));
         let (accepted, acknowledged, waiting) =
@@ -106,6 +124,7 @@ impl Redirects {
                 "not every scan was delivered in time; those waiting stay in the scan log for the next start"
             );
         }
+        self.heartbeats.end(FAREWELL);
         self.feed.stop();
     }
 }

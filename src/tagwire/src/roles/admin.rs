@@ -1,9 +1,10 @@
 //! The admin of a cluster: the API over the journal in Kafka and the scans in ClickHouse.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use admin::AdminOptions;
-use journal::JournalMetrics;
+use journal::{JournalMetrics, KafkaEdges};
 
 use super::Role;
 use crate::parts::{Api, DataDir, Operations, bind, cluster};
@@ -27,13 +28,14 @@ impl Admin {
         let api = bind("admin.listen", config.admin.listen)?;
         let operations = bind("metrics.listen", config.metrics.listen)?;
         let metrics = JournalMetrics::register(&program.registry, ROLE)?;
+        let edges = Arc::new(KafkaEdges::new(kafka.clone(), metrics.clone()));
         let journal = cluster::journal(config, kafka, metrics)?;
         let store = cluster::clickhouse(program, clickhouse);
         let options = AdminOptions {
             data_dir: data.path().to_owned(),
             public_url,
         };
-        let api = Api::start(program, api, options, journal, store, Vec::new())?;
+        let api = Api::start(program, api, options, journal, store, edges, Vec::new())?;
         let operations = Operations::start(program, operations)?;
         Ok(Self {
             api,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use journal::JournalMetrics;
+use journal::{JournalMetrics, KafkaEdges};
 
 use super::Role;
 use crate::parts::{DataDir, Operations, Redirects, bind, cluster};
@@ -24,9 +24,11 @@ impl Edge {
         let data = DataDir::hold(&config.node.data_dir)?;
         let operations = bind("metrics.listen", config.metrics.listen)?;
         let metrics = JournalMetrics::register(&program.registry, ROLE)?;
+        let edges = KafkaEdges::new(kafka.clone(), metrics.clone());
         let journal = cluster::journal(config, kafka, metrics)?;
         let any_host = false;
-        let redirects = Redirects::start(program, &data, any_host, journal, Box::new(outlet))?;
+        let redirects =
+            Redirects::start(program, &data, any_host, journal, Box::new(outlet), &edges)?;
         let operations = Operations::start(program, operations)?;
         Ok(Self {
             redirects,

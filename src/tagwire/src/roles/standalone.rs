@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use admin::AdminOptions;
 use analytics::SqliteStore;
 use facts::Agents;
-use journal::{JournalMetrics, SqliteJournal};
+use journal::{JournalMetrics, LocalEdges, SqliteJournal};
 use sink::{DirectOutlet, Enricher, SinkMetrics};
 
 use super::Role;
@@ -51,7 +51,9 @@ impl Standalone {
         );
 
         let (followed, any_host) = (Arc::new(journal.for_role(edge_metrics)), true);
-        let redirects = Redirects::start(program, &data, any_host, followed, Box::new(outlet))?;
+        let edges = LocalEdges::new();
+        let redirects =
+            Redirects::start(program, &data, any_host, followed, Box::new(outlet), &edges)?;
         let public_url = match &config.node.public_url {
             Some(given) => given.clone(),
             None => public_url::of_listener(redirects.addresses()[0])?,
@@ -66,6 +68,7 @@ impl Standalone {
             options,
             Arc::new(journal),
             store,
+            Arc::new(edges),
             vec![redirects.visible()],
         )?;
         let operations = Operations::start(program, operations)?;

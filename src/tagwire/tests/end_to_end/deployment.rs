@@ -204,7 +204,7 @@ impl Deployment {
             |start: Start| in_kafka(start).env("TAGWIRE_CLICKHOUSE__DATABASE", &database);
 
         let (mut nodes, mut redirects) = (Vec::new(), Vec::new());
-        for id in ["edge-1", "edge-2"] {
+        for id in ["edge-1", "edge-2", "edge-3"] {
             let data = folders.data(id);
             let start = in_kafka(Start::edge(id, &data, &kafka));
             let edge = Node::spawn(folders.edge(start, id), data).await;

@@ -1,4 +1,4 @@
-//! Whole deployments: the same cases against one standalone process, and against an admin, two edges and a sink on real
+//! Whole deployments: the same cases against one standalone process, and against an admin, three edges and a sink on real
 //! Kafka and ClickHouse, all of them the real binary.
 //!
 //! Cases of one deployment share its processes, which are killed and started again in the middle of some, so they run one after the other.

@@ -1,5 +1,6 @@
 //! The cases, each a sentence about what users rely on.
 
+mod edges;
 mod endings;
 mod scans;
 mod tags;
@@ -32,6 +33,8 @@ cases![
     tags::an_edit_shows_in_the_next_redirect_and_can_be_rolled_back,
     tags::a_tag_that_does_not_redirect_says_so,
     tags::two_tenants_cannot_see_each_other,
+    edges::an_edit_that_waits_for_edges_shows_in_the_very_next_redirect_of_each,
+    edges::an_edge_that_ends_is_waited_for_no_longer,
     scans::bots_and_head_and_prefetches_are_counted_only_when_asked_for,
     scans::every_scan_that_k6_sends_is_one_row,
     endings::answered_scans_and_acknowledged_tags_survive_kill_9_under_load,

@@ -1,0 +1,107 @@
+//! `?wait=edges`: an edit is answered when every live edge has applied it, and says so.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::params::Params;
+use crate::fleet::Propagation;
+use crate::problem::Problem;
+use crate::service::{Admin, Commit};
+
+/// Seconds to wait unless the request says otherwise. What takes longer is an edge in trouble, not a slow one.
+const DEFAULT_TIMEOUT: u32 = 5;
+/// What common load balancers wait for an answer.
+const MAX_TIMEOUT: u32 = 60;
+
+/// What a request waits for, beside being seen here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait(Option<Duration>);
+
+impl Wait {
+    /// The query parameters that tell it.
+    pub(super) const PARAMETERS: [&'static str; 2] = ["wait", "wait_timeout"];
+
+    pub(super) fn read(params: &Params) -> Result<Self, Problem> {
+        let [wait, timeout] = Self::PARAMETERS;
+        let seconds = params.integer(timeout, 1, MAX_TIMEOUT)?;
+        match (params.text(wait), seconds) {
+            (None, None) => Ok(Self(None)),
+            (None, Some(_)) => Err(Problem::parameter(
+                timeout,
+                "means nothing without wait=edges.",
+            )),
+            (Some("edges"), seconds) => {
+                let seconds = seconds.unwrap_or(DEFAULT_TIMEOUT);
+                Ok(Self(Some(Duration::from_secs(seconds.into()))))
+            }
+            (Some(_), _) => Err(Problem::parameter(
+                wait,
+                "must be 'edges': all that can be waited for.",
+            )),
+        }
+    }
+
+    /// Waits, if that was asked for, and says what became of the edit. The caller holds no lock.
+    pub(super) async fn propagation(
+        self,
+        admin: &Admin,
+        commit: &Commit,
+    ) -> Option<PropagationAnswer> {
+        let patience = self.0?;
+        let propagation = admin.fleet().wait_for(commit, patience).await;
+        Some(PropagationAnswer::new(propagation, patience))
+    }
+}
+
+/// What became of an edit on the edges. The edit itself is made, whatever this says.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Propagation)]
+pub(crate) struct PropagationAnswer {
+    /// How many edges are live and serve; null when that is not known.
+    edges: Option<usize>,
+    /// How many of them have applied it: their next redirect goes by it.
+    applied: usize,
+    /// Milliseconds from the edit's commit until it was known here that the slowest of those had.
+    slowest_ms: Option<f64>,
+    /// The ids of the live edges that had not when the time was over.
+    waiting: Vec<String>,
+    /// The same for people.
+    detail: String,
+}
+
+impl PropagationAnswer {
+    fn new(propagation: Propagation, patience: Duration) -> Self {
+        Self {
+            detail: in_words(&propagation, patience),
+            edges: propagation.edges,
+            applied: propagation.applied,
+            // To a tenth of a millisecond, of which two clock readings and a thread's waking are.
+            slowest_ms: propagation
+                .slowest
+                .map(|slowest| (slowest.as_secs_f64() * 10_000.0).round() / 10.0),
+            waiting: propagation.waiting,
+        }
+    }
+}
+
+fn in_words(propagation: &Propagation, patience: Duration) -> String {
+    let seconds = patience.as_secs();
+    match (propagation.edges, propagation.waiting.as_slice()) {
+        (None, _) => {
+            let why = propagation.unknown.as_deref().unwrap_or_default();
+            format!("The edit is made; which edges have it is not known: {why}.")
+        }
+        (Some(0), _) => {
+            "No edge is live: the edit is made, and served by nobody for now.".to_owned()
+        }
+        (Some(1), []) => "The one live edge has applied it.".to_owned(),
+        (Some(all), []) => format!("All {all} live edges have applied it."),
+        (Some(all), waiting) => format!(
+            "The edit is made, but {} of {all} live edges had not applied it after {seconds} s: {}.",
+            all - propagation.applied,
+            waiting.join(", ")
+        ),
+    }
+}
