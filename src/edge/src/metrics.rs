@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::local::{LocalHistogram, LocalIntCounter};
-use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 use scans::HttpVersion;
 use tags::Outcome;
 
@@ -32,6 +34,7 @@ pub struct EdgeMetrics {
     responses: IntCounterVec,
     tags: IntGauge,
     journal_lag: Gauge,
+    local_salts: IntCounter,
 }
 
 impl EdgeMetrics {
@@ -61,12 +64,17 @@ impl EdgeMetrics {
                 "tagwire_edge_journal_lag_seconds",
                 "Age of the newest change when it was applied; 0 when all are, and the time since then while the journal is away",
             )?,
+            local_salts: IntCounter::new(
+                "tagwire_edge_local_salts_total",
+                "Days' salts that this edge made for itself, so that `visitor` is comparable within it alone",
+            )?,
         };
-        let collectors: [Box<dyn Collector>; 4] = [
+        let collectors: [Box<dyn Collector>; 5] = [
             Box::new(metrics.redirects.clone()),
             Box::new(metrics.responses.clone()),
             Box::new(metrics.tags.clone()),
             Box::new(metrics.journal_lag.clone()),
+            Box::new(metrics.local_salts.clone()),
         ];
         collectors
             .into_iter()
@@ -77,6 +85,10 @@ impl EdgeMetrics {
 
     pub(crate) fn set_tags(&self, tags: usize) {
         self.tags.set(i64::try_from(tags).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn local_salts(&self) -> IntCounter {
+        self.local_salts.clone()
     }
 
     pub(crate) fn set_journal_lag(&self, seconds: f64) {

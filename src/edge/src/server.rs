@@ -101,7 +101,8 @@ impl EdgeServer {
             limits: options.limits,
             trusted_proxies: options.trusted_proxies,
             recording: Recording {
-                visitors: Visitors::new().map_err(|error| StartError::Random(error.to_string()))?,
+                visitors: Visitors::new(metrics.local_salts())
+                    .map_err(|error| StartError::Random(error.to_string()))?,
                 unknown_codes: UnknownCap::new(options.unknown_codes_per_second),
             },
         });

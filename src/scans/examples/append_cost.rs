@@ -17,7 +17,11 @@ fn main() -> anyhow::Result<()> {
         &ScanLogOptions::new("edge", folder.path()),
         &prometheus::Registry::new(),
     )?;
-    let (mut writer, visitors, time) = (log.writer()?, Visitors::new()?, Timestamp::now());
+    let (mut writer, visitors, time) = (
+        log.writer()?,
+        Visitors::new(prometheus::IntCounter::new("made", "keys")?)?,
+        Timestamp::now(),
+    );
     let user_agent = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36";
     let (mut appends, mut clock) = (Vec::new(), Vec::new());
     let mut next = Instant::now();

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use jiff::Timestamp;
+use prometheus::IntCounter;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::Visitor;
@@ -42,6 +43,8 @@ pub struct Visitors {
     slots: [Slot; 4],
     /// Whoever rolls the key over. What it guards stands in for the random source, should that fail at midnight.
     roll: Mutex<VisitorKey>,
+    /// How many keys were made here.
+    made: IntCounter,
 }
 
 /// A day's key. Read like a sequence lock: the day is `EMPTY` while the key changes.
@@ -53,8 +56,8 @@ struct Slot {
 const EMPTY: i64 = i64::MIN;
 
 impl Visitors {
-    /// Without a key until the first scan.
-    pub fn new() -> Result<Self, getrandom::Error> {
+    /// Without a key until the first scan. `made` counts the keys that are made here, and so shared with nobody.
+    pub fn new(made: IntCounter) -> Result<Self, getrandom::Error> {
         let empty = || Slot {
             day: AtomicI64::new(EMPTY),
             keys: [AtomicU64::new(0), AtomicU64::new(0)],
@@ -62,6 +65,7 @@ impl Visitors {
         Ok(Self {
             slots: std::array::from_fn(|_| empty()),
             roll: Mutex::new(VisitorKey::random()?),
+            made,
         })
     }
 
@@ -113,6 +117,7 @@ impl Visitors {
             }
         }
         self.slot(day).write(day, key);
+        self.made.inc();
         key
     }
 }

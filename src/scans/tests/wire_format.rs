@@ -274,7 +274,8 @@ proptest! {
 
     #[test]
     fn a_visitor_is_the_same_within_a_day_and_another_on_the_next(address in any::<[u8; 16]>(), agent in proptest::collection::vec(any::<u8>(), 0..80), second in 0i64..86_400) {
-        let visitors = scans::Visitors::new().expect("random numbers");
+        let made = prometheus::IntCounter::new("made", "Keys that were made").expect("a counter");
+        let visitors = scans::Visitors::new(made.clone()).expect("random numbers");
         let address = IpAddr::from(address);
         let at = |second| jiff::Timestamp::from_second(1_795_046_400 / 86_400 * 86_400 + second).expect("in range");
         let morning = visitors.visitor(at(0), address, &agent);
@@ -284,5 +285,6 @@ proptest! {
         prop_assert_eq!(visitors.visitor(at(86_399), address, &agent), morning, "a thread that is late");
         visitors.visitor(at(86_400 * 3), address, &agent);
         prop_assert_ne!(visitors.visitor(at(second), address, &agent), morning, "the key is gone");
+        prop_assert!(made.get() >= 3, "each day's key is counted: {}", made.get());
     }
 }

@@ -8,16 +8,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod cases;
-mod client;
+#[path = "../deployment/mod.rs"]
 mod deployment;
-mod load;
-mod stored;
+
+mod cases;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cases::Case;
-use deployment::{Deployment, Shape};
+use deployment::{Deployment, Plan, Shape};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 
@@ -59,7 +58,8 @@ impl Stage {
     fn run(&mut self, shape: Shape, case: Case) -> Result<(), Failed> {
         if self.deployment.as_ref().map(Deployment::shape) != Some(shape) {
             self.clear();
-            let started = self.runtime.block_on(Deployment::start(shape));
+            let plan = Plan::given(shape).map_err(|error| Failed::from(error.to_string()))?;
+            let started = self.runtime.block_on(Deployment::start(&plan));
             let started = started.map_err(|error| Failed::from(format!("starting it: {error:#}")));
             self.deployment = Some(started?);
         }

@@ -117,16 +117,20 @@ impl Process {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it has not been waited for")
+    }
+
+    /// What `/metrics` shows.
+    pub async fn metrics(&self) -> String {
+        let request = client().get(self.metrics_url("/metrics"));
+        request.send().await.unwrap().text().await.unwrap()
+    }
+
     /// The sum of all series of a metric, of which there has to be one: a misspelt name must not pass for 0.
     pub async fn metric(&self, name: &str) -> f64 {
-        let text = client()
-            .get(self.metrics_url("/metrics"))
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
+        let text = self.metrics().await;
         let of_name = |line: &&str| {
             line.strip_prefix(name)
                 .is_some_and(|rest| rest.starts_with([' ', '{']))

@@ -6,10 +6,10 @@ use anyhow::ensure;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::client::{Api, leads_to};
+use crate::deployment::client::{Api, leads_to};
+use crate::deployment::load::Load;
+use crate::deployment::stored;
 use crate::deployment::{Deployment, Shape};
-use crate::load::Load;
-use crate::stored;
 use crate::support::{DEADLINE, client};
 
 pub async fn answered_scans_and_acknowledged_tags_survive_kill_9_under_load(

@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::client::Api;
 use crate::deployment::Deployment;
+use crate::deployment::client::Api;
 use crate::support::DEADLINE;
 
 /// A case on a running deployment.

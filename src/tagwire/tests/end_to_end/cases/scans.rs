@@ -8,9 +8,9 @@ use anyhow::ensure;
 use serde_json::json;
 
 use super::counted;
-use crate::client::{Api, leads_to};
+use crate::deployment::client::{Api, leads_to};
+use crate::deployment::stored;
 use crate::deployment::{Deployment, Shape, given};
-use crate::stored;
 use crate::support::{IPHONE, client};
 
 pub async fn bots_and_head_and_prefetches_are_counted_only_when_asked_for(

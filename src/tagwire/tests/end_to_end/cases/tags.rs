@@ -8,8 +8,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::counted;
-use crate::client::{Answer, Api, answers, leads_to};
 use crate::deployment::Deployment;
+use crate::deployment::client::{Answer, Api, answers, leads_to};
 
 pub async fn a_tag_redirects_at_once_and_its_scan_is_counted_with_device_and_country(
     deployment: &mut Deployment,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use rusqlite::{Connection, OpenFlags};
 
+use crate::deployment::load::{Sent, number};
 use crate::deployment::{Deployment, Shape};
-use crate::load::{Sent, number};
 use crate::support::{DEADLINE, client};
 
 /// One stored row.
@@ -38,7 +38,7 @@ pub async fn rows(deployment: &Deployment, code: &str) -> anyhow::Result<Vec<Sto
             Ok(rows.collect::<Result<_, _>>()?)
         }
         Shape::Cluster => {
-            let (url, database) = deployment.clickhouse()?;
+            let (url, database) = deployment.clickhouse();
             let query = format!(
                 "SELECT edge || ' ' || toString(boot) || ' ' || toString(writer) || ' ' || toString(seq), user_agent
                  FROM {database}.scans WHERE code = '{code}' AND method = 'get' FORMAT TSV"

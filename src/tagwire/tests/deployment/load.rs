@@ -120,60 +120,91 @@ impl Phone {
         self.ended.load(Ordering::Relaxed) || self.answered.load(Ordering::Relaxed) >= self.wanted
     }
 
-    async fn converse(&self, mut stream: TcpStream, sent: &mut Sent) {
-        while !self.is_done() {
+    async fn converse(&self, stream: TcpStream, sent: &mut Sent) {
+        let mut connection = Some(Connection::new(stream, self.edge));
+        while let (Some(open), false) = (connection.take(), self.is_done()) {
             let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-            let request = format!(
-                "GET /{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\n\r\n",
-                self.code,
-                self.edge,
-                mark(number)
-            );
-            if stream.write_all(request.as_bytes()).await.is_err() {
-                sent.unanswered.insert(number);
-                return;
-            }
-            match read_head(&mut stream).await {
-                Some(head) if head.starts_with("HTTP/1.1 302 ") => {
+            match open.scan(&self.code, number).await {
+                Attempt::Answered { again } => {
                     sent.answered.insert(number);
                     self.answered.fetch_add(1, Ordering::Relaxed);
-                    if head.to_ascii_lowercase().contains("\r\nconnection: close") {
-                        return;
-                    }
+                    connection = again;
                 }
-                Some(head) if head.starts_with("HTTP/1.1 503 ") => {
+                Attempt::Wrong(head) if head.starts_with("HTTP/1.1 503 ") => {
                     // Started again, and still reading its journal: not a scan.
                     sent.unanswered.insert(number);
                     return tokio::time::sleep(Duration::from_millis(10)).await;
                 }
-                Some(head) => {
-                    sent.wrong.push(head);
-                    return;
-                }
-                None => {
+                Attempt::Wrong(head) => sent.wrong.push(head),
+                Attempt::Closed | Attempt::BrokenOff => {
                     sent.unanswered.insert(number);
-                    return;
                 }
             }
         }
     }
 }
 
-/// The head of an answer without content; none if the connection ends before its end.
-async fn read_head(stream: &mut TcpStream) -> Option<String> {
-    let mut head = Vec::new();
-    let mut buffer = [0; 2048];
-    while !head.ends_with(b"\r\n\r\n") {
-        let read = stream
-            .read(&mut buffer)
-            .await
-            .ok()
-            .filter(|read| *read > 0)?;
-        head.extend_from_slice(&buffer[..read]);
-        // Content follows: not an answer that a scan of an active tag has.
-        if head.windows(4).any(|window| window == b"\r\n\r\n") {
-            break;
+/// A connection to an edge, between two scans.
+pub struct Connection {
+    stream: TcpStream,
+    edge: SocketAddr,
+}
+
+/// How one scan went.
+pub enum Attempt {
+    /// With a redirect. The connection, unless the edge closes it.
+    Answered { again: Option<Connection> },
+    /// With anything else: its head.
+    Wrong(String),
+    /// The connection ended before any byte of an answer.
+    Closed,
+    /// The connection ended within an answer.
+    BrokenOff,
+}
+
+impl Connection {
+    pub async fn open(edge: SocketAddr) -> std::io::Result<Self> {
+        Ok(Self::new(TcpStream::connect(edge).await?, edge))
+    }
+
+    fn new(stream: TcpStream, edge: SocketAddr) -> Self {
+        Self { stream, edge }
+    }
+
+    /// Scans once, with a number by which the scan is found again.
+    pub async fn scan(mut self, code: &str, number: u64) -> Attempt {
+        let request = format!(
+            "GET /{code} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\n\r\n",
+            self.edge,
+            mark(number)
+        );
+        if self.stream.write_all(request.as_bytes()).await.is_err() {
+            return Attempt::Closed;
+        }
+        match read_head(&mut self.stream).await {
+            Ok(head) if head.starts_with("HTTP/1.1 302 ") => {
+                let closes = head.to_ascii_lowercase().contains("\r\nconnection: close");
+                Attempt::Answered {
+                    again: (!closes).then_some(self),
+                }
+            }
+            Ok(head) => Attempt::Wrong(head),
+            Err(received) if received.is_empty() => Attempt::Closed,
+            Err(_) => Attempt::BrokenOff,
         }
     }
-    String::from_utf8(head).ok()
+}
+
+/// The head of an answer without content; what there is of it, if the connection ends before its end.
+async fn read_head(stream: &mut TcpStream) -> Result<String, Vec<u8>> {
+    let mut head = Vec::new();
+    let mut buffer = [0; 2048];
+    // More than the head: content, which no answer to a scan of an active tag has.
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+        match stream.read(&mut buffer).await {
+            Ok(read @ 1..) => head.extend_from_slice(&buffer[..read]),
+            _ => return Err(head),
+        }
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
 }

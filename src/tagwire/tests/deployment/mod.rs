@@ -1,10 +1,17 @@
 //! Processes of the real binary, put together to a deployment: started, killed, started again where they were.
 
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)] // each test program uses its part of it
+
+pub mod client;
+pub mod load;
+pub mod stored;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::support::{DEADLINE, Ended, Process, Start, data_dir};
@@ -22,6 +29,33 @@ impl Shape {
             Self::Standalone => "standalone",
             Self::Cluster => "cluster",
         }
+    }
+}
+
+/// What a deployment is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub shape: Shape,
+    /// Bootstrap servers.
+    pub kafka: String,
+    /// The server's URL.
+    pub clickhouse: String,
+    /// How many edges a cluster has.
+    pub edges: usize,
+    /// Variables for the processes that answer scans.
+    pub edge_environment: Vec<(&'static str, String)>,
+}
+
+impl Plan {
+    /// On the servers that `tests/run` has started, a cluster with three edges.
+    pub fn given(shape: Shape) -> anyhow::Result<Self> {
+        Ok(Self {
+            shape,
+            kafka: given("TAGWIRE_TEST_KAFKA")?,
+            clickhouse: given("TAGWIRE_TEST_CLICKHOUSE")?,
+            edges: 3,
+            edge_environment: Vec::new(),
+        })
     }
 }
 
@@ -82,6 +116,27 @@ impl Node {
         self.process().metric(name).await
     }
 
+    /// What it does in the deployment.
+    pub fn role(&self) -> &'static str {
+        self.start.role
+    }
+
+    /// Sends a signal, and waits for nothing.
+    pub fn signal(&self, signal: Signal) {
+        self.process().signal(signal);
+    }
+
+    /// The process, for what is asked of one alone.
+    pub fn process(&self) -> &Process {
+        let process = self.process.as_ref();
+        process.unwrap_or_else(|| panic!("{} does not run", self.start.role))
+    }
+
+    /// Sets a variable for its next start.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.start = self.start.clone().env(name, value);
+    }
+
     /// Where its data is.
     pub fn data_dir(&self) -> &Path {
         &self.data
@@ -95,11 +150,6 @@ impl Node {
             log.push_str(&process.stderr());
         }
         log
-    }
-
-    fn process(&self) -> &Process {
-        let process = self.process.as_ref();
-        process.unwrap_or_else(|| panic!("{} does not run", self.start.role))
     }
 
     fn take(&mut self) -> Process {
@@ -124,11 +174,12 @@ impl Node {
 
 /// A running deployment.
 pub struct Deployment {
-    shape: Shape,
+    plan: Plan,
     nodes: Vec<Node>,
     redirects: Vec<SocketAddr>,
     api: SocketAddr,
     database: String,
+    kafka_prefix: String,
     _folders: Folders,
 }
 
@@ -150,20 +201,22 @@ impl Folders {
         self.data.path().join(node)
     }
 
-    fn edge(&self, start: Start, node: &str) -> Start {
+    fn edge(&self, plan: &Plan, start: Start, node: &str) -> Start {
         let hot = self.scan_logs.path().join(node);
-        start
+        let start = start
             .env("TAGWIRE_SCAN_LOG__HOT", hot.display().to_string())
-            .env("TAGWIRE_EDGE__TRUSTED_PROXIES", "127.0.0.0/8")
+            .env("TAGWIRE_EDGE__TRUSTED_PROXIES", "127.0.0.0/8");
+        let environment = plan.edge_environment.iter();
+        environment.fold(start, |start, (name, value)| start.env(name, value))
     }
 }
 
 impl Deployment {
     /// Starts all processes, and waits until they are ready.
-    pub async fn start(shape: Shape) -> anyhow::Result<Self> {
-        let deployment = match shape {
-            Shape::Standalone => Self::standalone().await?,
-            Shape::Cluster => Self::cluster().await?,
+    pub async fn start(plan: &Plan) -> anyhow::Result<Self> {
+        let deployment = match plan.shape {
+            Shape::Standalone => Self::standalone(plan).await?,
+            Shape::Cluster => Self::cluster(plan).await?,
         };
         for node in &deployment.nodes {
             node.ready().await;
@@ -171,60 +224,61 @@ impl Deployment {
         Ok(deployment)
     }
 
-    async fn standalone() -> anyhow::Result<Self> {
+    async fn standalone(plan: &Plan) -> anyhow::Result<Self> {
         let (folders, name) = (Folders::make()?, "standalone");
         let data = folders.data(name);
-        let start = folders.edge(Start::standalone(&data), name);
-        let start = start.env("TAGWIRE_GEOIP__FILE", given("TAGWIRE_TEST_GEOIP_COUNTRY")?);
+        let places = given("TAGWIRE_TEST_GEOIP_COUNTRY")?;
+        let start = Start::standalone(&data).env("TAGWIRE_GEOIP__FILE", places);
+        let start = folders.edge(plan, start, name);
         let node = Node::spawn(start, data).await;
         Ok(Self {
-            shape: Shape::Standalone,
+            plan: plan.clone(),
             redirects: vec![node.redirects.context("its redirects' address")?],
             api: node.api.context("its API's address")?,
             nodes: vec![node],
             database: String::new(),
+            kafka_prefix: String::new(),
             _folders: folders,
         })
     }
 
     /// The edges first: short URLs lead to one of them, which the admin has to be told.
-    async fn cluster() -> anyhow::Result<Self> {
+    async fn cluster(plan: &Plan) -> anyhow::Result<Self> {
         let folders = Folders::make()?;
-        let (kafka, clickhouse) = (
-            given("TAGWIRE_TEST_KAFKA")?,
-            given("TAGWIRE_TEST_CLICKHOUSE")?,
-        );
+        let (kafka, clickhouse) = (&plan.kafka, &plan.clickhouse);
         // Topics and tables of its own on servers that others use too.
         let nanoseconds = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
         let unique = format!("{}_{nanoseconds}", std::process::id());
         let database = format!("tagwire_end_to_end_{unique}");
-        let in_kafka =
-            |start: Start| start.env("TAGWIRE_KAFKA__PREFIX", format!("end-to-end-{unique}."));
+        let prefix = format!("end-to-end-{unique}.");
+        let in_kafka = |start: Start| start.env("TAGWIRE_KAFKA__PREFIX", &prefix);
         let in_clickhouse =
             |start: Start| in_kafka(start).env("TAGWIRE_CLICKHOUSE__DATABASE", &database);
 
         let (mut nodes, mut redirects) = (Vec::new(), Vec::new());
-        for id in ["edge-1", "edge-2", "edge-3"] {
-            let data = folders.data(id);
-            let start = in_kafka(Start::edge(id, &data, &kafka));
-            let edge = Node::spawn(folders.edge(start, id), data).await;
+        for number in 1..=plan.edges {
+            let id = format!("edge-{number}");
+            let data = folders.data(&id);
+            let start = in_kafka(Start::edge(&id, &data, kafka));
+            let edge = Node::spawn(folders.edge(plan, start, &id), data).await;
             redirects.push(edge.redirects.context("an edge's address")?);
             nodes.push(edge);
         }
         let (data, public_url) = (folders.data("admin"), format!("http://{}", redirects[0]));
-        let start = in_clickhouse(Start::admin(&data, &kafka, &clickhouse, &public_url));
+        let start = in_clickhouse(Start::admin(&data, kafka, clickhouse, &public_url));
         let admin = Node::spawn(start, data).await;
         let api = admin.api.context("the admin's address")?;
-        let start = in_clickhouse(Start::sink(&kafka, &clickhouse));
+        let start = in_clickhouse(Start::sink(kafka, clickhouse));
         let start = start.env("TAGWIRE_GEOIP__FILE", given("TAGWIRE_TEST_GEOIP_COUNTRY")?);
         let sink = Node::spawn(start, folders.data("sink")).await;
         nodes.extend([admin, sink]);
         Ok(Self {
-            shape: Shape::Cluster,
+            plan: plan.clone(),
             nodes,
             redirects,
             api,
             database,
+            kafka_prefix: prefix,
             _folders: folders,
         })
     }
@@ -239,7 +293,7 @@ impl Deployment {
     }
 
     pub fn shape(&self) -> Shape {
-        self.shape
+        self.plan.shape
     }
 
     /// The processes that answer scans.
@@ -289,8 +343,24 @@ impl Deployment {
     }
 
     /// ClickHouse's address and this deployment's database there.
-    pub fn clickhouse(&self) -> anyhow::Result<(String, &str)> {
-        Ok((given("TAGWIRE_TEST_CLICKHOUSE")?, &self.database))
+    pub fn clickhouse(&self) -> (&str, &str) {
+        (&self.plan.clickhouse, &self.database)
+    }
+
+    /// What its topics' names begin with.
+    pub fn kafka_prefix(&self) -> &str {
+        &self.kafka_prefix
+    }
+
+    /// The processes that answer scans, to be ended and started again.
+    pub fn edges_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        let answers = |node: &&mut Node| matches!(node.start.role, "edge" | "standalone");
+        self.nodes.iter_mut().filter(answers)
+    }
+
+    /// All processes, to be ended and started again.
+    pub fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.nodes
     }
 
     /// The file with the stored scans of a standalone.

@@ -1,0 +1,127 @@
+//! Too much of something: guessed codes, edits.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::tag;
+use crate::deployment::client::{Api, leads_to};
+use crate::deployment::load::{Attempt, Connection};
+use crate::deployment::stored;
+use crate::ground::Ground;
+use crate::steady::Steady;
+
+pub async fn row_26_unknown_codes_are_guessed_by_the_thousand(
+    ground: &mut Ground,
+) -> anyhow::Result<()> {
+    const GUESSES: u64 = 20_000;
+    let deployment = ground.cluster().await?;
+    tag(&deployment, "known").await?;
+    let load = Steady::start(deployment.redirects(), "known");
+    let quiet = Instant::now();
+    load.goes_on(2_000).await?;
+    let (edge, flood) = (deployment.redirects()[0], Instant::now());
+    let mut guessers = JoinSet::new();
+    for guesser in 0..8 {
+        guessers.spawn(async move {
+            for number in 0..GUESSES / 8 {
+                let connection = Connection::open(edge).await?;
+                let code = format!("guess-{guesser}-{number}");
+                let attempt = connection.scan(&code, number).await;
+                ensure!(
+                    matches!(&attempt, Attempt::Wrong(head) if head.starts_with("HTTP/1.1 404 ")),
+                    "an unknown code was not answered as one"
+                );
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(guesser) = guessers.join_next().await {
+        guesser??;
+    }
+    let over = Instant::now();
+    load.goes_on(1_000).await?;
+    let scanned = load.finish().await;
+    let (before, during) = (scanned.p99(quiet, flood), scanned.p99(flood, over));
+    println!("p99 of a known code before {before:?}, during {during:?}");
+    stored::matches(&deployment, "known", &scanned.sent).await?;
+    // Each second takes so many, and no more; all others are counted.
+    let edge = deployment.edges().next().context("an edge")?;
+    let page = edge.process().metrics().await;
+    let capped: f64 = page
+        .lines()
+        .find(|line| {
+            line.starts_with("tagwire_edge_scans_dropped_total") && line.contains("unknown_cap")
+        })
+        .and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        .context("the number of guesses that were not recorded")?;
+    let seconds = over.duration_since(flood).as_secs_f64().ceil() + 1.0;
+    ensure!(
+        capped >= GUESSES as f64 - 1_000.0 * seconds && capped > 0.0,
+        "{capped} of {GUESSES} guesses in {seconds} s were not recorded"
+    );
+    deployment.end().await;
+    Ok(())
+}
+
+pub async fn row_29_a_thousand_edits_a_second(ground: &mut Ground) -> anyhow::Result<()> {
+    const TAGS: usize = 200;
+    const WRITERS: usize = 32;
+    let lasts = Duration::from_secs(60);
+    let deployment = ground.cluster().await?;
+    let api = Api::of(&deployment)?;
+    for number in 0..TAGS {
+        let tag = json!({"code": format!("edit-{number}"), "destination": "https://example.com/0"});
+        api.post("/tags", tag).await?;
+    }
+    tag(&deployment, "calm").await?;
+    let load = Steady::start(deployment.redirects(), "calm");
+    let quiet = Instant::now();
+    load.goes_on(8_000).await?;
+    let began = Instant::now();
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let api = api.clone();
+        writers.spawn(async move {
+            let (mut edits, mut last) = (0_u64, vec![0; TAGS]);
+            while began.elapsed() < lasts {
+                // Each tag has one writer, who so knows what its last edit was.
+                for number in (writer..TAGS).step_by(WRITERS) {
+                    edits += 1;
+                    last[number] = edits;
+                    let destination = format!("https://example.com/{edits}");
+                    let edit = json!({"destination": destination});
+                    api.patch(&format!("/tags/edit-{number}"), edit).await?;
+                }
+            }
+            anyhow::Ok((writer, edits, last))
+        });
+    }
+    let (mut edits, mut last) = (0, vec![0; TAGS]);
+    while let Some(writer) = writers.join_next().await {
+        let (writer, made, of_writer) = writer??;
+        edits += made;
+        for number in (writer..TAGS).step_by(WRITERS) {
+            last[number] = of_writer[number];
+        }
+    }
+    let over = Instant::now();
+    let scanned = load.finish().await;
+    let (before, during) = (scanned.p99(quiet, began), scanned.p99(began, over));
+    let rate = edits as f64 / over.duration_since(began).as_secs_f64();
+    println!("{rate:.0} edits a second; p99 before {before:?}, during {during:?}");
+    stored::matches(&deployment, "calm", &scanned.sent).await?;
+    // Every edge ends with every tag's last edit.
+    for (number, last) in last.into_iter().enumerate() {
+        leads_to(
+            &deployment,
+            &format!("edit-{number}"),
+            &format!("https://example.com/{last}"),
+        )
+        .await?;
+    }
+    deployment.end().await;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Kafka goes away, comes back, and is changed behind our back.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+
+use super::tag;
+use crate::deployment::stored;
+use crate::ground::Ground;
+use crate::steady::Steady;
+
+/// How long Kafka is away in row 1.
+const AWAY: Duration = Duration::from_secs(60);
+
+pub async fn row_01_kafka_is_killed_and_comes_back(ground: &mut Ground) -> anyhow::Result<()> {
+    let deployment = ground.cluster().await?;
+    tag(&deployment, "outage").await?;
+    let load = Steady::start(deployment.redirects(), "outage");
+    let quiet = Instant::now();
+    load.goes_on(8_000).await?;
+    let killed = Instant::now();
+    ground.kafka()?.kill()?;
+    tokio::time::sleep(AWAY).await; // the fault itself: an outage of this length
+    load.goes_on(1_000).await?;
+    let back = Instant::now();
+    ground.kafka()?;
+    load.goes_on(4_000).await?;
+    let scanned = load.finish().await;
+    let (before, during) = (scanned.p99(quiet, killed), scanned.p99(killed, back));
+    println!("p99 before {before:?}, while Kafka was away {during:?}");
+    stored::matches(&deployment, "outage", &scanned.sent).await?;
+    println!("recovered {:?} after its return", back.elapsed());
+    deployment.end().await;
+    Ok(())
+}
+
+pub async fn row_36_partitions_are_added_to_scans(ground: &mut Ground) -> anyhow::Result<()> {
+    let mut deployment = ground.cluster().await?;
+    tag(&deployment, "widened").await?;
+    let load = Steady::start(deployment.redirects(), "widened");
+    load.goes_on(1_000).await?;
+    let topic = format!("{}scans", deployment.kafka_prefix());
+    ground.kafka()?.add_partitions(&topic, 96).await?;
+    load.goes_on(4_000).await?;
+    // A boot that comes after has more partitions to choose from than the one before.
+    deployment.edge().kill().await;
+    deployment.edge().start().await;
+    load.goes_on(2_000).await?;
+    let scanned = load.finish().await;
+    stored::matches(&deployment, "widened", &scanned.sent).await?;
+    let missing = deployment.sink().metric("tagwire_sink_missing_total").await;
+    ensure!(
+        missing == 0.0,
+        "the sink says that {missing} scans are missing"
+    );
+    deployment.end().await;
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! What the cases stand on: one Kafka that they may kill and start again, and deployments on it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use tempfile::TempDir;
+
+use crate::deployment::{Deployment, Plan, Shape, given};
+
+/// Started by the first case that needs it.
+#[derive(Default)]
+pub struct Ground {
+    kafka: Option<OwnKafka>,
+}
+
+impl Ground {
+    /// The plan of a cluster on the Kafka that may be killed.
+    pub fn plan(&mut self) -> anyhow::Result<Plan> {
+        let mut plan = Plan::given(Shape::Cluster)?;
+        plan.kafka = self.kafka()?.address()?;
+        Ok(plan)
+    }
+
+    /// A cluster of two edges, an admin and a sink, all of them ready.
+    pub async fn cluster(&mut self) -> anyhow::Result<Deployment> {
+        Deployment::start(&self.plan()?).await
+    }
+
+    /// The Kafka that may be killed; it runs when this returns.
+    pub fn kafka(&mut self) -> anyhow::Result<&OwnKafka> {
+        let kafka = match self.kafka.take() {
+            Some(kafka) => kafka,
+            None => OwnKafka {
+                folder: tempfile::tempdir().context("making a folder for Kafka")?,
+            },
+        };
+        let kafka = self.kafka.insert(kafka);
+        kafka.start()?;
+        Ok(kafka)
+    }
+
+    /// Ends it.
+    pub fn end(&mut self) {
+        self.kafka = None;
+    }
+}
+
+/// A Kafka of the cases' own.
+pub struct OwnKafka {
+    folder: TempDir,
+}
+
+impl OwnKafka {
+    /// Starts it where it was, with its data, and waits until it answers; nothing when it runs.
+    pub fn start(&self) -> anyhow::Result<()> {
+        self.run("start")
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        self.run("kill")
+    }
+
+    /// Its bootstrap server.
+    pub fn address(&self) -> anyhow::Result<String> {
+        let port = std::fs::read_to_string(self.folder.path().join("kafka/port"))
+            .context("reading Kafka's port")?;
+        Ok(format!("127.0.0.1:{}", port.trim()))
+    }
+
+    /// Gives a topic more partitions.
+    pub async fn add_partitions(&self, topic: &str, partitions: usize) -> anyhow::Result<()> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.address()?);
+        let admin: AdminClient<_> = config.create()?;
+        let wanted = [NewPartitions::new(topic, partitions)];
+        let answers = admin
+            .create_partitions(&wanted, &AdminOptions::new())
+            .await?;
+        for answer in answers {
+            answer.map_err(|(topic, error)| anyhow::anyhow!("{topic}: {error}"))?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, what: &str) -> anyhow::Result<()> {
+        let output = Command::new(stack().join("kafka"))
+            .arg(what)
+            .arg(self.folder.path())
+            .env_remove("TAGWIRE_TEST_KAFKA")
+            .output()
+            .context("running tests/stack/kafka")?;
+        ensure!(
+            output.status.success(),
+            "tests/stack/kafka {what}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+}
+
+impl Drop for OwnKafka {
+    fn drop(&mut self) {
+        let _ = self.kill(); // its folder goes with it; what is left of the process is ended with the test run
+    }
+}
+
+/// The scripts that start servers, and the files that they have downloaded.
+fn stack() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/stack")
+}
+
+/// A file that `tests/run` names.
+pub fn given_file(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(PathBuf::from(given(name)?))
+}
