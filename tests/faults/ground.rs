@@ -24,7 +24,7 @@ impl Ground {
         Ok(plan)
     }
 
-    /// A cluster of two edges, an admin and a sink, all of them ready.
+    /// A cluster of three edges, an admin and a sink, all of them ready.
     pub async fn cluster(&mut self) -> anyhow::Result<Deployment> {
         Deployment::start(&self.plan()?).await
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, Api, scan};
+use crate::deployment::client::{Answer, Api, scan};
 use crate::deployment::{Deployment, Shape};
 use crate::support::DEADLINE;
 
