@@ -1,0 +1,154 @@
+//! Writes tags into the journal as an admin would, in transactions as large as the journal takes them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use jiff::Timestamp;
+use journal::{Journal, KafkaJournal, KafkaOptions};
+use tags::{
+    Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
+    Version, WorkspaceId,
+};
+
+use crate::scan;
+
+/// Tags in one transaction: about 5 MB, below what a group of calls may hold.
+const TRANSACTION: u64 = 20_000;
+/// Transactions a second when editing.
+const EDITS_PER_SECOND: u32 = 20;
+
+#[derive(Args)]
+struct Kafka {
+    /// Bootstrap servers.
+    #[arg(long)]
+    brokers: String,
+    /// What topics' names begin with.
+    #[arg(long)]
+    prefix: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Seed {
+    #[command(flatten)]
+    kafka: Kafka,
+    /// How many tags.
+    #[arg(long)]
+    tags: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Edit {
+    #[command(flatten)]
+    kafka: Kafka,
+    /// How many tags there are.
+    #[arg(long)]
+    tags: u64,
+    /// Changes a second.
+    #[arg(long)]
+    rate: u32,
+    /// How many changes in all, from the first tag on.
+    #[arg(long)]
+    count: u64,
+    /// The version that the changed tags get.
+    #[arg(long)]
+    version: u64,
+}
+
+impl Seed {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let now = Timestamp::now();
+        self.kafka.write(async |journal| {
+            let domain = DomainSettings {
+                name: Domain::parse(scan::HOST)?,
+                workspace: None,
+                is_default: true,
+                home_url: None,
+                fallback_url: None,
+                case_insensitive: false,
+                created_at: now,
+            };
+            journal.publish(vec![Change::Domain(domain)]).await?;
+            let mut first = 0;
+            while first < self.tags {
+                let end = self.tags.min(first + TRANSACTION);
+                let tags = (first..end).map(|number| tag(number, Version::FIRST, now));
+                journal
+                    .publish(tags.collect::<anyhow::Result<_>>()?)
+                    .await?;
+                first = end;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Edit {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let version = Version::new(self.version).context("versions begin at 1")?;
+        let at_once = u64::from((self.rate / EDITS_PER_SECOND).max(1));
+        self.kafka.write(async |journal| {
+            let started = Instant::now();
+            let mut done = 0;
+            while done < self.count {
+                let end = self.count.min(done + at_once);
+                let tags =
+                    (done..end).map(|number| tag(number % self.tags, version, Timestamp::now()));
+                journal
+                    .publish(tags.collect::<anyhow::Result<_>>()?)
+                    .await?;
+                done = end;
+                let due = Duration::from_secs_f64(done as f64 / f64::from(self.rate));
+                tokio::time::sleep(due.saturating_sub(started.elapsed())).await;
+            }
+            println!(
+                "{}",
+                serde_json::json!({"edits": done, "seconds": started.elapsed().as_secs_f64()})
+            );
+            Ok(())
+        })
+    }
+}
+
+impl Kafka {
+    fn write(
+        &self,
+        job: impl AsyncFnOnce(&KafkaJournal) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let options = KafkaOptions {
+            prefix: self.prefix.clone(),
+            ..KafkaOptions::new(&self.brokers)
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let journal = KafkaJournal::new(options)?;
+            journal.become_writer().await?;
+            job(&journal).await
+        })
+    }
+}
+
+fn tag(number: u64, version: Version, at: Timestamp) -> anyhow::Result<Change> {
+    Ok(Change::Tag(Tag {
+        workspace: WorkspaceId::default_workspace(),
+        domain: Domain::parse(scan::HOST)?,
+        code: Code::parse(&scan::code(number))?,
+        version,
+        status: Status::Active,
+        destination: Destination::parse(&scan::destination(number))?,
+        redirect_status: RedirectStatus::Found,
+        cache_max_age: None,
+        starts_at: None,
+        expires_at: None,
+        fallback_url: None,
+        query: QueryMode::Append,
+        campaign: String::new(),
+        name: String::new(),
+        labels: Vec::new(),
+        created_at: at,
+        updated_at: at,
+        updated_by: "benchmark".to_owned(),
+    }))
+}
