@@ -238,6 +238,19 @@ impl KafkaOutlet {
         }
     }
 
+    /// The reports that are there. The producer hands out one event at a time.
+    fn take_reports(&self) -> Vec<Report> {
+        let mut reports = Vec::new();
+        loop {
+            self.producer.poll(Duration::ZERO);
+            let more = self.producer.context().take();
+            if more.is_empty() {
+                return reports;
+            }
+            reports.extend(more);
+        }
+    }
+
     fn note_trouble(&mut self, trouble: &'static str, reason: &str) {
         if self.trouble.replace(trouble) != Some(trouble) {
             tracing::warn!(
@@ -285,10 +298,12 @@ impl Outlet for KafkaOutlet {
     }
 
     fn poll(&mut self, wait: Duration) -> Vec<Delivery> {
-        self.producer.poll(wait);
+        // Not by the producer's own waiting: it counts in whole milliseconds, and asks without a pause through the last of them,
+        // which of rounds of 5 ms is a fifth of a processor.
+        std::thread::sleep(wait);
         let mut deliveries = std::mem::take(&mut self.immediate);
         let mut unknown_topic = false;
-        for (sent, result) in self.producer.context().take() {
+        for (sent, result) in self.take_reports() {
             self.outstanding.remove(&sent);
             let (writer, first_seq, count) = sent;
             let outcome = match result {
