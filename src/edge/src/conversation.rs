@@ -1,4 +1,4 @@
-//! One HTTP/1.x connection without its input and output: bytes come in, answers go out. A request's whole road can be read here.
+//! HTTP/1.x without its input and output: bytes come in, answers go out. A request's whole road can be read here.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use tags::Outcome;
 
 use crate::answer::{Answer, answer};
 use crate::client::TrustedProxies;
-use crate::head::{self, Head, Scan, Scanner, accept_lines};
+use crate::fields::accept_lines;
+use crate::head::{Head, Reading};
 use crate::http1::{self, Connection, Date};
 use crate::metrics::WorkerMetrics;
 use crate::options::{Limits, Site};
@@ -31,6 +32,35 @@ pub(crate) struct Worker {
     pub(crate) writer: Writer,
     pub(crate) metrics: WorkerMetrics,
     pub(crate) date: Date,
+    /// The answers that are being made, until they are sent or the connection keeps what its client does not take.
+    pub(crate) output: Vec<u8>,
+    /// The scans that `output` answers.
+    pub(crate) answered: Vec<AnsweredScan>,
+    /// Where bytes are received. Connections that wait for more have no buffer of their own.
+    pub(crate) received: Box<[u8]>,
+}
+
+/// A scan that has been recorded, and whose answer is on its way.
+pub(crate) type AnsweredScan = (Outcome, HttpVersion);
+
+impl Worker {
+    pub(crate) fn new(writer: Writer, metrics: WorkerMetrics) -> Self {
+        Self {
+            writer,
+            metrics,
+            date: Date::new(),
+            output: Vec::with_capacity(OUTPUT),
+            answered: Vec::new(),
+            received: Box::default(),
+        }
+    }
+
+    /// Notes that answers have been handed over, so long after their requests were received.
+    pub(crate) fn sent(&self, answered: &[AnsweredScan], took: Duration) {
+        for (outcome, version) in answered {
+            self.metrics.observe_redirect(*outcome, *version, took);
+        }
+    }
 }
 
 /// What requests that are answered together are answered by.
@@ -44,7 +74,7 @@ pub(crate) struct Moment<'a> {
 
 impl Moment<'_> {
     /// Whether the connection ends with this request's answer.
-    fn closes_after(&self, head: &Head<'_, '_>) -> bool {
+    fn closes_after(&self, head: &Head<'_>) -> bool {
         self.draining || head.has_body || !head.keep_alive
     }
 }
@@ -60,103 +90,49 @@ pub(crate) enum Next {
     Close { may_be_sending: bool },
 }
 
-/// A connection's state between its bytes.
-pub(crate) struct Conversation {
-    peer: IpAddr,
-    /// What was received and not yet answered.
-    pub(crate) input: Vec<u8>,
-    /// Answers that are to be sent.
-    pub(crate) output: Vec<u8>,
-    scanner: Scanner,
-    /// The scans that `output` answers.
-    scans: Vec<(Outcome, HttpVersion)>,
-}
-
 /// Answers are sent when there is so much of them: enough for a hundred pipelined redirects.
 const OUTPUT: usize = 32 * 1024;
-/// A buffer that has grown beyond this is given back when it is empty.
-const KEPT: usize = 8 * 1024;
 
-impl Conversation {
-    pub(crate) fn new(peer: IpAddr) -> Self {
-        Self {
-            peer,
-            input: Vec::new(),
-            output: Vec::new(),
-            scanner: Scanner::default(),
-            scans: Vec::new(),
-        }
-    }
-
-    /// Answers every request that is complete, in order. Each scan has been recorded when this returns, so before anything is sent.
-    pub(crate) fn answer(&mut self, moment: &Moment<'_>, worker: &mut Worker) -> Next {
-        let mut start = 0;
-        let next = loop {
-            let rest = &self.input[start..];
-            if rest.is_empty() {
-                break Next::Receive;
-            }
-            if self.output.len() >= OUTPUT {
-                break Next::Answer;
-            }
-            let mut places = head::places();
-            let head = match self.scanner.scan(rest, &moment.rules.limits) {
-                Scan::Partial => break Next::Receive,
-                Scan::Refused(page) => Err(page),
-                Scan::Complete(len) => {
-                    start += len;
-                    self.scanner = Scanner::default();
-                    head::parse(&rest[..len], &mut places, &moment.rules.limits)
-                }
-            };
-            let closes = match head {
-                Ok(head) => {
-                    self.scans
-                        .extend(respond(&mut self.output, &head, self.peer, moment, worker));
-                    moment
-                        .closes_after(&head)
-                        .then_some(moment.draining || head.has_body || start < self.input.len())
-                }
-                Err(page) => {
-                    refuse(&mut self.output, page, rest, moment, worker);
-                    Some(true)
-                }
-            };
-            if let Some(may_be_sending) = closes {
-                break Next::Close { may_be_sending };
-            }
-        };
-        self.discard(start);
-        next
-    }
-
-    /// Notes that the answers have been handed over, so long after their requests were received.
-    pub(crate) fn sent(&mut self, worker: &Worker, took: Duration) {
-        for (outcome, version) in self.scans.drain(..) {
-            worker.metrics.observe_redirect(outcome, version, took);
-        }
-        self.output.clear();
-        if self.output.capacity() > KEPT {
-            self.output = Vec::new();
-        }
-    }
-
-    fn discard(&mut self, answered: usize) {
-        self.input.drain(..answered);
-        if self.input.is_empty() && self.input.capacity() > KEPT {
-            self.input = Vec::new();
-        }
-    }
-}
-
-/// Answers one request: decides, records, and writes, in this order. Returns the scan that it was.
-fn respond(
-    output: &mut Vec<u8>,
-    head: &Head<'_, '_>,
+/// Answers every request that is complete, in order, into the worker's output. Each scan has been recorded when this returns, so
+/// before anything is sent. Says how much of the input has been answered.
+pub(crate) fn converse(
+    input: &[u8],
     peer: IpAddr,
     moment: &Moment<'_>,
     worker: &mut Worker,
-) -> Option<(Outcome, HttpVersion)> {
+) -> (usize, Next) {
+    let mut start = 0;
+    let next = loop {
+        let rest = &input[start..];
+        if rest.is_empty() {
+            break Next::Receive;
+        }
+        if worker.output.len() >= OUTPUT {
+            break Next::Answer;
+        }
+        let closes = match Head::read(rest, &moment.rules.limits) {
+            Reading::Partial => break Next::Receive,
+            Reading::Complete(head) => {
+                start += head.len;
+                respond(&head, peer, moment, worker);
+                moment
+                    .closes_after(&head)
+                    .then_some(moment.draining || head.has_body || start < input.len())
+            }
+            Reading::Refused(page) => {
+                refuse(page, rest, moment, worker);
+                Some(true)
+            }
+        };
+        if let Some(may_be_sending) = closes {
+            break Next::Close { may_be_sending };
+        }
+    };
+    (start, next)
+}
+
+/// Answers one request: decides, records, and writes, in this order.
+fn respond(head: &Head<'_>, peer: IpAddr, moment: &Moment<'_>, worker: &mut Worker) {
     let Moment {
         view,
         rules,
@@ -169,6 +145,7 @@ fn respond(
         rules
             .recording
             .record(&mut worker.writer, scan, head, client, now);
+        worker.answered.push((scan.outcome, head.version));
     }
     worker.metrics.count_response(answer.status);
     let connection = Connection {
@@ -177,24 +154,17 @@ fn respond(
     };
     let is_head = head.request.method == Method::Head;
     http1::write(
-        output,
+        &mut worker.output,
         &answer,
         is_head,
         connection,
         worker.date.at(now),
-        head.lines("accept"),
+        head.fields.lines("accept"),
     );
-    answer.scan.map(|scan| (scan.outcome, head.version))
 }
 
 /// Answers what is no request.
-fn refuse(
-    output: &mut Vec<u8>,
-    page: Page,
-    received: &[u8],
-    moment: &Moment<'_>,
-    worker: &mut Worker,
-) {
+fn refuse(page: Page, received: &[u8], moment: &Moment<'_>, worker: &mut Worker) {
     let answer = Answer::page(page);
     worker.metrics.count_response(answer.status);
     let connection = Connection {
@@ -202,7 +172,7 @@ fn refuse(
         close: true,
     };
     http1::write(
-        output,
+        &mut worker.output,
         &answer,
         false,
         connection,
@@ -211,9 +181,14 @@ fn refuse(
     );
 }
 
-fn client(head: &Head<'_, '_>, peer: IpAddr, trusted: &TrustedProxies) -> IpAddr {
+fn client(head: &Head<'_>, peer: IpAddr, trusted: &TrustedProxies) -> IpAddr {
     if trusted.is_empty() {
         return peer;
     }
-    trusted.client(peer, head.lines("x-forwarded-for"), head.lines("forwarded"))
+    let fields = &head.fields;
+    trusted.client(
+        peer,
+        fields.lines("x-forwarded-for"),
+        fields.lines("forwarded"),
+    )
 }

@@ -1,13 +1,16 @@
 //! The edge: answers scans from memory, records each before its answer is sent, and depends on nothing behind it.
 //!
-//! A request's road: [`EdgeServer`] accepts, `lane` receives and sends, `conversation` reads heads (`head`), asks [`answer()`], records
-//! the scan (`record`) and writes (`http1`). What a request gets is decided in [`answer()`] alone. [`Feed`] keeps the table current.
+//! A request's road: [`EdgeServer`] accepts, `lane` and `connection` receive and send, `conversation` reads heads ([`Head::read`]), asks
+//! [`answer()`], records the scan (`record`) and writes (`http1`). What a request gets is decided in [`answer()`] alone. [`Feed`] keeps
+//! the table current.
 
 mod accept;
 mod answer;
 mod client;
+mod connection;
 mod conversation;
 mod feed;
+mod fields;
 mod head;
 mod heartbeat;
 mod host;
@@ -19,10 +22,13 @@ mod pages;
 mod record;
 mod request;
 mod server;
+mod target;
 
 pub use answer::{Answer, Body, Scanned, answer};
 pub use client::TrustedProxies;
 pub use feed::{Feed, FeedState};
+pub use fields::Fields;
+pub use head::{Head, Reading};
 pub use heartbeat::{AboutEdge, Heartbeats};
 pub use host::Host;
 pub use metrics::EdgeMetrics;

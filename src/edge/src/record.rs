@@ -22,7 +22,7 @@ impl Recording {
         &self,
         writer: &mut Writer,
         scanned: &Scanned<'_>,
-        head: &Head<'_, '_>,
+        head: &Head<'_>,
         client: IpAddr,
         now: Timestamp,
     ) {
@@ -30,7 +30,7 @@ impl Recording {
             writer.drop_unknown();
             return;
         }
-        let user_agent = head.first("user-agent");
+        let fields = &head.fields;
         let scan = NewScan {
             time: now,
             workspace: scanned.workspace,
@@ -46,12 +46,12 @@ impl Recording {
             } else {
                 scans::Method::Get
             },
-            purpose: purpose(head),
+            purpose: purpose(&fields.purpose),
             ip_prefix: IpPrefix::of(client),
-            visitor: self.visitors.visitor(now, client, user_agent),
-            user_agent,
-            language: head.first("accept-language"),
-            referrer_host: referrer_host(head.first("referer")),
+            visitor: self.visitors.visitor(now, client, fields.user_agent),
+            user_agent: fields.user_agent,
+            language: fields.accept_language,
+            referrer_host: referrer_host(fields.referer),
             http_version: head.version,
         };
         // The writer has counted what it dropped, by its reason; the visitor is answered in any case.
@@ -60,10 +60,10 @@ impl Recording {
 }
 
 /// What the client wants the answer for: the first of these headers that says so.
-fn purpose(head: &Head<'_, '_>) -> Purpose {
-    let said = ["sec-purpose", "purpose", "x-purpose", "x-moz"]
-        .map(|name| Purpose::parse(head.first(name)));
-    said.into_iter()
+fn purpose(said: &[&[u8]]) -> Purpose {
+    let given = said.iter().filter(|value| !value.is_empty());
+    given
+        .map(|value| Purpose::parse(value))
         .find(|purpose| *purpose != Purpose::Navigation)
         .unwrap_or(Purpose::Navigation)
 }

@@ -24,7 +24,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout_at;
 
 use crate::conversation::{Rules, Worker};
-use crate::http1::Date;
 use crate::lane::Lane;
 use crate::metrics::{EdgeMetrics, FLUSH_EVERY};
 use crate::options::EdgeOptions;
@@ -223,11 +222,8 @@ impl WorkerThread {
         sockets: &[TcpListener],
         addresses: &[SocketAddr],
     ) -> Result<Self, StartError> {
-        let worker = Arc::new(Mutex::new(Worker {
-            writer: log.writer()?,
-            metrics: metrics.express_lane(),
-            date: Date::new(),
-        }));
+        let worker = Worker::new(log.writer()?, metrics.express_lane());
+        let worker = Arc::new(Mutex::new(worker));
         let (open, closed) = mpsc::channel(1);
         let lane = Lane {
             table: Arc::clone(&shared.table),

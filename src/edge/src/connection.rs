@@ -1,0 +1,222 @@
+//! One connection between its bytes: what is left of a request that has not come whole, and of answers that the client has not taken.
+//! An idle connection holds no buffer: bytes are received into its worker's, answered there, and sent from there at once.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::conversation::{AnsweredScan, Moment, Next, Worker, converse};
+use crate::lane::Lane;
+use crate::options::Limits;
+
+/// How much is received at once: dozens of requests of a pipelining client.
+const RECEIVE: usize = 16 * 1024;
+
+/// A connection's state.
+pub(crate) struct Connection {
+    peer: IpAddr,
+    /// What was received and not yet answered.
+    input: Vec<u8>,
+    /// What was answered and not yet sent, and the scans among it.
+    unsent: Vec<u8>,
+    answered: Vec<AnsweredScan>,
+    /// Since when it is tried to be sent.
+    sending: Option<Instant>,
+    next: Next,
+    received_at: Instant,
+    /// When the first byte came of what is in `input`.
+    head_began: Option<Instant>,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// At once.
+    Close,
+    /// After what the client is still sending has been read.
+    Linger,
+}
+
+impl Connection {
+    pub(crate) fn new(peer: IpAddr) -> Self {
+        Self {
+            peer,
+            input: Vec::new(),
+            unsent: Vec::new(),
+            answered: Vec::new(),
+            sending: None,
+            next: Next::Receive,
+            received_at: Instant::now(),
+            head_began: None,
+        }
+    }
+
+    /// Whether nobody is owed an answer, and nobody is in the middle of asking.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.input.is_empty() && self.sending.is_none()
+    }
+
+    /// When it has taken too long.
+    pub(crate) fn deadline(&self, limits: &Limits) -> Instant {
+        match (self.sending, self.head_began) {
+            (Some(since), _) => since + limits.send,
+            (None, Some(began)) => began + limits.head,
+            (None, None) => self.received_at + limits.idle,
+        }
+    }
+
+    /// Receives, answers and sends until there is nothing to do but wait. Also says whether anything was done.
+    pub(crate) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        lane: &Lane,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> (Poll<io::Result<End>>, bool) {
+        let mut moved = false;
+        loop {
+            let step = if self.sending.is_some() {
+                self.poll_send(lane, stream, cx)
+            } else if self.next == Next::Answer {
+                let input = std::mem::take(&mut self.input);
+                let worker = &mut *lane.lock_worker();
+                self.answer(lane, worker, &input, stream, cx)
+                    .map_ok(|()| None)
+            } else {
+                self.poll_receive(lane, stream, cx)
+            };
+            match step {
+                Poll::Pending => return (Poll::Pending, moved),
+                Poll::Ready(Err(error)) => return (Poll::Ready(Err(error)), moved),
+                Poll::Ready(Ok(Some(end))) => return (Poll::Ready(Ok(end)), moved),
+                Poll::Ready(Ok(None)) => moved = true,
+            }
+            if let (Next::Close { may_be_sending }, None) = (self.next, self.sending) {
+                let end = if may_be_sending {
+                    End::Linger
+                } else {
+                    End::Close
+                };
+                return (Poll::Ready(Ok(end)), moved);
+            }
+        }
+    }
+
+    fn poll_receive<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        lane: &Lane,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<End>>> {
+        let worker = &mut *lane.lock_worker();
+        // Lent for the time of a request; a request that panics takes it along.
+        let mut received = std::mem::take(&mut worker.received);
+        if received.is_empty() {
+            received = vec![0; RECEIVE].into();
+        }
+        let mut buffer = ReadBuf::new(&mut received);
+        let outcome = match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Ok(Some(End::Close))),
+            Poll::Ready(Ok(())) => {
+                self.received_at = Instant::now();
+                let bytes = buffer.filled();
+                let answered = if self.input.is_empty() {
+                    self.answer(lane, worker, bytes, stream, cx)
+                } else {
+                    let mut input = std::mem::take(&mut self.input);
+                    input.extend_from_slice(bytes);
+                    self.answer(lane, worker, &input, stream, cx)
+                };
+                answered.map_ok(|()| None)
+            }
+            other => other.map_ok(|()| None),
+        };
+        worker.received = received;
+        outcome
+    }
+
+    /// Answers what is complete in the input, sends as much as the client takes at once, and keeps what is left of both.
+    fn answer<S: AsyncWrite + Unpin>(
+        &mut self,
+        lane: &Lane,
+        worker: &mut Worker,
+        input: &[u8],
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        worker.output.clear();
+        worker.answered.clear();
+        let state = lane.table.load();
+        let moment = Moment {
+            view: &state.pin(),
+            rules: &lane.rules,
+            now: Timestamp::now(),
+            draining: lane.is_draining(),
+        };
+        let (used, next) = converse(input, self.peer, &moment, worker);
+        self.next = next;
+        self.keep(&input[used..], used > 0);
+        if worker.output.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let sent = poll_write_all(stream, &worker.output, cx)?;
+        let flushed = sent == worker.output.len() && Pin::new(stream).poll_flush(cx)?.is_ready();
+        if flushed {
+            worker.sent(&worker.answered, self.received_at.elapsed());
+        } else {
+            self.sending = Some(Instant::now());
+            self.unsent.extend_from_slice(&worker.output[sent..]);
+            self.answered.append(&mut worker.answered);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What is left of the input came with the last bytes, unless no request was complete in them either.
+    fn keep(&mut self, rest: &[u8], answered: bool) {
+        self.input = rest.to_vec();
+        self.head_began = match self.head_began {
+            _ if rest.is_empty() => None,
+            Some(began) if !answered => Some(began),
+            _ => Some(self.received_at),
+        };
+    }
+
+    fn poll_send<S: AsyncWrite + Unpin>(
+        &mut self,
+        lane: &Lane,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<End>>> {
+        let sent = poll_write_all(stream, &self.unsent, cx)?;
+        self.unsent.drain(..sent);
+        if !self.unsent.is_empty() {
+            return Poll::Pending;
+        }
+        ready!(Pin::new(stream).poll_flush(cx))?;
+        let took = self.received_at.elapsed();
+        lane.lock_worker().sent(&self.answered, took);
+        (self.unsent, self.answered, self.sending) = (Vec::new(), Vec::new(), None);
+        Poll::Ready(Ok(None))
+    }
+}
+
+/// Writes as much as is taken; if that is not all, the task is woken when more is.
+fn poll_write_all<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    bytes: &[u8],
+    cx: &mut Context<'_>,
+) -> io::Result<usize> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match Pin::new(&mut *stream).poll_write(cx, &bytes[sent..])? {
+            Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(more) => sent += more,
+            Poll::Pending => break,
+        }
+    }
+    Ok(sent)
+}
