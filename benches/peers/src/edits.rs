@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use journal::{Journal, KafkaJournal, KafkaOptions};
 use tags::{
     Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
-    Version, WorkspaceId,
+    UpstreamHost, Version, WorkspaceId,
 };
 
 use crate::scan;
@@ -65,6 +65,8 @@ impl Seed {
                 is_default: true,
                 home_url: None,
                 fallback_url: None,
+                upstream_url: None,
+                upstream_host: UpstreamHost::Visitor,
                 case_insensitive: false,
                 created_at: now,
             };

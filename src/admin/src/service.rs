@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use analytics::ScanStore;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use journal::{Applied, Edges, EdgesError, FollowError, Journal, Positions, PublishError};
 use prometheus::Registry;
@@ -41,6 +42,8 @@ pub struct AdminOptions {
     pub data_dir: PathBuf,
     /// What short URLs begin with.
     pub public_url: PublicUrl,
+    /// Networks that are not public and to which a domain's upstream may lead all the same.
+    pub upstream_networks: Vec<IpNet>,
 }
 
 /// Someone who applies changes, and for whom an edit waits before it is answered: the admin's own index; in one process with an edge, also

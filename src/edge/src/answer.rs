@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use table::View;
-use tags::{Decision, DomainSettings, Outcome, WorkspaceId, code_in_path, decide};
+use tags::{Decision, DomainSettings, Outcome, UpstreamUrl, WorkspaceId, code_in_path, decide};
 
 use crate::options::Site;
 use crate::pages::{Content, Page};
@@ -25,6 +25,8 @@ pub struct Answer<'a> {
     pub body: Body,
     /// What is to be recorded before the answer is given, if the request was a scan.
     pub scan: Option<Scanned<'a>>,
+    /// The site that is to answer instead, and its domain; nothing else here is said then.
+    pub upstream: Option<(&'a UpstreamUrl, &'a DomainSettings)>,
 }
 
 /// An answer's content.
@@ -65,7 +67,7 @@ pub fn answer<'a>(
 ) -> Answer<'a> {
     let served = match request.method {
         Method::Get | Method::Head => None,
-        Method::Registered => Some(Page::MethodNotAllowed),
+        Method::Registered | Method::Never => Some(Page::MethodNotAllowed),
         Method::Unknown => Some(Page::NotImplemented),
     };
     if request.path == site.health_path {
@@ -76,6 +78,14 @@ pub fn answer<'a>(
         Err(Page::Unavailable) => return unavailable(site),
         Err(page) => return Answer::page(page),
     };
+    if let Some(url) = &domain.upstream_url
+        && is_upstreams(request, view, domain)
+    {
+        return Answer {
+            upstream: Some((url, domain)),
+            ..Answer::page(Page::BadGateway)
+        };
+    }
     if let Some(page) = served {
         return Answer::page(page);
     }
@@ -135,7 +145,33 @@ impl Answer<'_> {
             retry_after: None,
             body: Body::Empty,
             scan: None,
+            upstream: None,
         }
+    }
+
+    /// What a visitor gets where something else stands in.
+    pub(crate) fn fallback(url: &str) -> Answer<'_> {
+        Answer {
+            location: Some(Cow::Borrowed(url)),
+            ..Answer::empty(302)
+        }
+    }
+}
+
+/// Whether a request on a domain with a site behind it is the site's: it is for no tag of the domain's. An unknown code may be a page of
+/// the site (`/about`), so it is the site's too, and no scan; a tag is a tag in every state, revoked ones included, whatever the method.
+/// The domain's home comes before the site's.
+fn is_upstreams(request: &Request<'_>, view: &View<'_>, domain: &DomainSettings) -> bool {
+    if matches!(request.method, Method::Never | Method::Unknown) || !request.path.starts_with('/') {
+        return false;
+    }
+    match code_in_path(request.path) {
+        // Until the table is complete, nobody knows which codes are tags.
+        Some(code) => {
+            let code = as_stored(code, domain);
+            view.is_complete() && view.tag(domain.name.as_str(), &code).is_none()
+        }
+        None => request.path != "/" || domain.home_url.is_none(),
     }
 }
 
@@ -268,5 +304,6 @@ fn decided<'a>(decision: Decision<'a>, scan: Option<Scanned<'a>>) -> Answer<'a> 
         retry_after: None,
         body,
         scan,
+        upstream: None,
     }
 }

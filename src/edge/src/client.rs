@@ -20,7 +20,9 @@ impl TrustedProxies {
         self.0.is_empty()
     }
 
-    fn contain(&self, address: IpAddr) -> bool {
+    /// Whether it is a trusted proxy's address.
+    pub(crate) fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 

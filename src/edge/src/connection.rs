@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::conversation::{AnsweredScan, Moment, Next, Worker, converse};
 use crate::lane::Lane;
 use crate::options::Limits;
+use crate::upstream::Forward;
 
 /// How much is received at once: dozens of requests of a pipelining client.
 const RECEIVE: usize = 16 * 1024;
@@ -28,18 +29,22 @@ pub(crate) struct Connection {
     /// Since when it is tried to be sent.
     sending: Option<Instant>,
     next: Next,
+    /// What the general lane is to answer.
+    forward: Option<Box<Forward>>,
     received_at: Instant,
     /// When the first byte came of what is in `input`.
     head_began: Option<Instant>,
 }
 
-/// How a connection ends.
+/// How a connection's time on the express lane ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// At once.
     Close,
     /// After what the client is still sending has been read.
     Linger,
+    /// It goes to the general lane, see [`Connection::hand_over`].
+    Forward,
 }
 
 impl Connection {
@@ -51,6 +56,7 @@ impl Connection {
             answered: Vec::new(),
             sending: None,
             next: Next::Receive,
+            forward: None,
             received_at: Instant::now(),
             head_began: None,
         }
@@ -95,15 +101,42 @@ impl Connection {
                 Poll::Ready(Ok(Some(end))) => return (Poll::Ready(Ok(end)), moved),
                 Poll::Ready(Ok(None)) => moved = true,
             }
-            if let (Next::Close { may_be_sending }, None) = (self.next, self.sending) {
-                let end = if may_be_sending {
-                    End::Linger
-                } else {
-                    End::Close
-                };
+            let end = match self.next {
+                _ if self.sending.is_some() => None,
+                Next::Close {
+                    may_be_sending: true,
+                } => Some(End::Linger),
+                Next::Close {
+                    may_be_sending: false,
+                } => Some(End::Close),
+                Next::Forward => Some(End::Forward),
+                Next::Receive | Next::Answer => None,
+            };
+            if let Some(end) = end {
                 return (Poll::Ready(Ok(end)), moved);
             }
         }
+    }
+
+    /// What goes to the general lane: the request, and what was received behind its head.
+    pub(crate) fn hand_over(&mut self) -> Option<(Box<Forward>, Vec<u8>)> {
+        let forward = self.forward.take()?;
+        Some((forward, std::mem::take(&mut self.input)))
+    }
+
+    /// Back from there: `input` has been received and not answered, `answer` is to be sent first.
+    pub(crate) fn take_back(&mut self, input: Vec<u8>, answer: Vec<u8>, closes: bool) {
+        let now = Instant::now();
+        self.next = match () {
+            () if closes => Next::Close {
+                may_be_sending: true,
+            },
+            () if input.is_empty() => Next::Receive,
+            () => Next::Answer,
+        };
+        self.sending = (!answer.is_empty()).then_some(now);
+        (self.input, self.unsent) = (input, answer);
+        (self.received_at, self.head_began) = (now, None);
     }
 
     fn poll_receive<S: AsyncRead + AsyncWrite + Unpin>(
@@ -159,6 +192,7 @@ impl Connection {
         };
         let (used, next) = converse(input, self.peer, &moment, worker);
         self.next = next;
+        self.forward = worker.forward.take();
         self.keep(&input[used..], used > 0);
         if worker.output.is_empty() {
             return Poll::Ready(Ok(()));

@@ -18,6 +18,7 @@ use crate::options::{Limits, Site};
 use crate::pages::Page;
 use crate::record::Recording;
 use crate::request::Method;
+use crate::upstream::{Forward, Visit};
 
 /// What all connections share.
 pub(crate) struct Rules {
@@ -36,6 +37,8 @@ pub(crate) struct Worker {
     pub(crate) output: Vec<u8>,
     /// The scans that `output` answers.
     pub(crate) answered: Vec<AnsweredScan>,
+    /// A request that is for a site, until its connection takes it.
+    pub(crate) forward: Option<Box<Forward>>,
     /// Where bytes are received. Connections that wait for more have no buffer of their own.
     pub(crate) received: Box<[u8]>,
 }
@@ -51,6 +54,7 @@ impl Worker {
             date: Date::new(),
             output: Vec::with_capacity(OUTPUT),
             answered: Vec::new(),
+            forward: None,
             received: Box::default(),
         }
     }
@@ -86,6 +90,8 @@ pub(crate) enum Next {
     Receive,
     /// Go on answering: there was too much to be sent at once.
     Answer,
+    /// Let the general lane answer the worker's `forward`.
+    Forward,
     /// Close. Where the client may still be sending, what it sends is to be read, or it loses the answer.
     Close { may_be_sending: bool },
 }
@@ -115,6 +121,9 @@ pub(crate) fn converse(
             Reading::Complete(head) => {
                 start += head.len;
                 respond(&head, peer, moment, worker);
+                if worker.forward.is_some() {
+                    break Next::Forward;
+                }
                 moment
                     .closes_after(&head)
                     .then_some(moment.draining || head.has_body || start < input.len())
@@ -131,7 +140,7 @@ pub(crate) fn converse(
     (start, next)
 }
 
-/// Answers one request: decides, records, and writes, in this order.
+/// Answers one request: decides, records, and writes, in this order; or leaves it to its site.
 fn respond(head: &Head<'_>, peer: IpAddr, moment: &Moment<'_>, worker: &mut Worker) {
     let Moment {
         view,
@@ -140,6 +149,17 @@ fn respond(head: &Head<'_>, peer: IpAddr, moment: &Moment<'_>, worker: &mut Work
         draining,
     } = *moment;
     let answer = answer(&head.request, view, now, &rules.site, draining);
+    if let Some((url, domain)) = answer.upstream {
+        let visit = Visit {
+            client: client(head, peer, &rules.trusted_proxies),
+            peer: peer.to_canonical(),
+            trusted: rules.trusted_proxies.contain(peer),
+            secure: false,
+            keep_alive: head.keep_alive && !draining,
+        };
+        worker.forward = Some(Box::new(Forward::new(head, domain, url, &visit)));
+        return;
+    }
     if let Some(scan) = &answer.scan {
         let client = client(head, peer, &rules.trusted_proxies);
         rules

@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::options::Limits;
 use crate::pages::Page;
 use crate::target::is_token;
+use crate::upstream::ContentFraming;
 
 /// The header fields of a request. The values are as sent, without the white space around them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,10 +28,14 @@ pub struct Fields<'b> {
 impl<'b> Fields<'b> {
     /// The values of a field's lines, in their order. Looks at every line: what each request needs has a place of its own.
     pub fn lines(&self, name: &str) -> impl DoubleEndedIterator<Item = &'b [u8]> {
-        let lines = self.section.split(|b| *b == b'\n').filter_map(split);
-        lines.filter_map(move |(found, value)| {
+        self.all().filter_map(move |(found, value)| {
             found.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
         })
+    }
+
+    /// All names and values, in their order.
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = (&'b [u8], &'b [u8])> {
+        self.section.split(|b| *b == b'\n').filter_map(split)
     }
 
     pub(crate) fn set_section(&mut self, section: &'b [u8]) {
@@ -95,7 +100,7 @@ pub(crate) struct Framing<'b> {
 pub(crate) struct Framed<'b> {
     pub(crate) host: Option<Host<'b>>,
     pub(crate) keep_alive: bool,
-    pub(crate) has_body: bool,
+    pub(crate) content: ContentFraming,
 }
 
 impl<'b> Framing<'b> {
@@ -144,7 +149,11 @@ impl<'b> Framing<'b> {
         Ok(Framed {
             host: self.host,
             keep_alive: (self.keep_alive || !is_1_0) && !self.close,
-            has_body: self.coding.is_some() || self.length.is_some_and(|length| length > 0),
+            content: match self.length {
+                _ if self.coding.is_some() => ContentFraming::Chunked,
+                None | Some(0) => ContentFraming::None,
+                Some(length) => ContentFraming::Length(length),
+            },
         })
     }
 }

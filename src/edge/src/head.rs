@@ -10,12 +10,17 @@ use crate::options::Limits;
 use crate::pages::Page;
 use crate::request::{Method, Request};
 use crate::target::{RequestLine, Target};
+use crate::upstream::ContentFraming;
 
 /// A request head.
 #[derive(Debug)]
 pub struct Head<'b> {
     /// What an answer depends on.
     pub request: Request<'b>,
+    /// The method as sent.
+    pub method: &'b str,
+    /// The target as sent.
+    pub target: &'b str,
     /// The version that it is read as.
     pub version: HttpVersion,
     /// How many bytes it takes, the empty line at its end included.
@@ -26,6 +31,8 @@ pub struct Head<'b> {
     pub keep_alive: bool,
     /// Whether content follows, which is never read as a request.
     pub has_body: bool,
+    /// How that content is framed.
+    pub content: ContentFraming,
 }
 
 /// What the bytes of a connection begin with.
@@ -105,11 +112,14 @@ fn read<'b>(lines: &mut Lines<'b>, limits: &Limits) -> Result<Head<'b>, Stop> {
     };
     Ok(Head {
         request,
+        method: line.method,
+        target: line.target,
         version: line.version,
         len: lines.next,
         fields,
         keep_alive: framing.keep_alive,
-        has_body: framing.has_body,
+        has_body: framing.content != ContentFraming::None,
+        content: framing.content,
     })
 }
 

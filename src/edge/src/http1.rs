@@ -110,12 +110,16 @@ fn status_line(status: u16) -> &'static [u8] {
         404 => b"HTTP/1.1 404 Not Found\r\n",
         405 => b"HTTP/1.1 405 Method Not Allowed\r\n",
         410 => b"HTTP/1.1 410 Gone\r\n",
+        413 => b"HTTP/1.1 413 Content Too Large\r\n",
         414 => b"HTTP/1.1 414 URI Too Long\r\n",
         421 => b"HTTP/1.1 421 Misdirected Request\r\n",
         431 => b"HTTP/1.1 431 Request Header Fields Too Large\r\n",
         501 => b"HTTP/1.1 501 Not Implemented\r\n",
+        502 => b"HTTP/1.1 502 Bad Gateway\r\n",
         503 => b"HTTP/1.1 503 Service Unavailable\r\n",
+        504 => b"HTTP/1.1 504 Gateway Timeout\r\n",
         505 => b"HTTP/1.1 505 HTTP Version Not Supported\r\n",
+        508 => b"HTTP/1.1 508 Loop Detected\r\n",
         _ => b"HTTP/1.1 500 Internal Server Error\r\n",
     }
 }

@@ -20,12 +20,15 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use crate::connection::{Connection, End};
 use crate::conversation::{Rules, Worker};
 use crate::options::Limits;
+use crate::upstream::GeneralLane;
 
 /// One worker thread's connections.
 pub(crate) struct Lane {
     pub(crate) table: Arc<Table>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) worker: Arc<Mutex<Worker>>,
+    /// For what is not answered here.
+    pub(crate) general: Arc<GeneralLane>,
     /// Whether connections are to be closed after the answer that is due.
     pub(crate) draining: Arc<AtomicBool>,
     /// Dropped with the lane, and so with the last of its connections.
@@ -55,47 +58,66 @@ impl ServerApp for Lane {
 
 impl Lane {
     /// Serves a connection to its end. What it awaits is small, as a hundred thousand idle ones are each as large.
-    pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    pub(crate) async fn serve(
+        &self,
+        stream: &mut Stream,
+        mut connection: Connection,
+        shutdown: ShutdownWatch,
+    ) -> io::Result<()> {
+        loop {
+            let mut end = self
+                .answer(stream, &mut connection, shutdown.clone())
+                .await?;
+            if end == End::Forward {
+                let handed_over = Box::pin(self.hand_over(stream, &mut connection, &shutdown));
+                match handed_over.await {
+                    Some(ended) => end = ended,
+                    None => continue,
+                }
+            }
+            return match end {
+                End::Linger => Box::pin(linger(stream, &self.rules.limits)).await,
+                End::Close | End::Forward => Ok(()),
+            };
+        }
+    }
+
+    /// Answers from memory until the connection ends, or a request is the general lane's.
+    async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: &mut S,
-        mut connection: Connection,
+        connection: &mut Connection,
         mut shutdown: ShutdownWatch,
-    ) -> io::Result<()> {
+    ) -> io::Result<End> {
         let limits = &self.rules.limits;
-        let end = {
-            let mut timer = pin!(sleep_until(connection.deadline(limits)));
-            let mut shut_down = pin!(async move {
-                let _ = shutdown.wait_for(|stop| *stop).await;
-            });
-            let (mut timed, mut heard) = (false, false);
-            poll_fn(|cx| {
-                let (poll, moved) = connection.poll(self, stream, cx);
-                if poll.is_ready() {
-                    return poll;
+        let mut timer = pin!(sleep_until(connection.deadline(limits)));
+        let mut shut_down = pin!(async move {
+            let _ = shutdown.wait_for(|stop| *stop).await;
+        });
+        let (mut timed, mut heard) = (false, false);
+        poll_fn(|cx| {
+            let (poll, moved) = connection.poll(self, stream, cx);
+            if poll.is_ready() {
+                return poll;
+            }
+            // Where the stream woke this task, the others still know whom to wake: they are asked only if they have spoken too.
+            let deadline = connection.deadline(limits);
+            if !(moved && timed) || timer.is_elapsed() || deadline < timer.deadline() {
+                timed = true;
+                if passed(deadline, timer.as_mut(), cx) {
+                    return Poll::Ready(Ok(End::Close));
                 }
-                // Where the stream woke this task, the others still know whom to wake: they are asked only if they have spoken too.
-                let deadline = connection.deadline(limits);
-                if !(moved && timed) || timer.is_elapsed() || deadline < timer.deadline() {
-                    timed = true;
-                    if passed(deadline, timer.as_mut(), cx) {
-                        return Poll::Ready(Ok(End::Close));
-                    }
+            }
+            // Who is in the middle of a request is answered first.
+            if connection.is_idle() && (!(moved && heard) || self.is_draining()) {
+                heard = true;
+                if shut_down.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Ok(End::Close));
                 }
-                // Who is in the middle of a request is answered first.
-                if connection.is_idle() && (!(moved && heard) || self.is_draining()) {
-                    heard = true;
-                    if shut_down.as_mut().poll(cx).is_ready() {
-                        return Poll::Ready(Ok(End::Close));
-                    }
-                }
-                Poll::Pending
-            })
-            .await?
-        };
-        match end {
-            End::Close => Ok(()),
-            End::Linger => Box::pin(linger(stream, limits)).await,
-        }
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     pub(crate) fn is_draining(&self) -> bool {

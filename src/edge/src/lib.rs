@@ -1,8 +1,8 @@
 //! The edge: answers scans from memory, records each before its answer is sent, and depends on nothing behind it.
 //!
 //! A request's road: [`EdgeServer`] accepts, `lane` and `connection` receive and send, `conversation` reads heads ([`Head::read`]), asks
-//! [`answer()`], records the scan (`record`) and writes (`http1`). What a request gets is decided in [`answer()`] alone. [`Feed`] keeps
-//! the table current.
+//! [`answer()`], records the scan (`record`) and writes (`http1`). What a request gets is decided in [`answer()`] alone; what is for a
+//! site behind a domain goes there by the general lane (`upstream`). [`Feed`] keeps the table current.
 
 mod accept;
 mod answer;
@@ -23,6 +23,7 @@ mod record;
 mod request;
 mod server;
 mod target;
+mod upstream;
 
 pub use answer::{Answer, Body, Scanned, answer};
 pub use client::TrustedProxies;
@@ -36,3 +37,4 @@ pub use options::{EdgeOptions, Limits, Site};
 pub use pages::{CONTENT_SECURITY_POLICY, Content, Page};
 pub use request::{Method, Request};
 pub use server::{Drained, EdgeServer, StartError};
+pub use upstream::{ContentFraming, UpstreamOptions};

@@ -11,6 +11,8 @@ use prometheus::{
 use scans::HttpVersion;
 use tags::Outcome;
 
+use crate::upstream::UpstreamMetrics;
+
 /// How often workers add what they have counted: the delay after which it shows in `/metrics`.
 pub(crate) const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
@@ -21,8 +23,9 @@ const BUCKETS: [f64; 16] = [
 ];
 
 /// Every status code that an answer can have.
-const STATUSES: [u16; 17] = [
-    200, 204, 301, 302, 303, 307, 308, 400, 404, 405, 410, 414, 421, 431, 501, 503, 505,
+const STATUSES: [u16; 21] = [
+    200, 204, 301, 302, 303, 307, 308, 400, 404, 405, 410, 413, 414, 421, 431, 501, 502, 503, 504,
+    505, 508,
 ];
 
 const VERSIONS: [HttpVersion; 3] = [HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2];
@@ -35,6 +38,7 @@ pub struct EdgeMetrics {
     tags: IntGauge,
     journal_lag: Gauge,
     local_salts: IntCounter,
+    pub(crate) upstream: UpstreamMetrics,
 }
 
 impl EdgeMetrics {
@@ -68,6 +72,7 @@ impl EdgeMetrics {
                 "tagwire_edge_local_salts_total",
                 "Days' salts that this edge made for itself, so that `visitor` is comparable within it alone",
             )?,
+            upstream: UpstreamMetrics::register(registry)?,
         };
         let collectors: [Box<dyn Collector>; 5] = [
             Box::new(metrics.redirects.clone()),

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::client::TrustedProxies;
+use crate::upstream::UpstreamOptions;
 
 /// Everything that the redirect listeners need to know.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct EdgeOptions {
     pub limits: Limits,
     /// How many unknown codes a second are recorded, over all threads; beyond it they are counted as dropped.
     pub unknown_codes_per_second: u32,
+    /// How requests for the sites behind domains are handled.
+    pub upstream: UpstreamOptions,
 }
 
 impl EdgeOptions {
@@ -34,6 +37,7 @@ impl EdgeOptions {
             site: Site::default(),
             limits: Limits::default(),
             unknown_codes_per_second: 1_000,
+            upstream: UpstreamOptions::default(),
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum Page {
     BadRequest,
     /// 405.
     MethodNotAllowed,
+    /// 413.
+    ContentTooLarge,
     /// 414.
     TargetTooLong,
     /// 421.
@@ -31,10 +33,18 @@ pub enum Page {
     FieldsTooLarge,
     /// 501.
     NotImplemented,
+    /// The site behind the domain cannot be reached, or its answer is none.
+    BadGateway,
     /// The table is not complete yet.
     Unavailable,
+    /// The site behind the domain has as many requests as it may.
+    SiteBusy,
+    /// The site behind the domain takes too long.
+    GatewayTimeout,
     /// 505.
     VersionNotSupported,
+    /// The site behind the domain leads back to it.
+    Loop,
 }
 
 /// A body and its media type.
@@ -48,7 +58,7 @@ pub struct Content {
 
 impl Page {
     /// All of them, in their order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::Home,
         Self::NotFound,
         Self::Paused,
@@ -57,12 +67,17 @@ impl Page {
         Self::Revoked,
         Self::BadRequest,
         Self::MethodNotAllowed,
+        Self::ContentTooLarge,
         Self::TargetTooLong,
         Self::Misdirected,
         Self::FieldsTooLarge,
         Self::NotImplemented,
+        Self::BadGateway,
         Self::Unavailable,
+        Self::SiteBusy,
+        Self::GatewayTimeout,
         Self::VersionNotSupported,
+        Self::Loop,
     ];
 
     /// What is said where an outcome leads nowhere.
@@ -134,6 +149,11 @@ impl Page {
                 "Method not allowed",
                 "Links are opened with GET or HEAD only.",
             ),
+            Self::ContentTooLarge => (
+                413,
+                "Too much content",
+                "What was sent is larger than this address takes.",
+            ),
             Self::TargetTooLong => (
                 414,
                 "Address too long",
@@ -154,15 +174,35 @@ impl Page {
                 "Not implemented",
                 "This server does not know the request's method or transfer coding.",
             ),
+            Self::BadGateway => (
+                502,
+                "Site unavailable",
+                "The site at this address does not answer right now. Try again in a moment.",
+            ),
             Self::Unavailable => (
                 503,
                 "Starting up",
                 "Links are being loaded. Try again in a moment.",
             ),
+            Self::SiteBusy => (
+                503,
+                "Site busy",
+                "The site at this address has too many visitors right now. Try again in a moment.",
+            ),
+            Self::GatewayTimeout => (
+                504,
+                "Site too slow",
+                "The site at this address takes too long to answer. Try again in a moment.",
+            ),
             Self::VersionNotSupported => (
                 505,
                 "Version not supported",
                 "This server speaks HTTP/1.1 here.",
+            ),
+            Self::Loop => (
+                508,
+                "Site leads in a circle",
+                "The site at this address leads back to it. Its owner has to change that.",
             ),
         }
     }

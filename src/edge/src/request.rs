@@ -22,8 +22,10 @@ pub enum Method {
     Get,
     /// HEAD.
     Head,
-    /// One of the IANA registry that is not served.
+    /// One of the IANA registry that is not served, but may be a site's.
     Registered,
+    /// One that is neither: CONNECT asks for a tunnel, TRACE would show a site's fields to scripts, PRI is no request of HTTP/1.
+    Never,
     /// Any other.
     Unknown,
 }
@@ -34,20 +36,20 @@ impl Method {
         match token {
             "GET" => Self::Get,
             "HEAD" => Self::Head,
+            "CONNECT" | "TRACE" | "PRI" => Self::Never,
             _ if REGISTERED.contains(&token) => Self::Registered,
             _ => Self::Unknown,
         }
     }
 }
 
-/// The IANA HTTP method registry (as of 2025) without GET and HEAD.
-const REGISTERED: [&str; 38] = [
+/// The IANA HTTP method registry (as of 2025) without those named above.
+const REGISTERED: [&str; 35] = [
     "ACL",
     "BASELINE-CONTROL",
     "BIND",
     "CHECKIN",
     "CHECKOUT",
-    "CONNECT",
     "COPY",
     "DELETE",
     "LABEL",
@@ -64,7 +66,6 @@ const REGISTERED: [&str; 38] = [
     "ORDERPATCH",
     "PATCH",
     "POST",
-    "PRI",
     "PROPFIND",
     "PROPPATCH",
     "PUT",
@@ -72,7 +73,6 @@ const REGISTERED: [&str; 38] = [
     "REBIND",
     "REPORT",
     "SEARCH",
-    "TRACE",
     "UNBIND",
     "UNCHECKOUT",
     "UNLINK",

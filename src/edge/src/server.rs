@@ -28,6 +28,7 @@ use crate::lane::Lane;
 use crate::metrics::{EdgeMetrics, FLUSH_EVERY};
 use crate::options::EdgeOptions;
 use crate::record::{Recording, UnknownCap};
+use crate::upstream::{GeneralLane, Upstreams};
 
 /// Why the redirect listeners could not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +96,12 @@ impl EdgeServer {
             .map(TcpListener::local_addr)
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartError::Worker)?;
+        let send = options.limits.send;
+        let upstreams = Arc::new(Upstreams::new(
+            options.upstream,
+            send,
+            metrics.upstream.clone(),
+        ));
         let rules = Arc::new(Rules {
             site: options.site,
             limits: options.limits,
@@ -109,6 +116,7 @@ impl EdgeServer {
         let shared = Shared {
             table,
             rules,
+            upstreams,
             draining: Arc::default(),
             stopping,
             deadline: Arc::default(),
@@ -196,6 +204,7 @@ fn hand_over(sockets: &[TcpListener], addresses: &[SocketAddr]) -> io::Result<Li
 struct Shared {
     table: Arc<Table>,
     rules: Arc<Rules>,
+    upstreams: Arc<Upstreams>,
     draining: Arc<AtomicBool>,
     stopping: ShutdownWatch,
     /// Set before `stopping` is.
@@ -229,6 +238,7 @@ impl WorkerThread {
             table: Arc::clone(&shared.table),
             rules: Arc::clone(&shared.rules),
             worker: Arc::clone(&worker),
+            general: Arc::new(GeneralLane::new(Arc::clone(&shared.upstreams))),
             draining: Arc::clone(&shared.draining),
             _open: open,
         };

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use table::{Effect, Table};
 use tags::{
     Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
-    Version, WorkspaceId,
+    UpstreamHost, Version, WorkspaceId,
 };
 
 fn tag(domain: &str, code: &str, version: u64, status: Status) -> Tag {
@@ -42,6 +42,8 @@ fn domain(name: &str, is_default: bool, case_insensitive: bool) -> DomainSetting
         is_default,
         home_url: None,
         fallback_url: None,
+        upstream_url: None,
+        upstream_host: UpstreamHost::Visitor,
         case_insensitive,
         created_at: Default::default(),
     }

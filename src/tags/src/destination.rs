@@ -10,6 +10,7 @@ use std::fmt;
 use url::{ParseError, Position, Url};
 
 pub use error::DestinationError;
+pub(crate) use host::is_public as is_public_host;
 
 /// A URL that a tag may lead to: WHATWG-normalised, ASCII, at most [`Destination::MAX_BYTES`] long.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

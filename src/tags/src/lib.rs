@@ -13,6 +13,7 @@ mod path;
 mod query;
 mod settings;
 mod tag;
+mod upstream;
 mod wire;
 
 pub use account::{ApiKey, KeyId, Role, SecretHash};
@@ -25,4 +26,5 @@ pub use path::{CODE_PREFIXES, code_in_path};
 pub use query::QueryMode;
 pub use settings::{DomainSettings, Workspace};
 pub use tag::{InvalidValue, RedirectStatus, Status, Tag, TagView, Version};
+pub use upstream::{UpstreamError, UpstreamHost, UpstreamUrl, is_upstream_address};
 pub use wire::WireError;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{Destination, Domain, WorkspaceId};
+use crate::{Destination, Domain, UpstreamHost, UpstreamUrl, WorkspaceId};
 
 /// A tenant.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,10 @@ pub struct DomainSettings {
     pub home_url: Option<Destination>,
     /// Where unknown codes lead.
     pub fallback_url: Option<Destination>,
+    /// The brand's own site, which answers every path that is neither a tag's nor the health check's.
+    pub upstream_url: Option<UpstreamUrl>,
+    /// Which host a request to that site names.
+    pub upstream_host: UpstreamHost,
     /// Whether `/ABC` and `/abc` are the same code.
     pub case_insensitive: bool,
     /// When it was added.

@@ -6,7 +6,7 @@ use prost::Message;
 use crate::{
     Action, ApiKey, AuditEntry, Change, Code, Destination, DestinationError, Domain,
     DomainSettings, InvalidName, InvalidValue, KeyId, QueryMode, RedirectStatus, Role, SecretHash,
-    Status, Tag, Topic, Version, Workspace, WorkspaceId,
+    Status, Tag, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace, WorkspaceId,
 };
 
 /// The newest major format that this build reads, and the one that it writes.
@@ -105,6 +105,14 @@ enum QueryModeRecord {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
+enum UpstreamHostRecord {
+    Unspecified = 0,
+    Visitor = 1,
+    Upstream = 2,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
 enum RoleRecord {
     Unspecified = 0,
     Viewer = 1,
@@ -197,6 +205,10 @@ struct DomainRecord {
     case_insensitive: bool,
     #[prost(int64, tag = "8")]
     created_at: i64,
+    #[prost(string, tag = "14")]
+    upstream_url: String,
+    #[prost(enumeration = "UpstreamHostRecord", tag = "15")]
+    upstream_host: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -354,6 +366,12 @@ impl From<&DomainSettings> for DomainRecord {
             fallback_url: text(domain.fallback_url.as_ref()),
             case_insensitive: domain.case_insensitive,
             created_at: domain.created_at.as_microsecond(),
+            upstream_url: text(domain.upstream_url.as_ref()),
+            upstream_host: match domain.upstream_host {
+                UpstreamHost::Visitor => UpstreamHostRecord::Visitor,
+                UpstreamHost::Upstream => UpstreamHostRecord::Upstream,
+            }
+            .into(),
         }
     }
 }
@@ -365,7 +383,18 @@ impl TryFrom<DomainRecord> for DomainSettings {
             "" => None,
             id => Some(field("workspace", WorkspaceId::parse(id))?),
         };
+        let upstream_url = match record.upstream_url.as_str() {
+            "" => None,
+            url => Some(field("upstream_url", UpstreamUrl::from_stored(url))?),
+        };
         Ok(Self {
+            upstream_url,
+            upstream_host: match record.upstream_host() {
+                UpstreamHostRecord::Visitor | UpstreamHostRecord::Unspecified => {
+                    UpstreamHost::Visitor
+                }
+                UpstreamHostRecord::Upstream => UpstreamHost::Upstream,
+            },
             name: field("name", Domain::parse(&record.name))?,
             workspace,
             is_default: record.is_default,
@@ -471,11 +500,12 @@ impl TryFrom<AuditRecord> for AuditEntry {
     }
 }
 
-/// The three kinds of refusal that a field can meet.
+/// The kinds of refusal that a field can meet.
 trait Reason: std::fmt::Display {}
 impl Reason for InvalidName {}
 impl Reason for InvalidValue {}
 impl Reason for DestinationError {}
+impl Reason for UpstreamError {}
 
 fn field<T, E: Reason>(field: &'static str, result: Result<T, E>) -> Result<T, WireError> {
     result.map_err(|reason| WireError::Field {

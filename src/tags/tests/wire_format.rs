@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use prost::Message;
 use tags::{
     Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainSettings, KeyId,
-    QueryMode, RedirectStatus, Role, SecretHash, Status, Tag, Topic, Version, WireError, Workspace,
-    WorkspaceId,
+    QueryMode, RedirectStatus, Role, SecretHash, Status, Tag, Topic, UpstreamHost, UpstreamUrl,
+    Version, WireError, Workspace, WorkspaceId,
 };
 
 fn time(microsecond: i64) -> Timestamp {
@@ -51,6 +51,8 @@ fn one_of_each() -> Vec<Change> {
             is_default: true,
             home_url: Destination::parse("https://example.com/").ok(),
             fallback_url: None,
+            upstream_url: UpstreamUrl::parse("https://www.example.com:8443", &[]).ok(),
+            upstream_host: UpstreamHost::Upstream,
             case_insensitive: true,
             created_at: time(5),
         }),

@@ -319,8 +319,12 @@ pub(crate) struct DomainAnswer {
     is_default: bool,
     /// Where `/` leads.
     home_url: Option<String>,
-    /// Where unknown codes lead.
+    /// Where unknown codes lead; with an upstream, where its visitors go while it is down.
     fallback_url: Option<String>,
+    /// The brand's own site, which answers every path that is not a tag's.
+    upstream_url: Option<String>,
+    /// Which host a request to the upstream names: `visitor` or `upstream`.
+    upstream_host: &'static str,
     /// Whether `/ABC` and `/abc` are the same code. Set once.
     case_insensitive: bool,
     #[schema(value_type = String, format = DateTime)]
@@ -334,6 +338,8 @@ impl From<&DomainSettings> for DomainAnswer {
             is_default: domain.is_default,
             home_url: domain.home_url.as_ref().map(ToString::to_string),
             fallback_url: domain.fallback_url.as_ref().map(ToString::to_string),
+            upstream_url: domain.upstream_url.as_ref().map(ToString::to_string),
+            upstream_host: domain.upstream_host.as_str(),
             case_insensitive: domain.case_insensitive,
             created_at: domain.created_at,
         }
@@ -361,6 +367,12 @@ pub(crate) struct NewDomain {
     home_url: Option<String>,
     /// As a tag's `destination`.
     fallback_url: Option<String>,
+    /// The origin of the brand's own site, which answers every path that is not a tag's: `http` or `https`, a host on the public
+    /// internet, perhaps a port.
+    #[schema(example = "https://www.example.com")]
+    upstream_url: Option<String>,
+    /// Which host a request to the upstream names: `visitor` (the default) or `upstream`.
+    upstream_host: Option<String>,
     /// Whether `/ABC` and `/abc` are to be the same code.
     case_insensitive: Option<bool>,
 }
@@ -373,6 +385,12 @@ pub(crate) struct DomainPatch {
     home_url: Option<String>,
     /// As a tag's `destination`.
     fallback_url: Option<String>,
+    /// The origin of the brand's own site, which answers every path that is not a tag's: `http` or `https`, a host on the public
+    /// internet, perhaps a port.
+    #[schema(example = "https://www.example.com")]
+    upstream_url: Option<String>,
+    /// Which host a request to the upstream names: `visitor` (the default) or `upstream`.
+    upstream_host: Option<String>,
 }
 
 /// The domains on which a workspace may make tags.

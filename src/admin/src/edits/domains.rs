@@ -1,6 +1,6 @@
 //! Edits of domains.
 
-use tags::{Action, Change, Domain, DomainSettings};
+use tags::{Action, Change, Domain, DomainSettings, UpstreamHost, UpstreamUrl};
 
 use super::Edited;
 use crate::auth::Principal;
@@ -30,6 +30,8 @@ impl Admin {
             is_default: false,
             home_url: None,
             fallback_url: None,
+            upstream_url: None,
+            upstream_host: UpstreamHost::Visitor,
             case_insensitive: false,
             created_at: self.now(),
         };
@@ -100,7 +102,19 @@ impl Admin {
             Ok(home)
         });
         let fallback_url = fields.parsed("fallback_url", |text| parse_destination(text, &is_own));
+        let networks = &self.options().upstream_networks;
+        let upstream_url = fields.parsed("upstream_url", |text| {
+            let upstream = UpstreamUrl::parse(text, networks).map_err(|error| error.to_string())?;
+            if is_own(upstream.host().trim_end_matches('.')) {
+                return Err("is a domain of this service itself, which would be a loop; give the address of the site behind it".to_owned());
+            }
+            Ok(upstream)
+        });
         home_url.replace(&mut domain.home_url);
         fallback_url.replace(&mut domain.fallback_url);
+        upstream_url.replace(&mut domain.upstream_url);
+        fields
+            .word("upstream_host")
+            .replace_or_default(&mut domain.upstream_host, UpstreamHost::Visitor);
     }
 }

@@ -227,3 +227,87 @@ async fn another_public_url_makes_another_default_domain_and_printed_codes_stay(
     let third = server.with_key(third["key"]["secret"].as_str().unwrap());
     assert_eq!(third.tag("third").await["domain"], "new.example.org");
 }
+
+#[tokio::test]
+async fn a_domain_gets_a_site_of_the_brand_behind_it_and_loses_it_again() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let made = owner
+        .post(
+            "/domains",
+            json!({"name": "brand.example.org", "upstream_url": "HTTPS://www.example.com"}),
+        )
+        .await
+        .created();
+    let upstream = |domain: &Value| {
+        (
+            domain["upstream_url"].clone(),
+            domain["upstream_host"].clone(),
+        )
+    };
+    let expected = (json!("https://www.example.com/"), json!("visitor"));
+    assert_eq!(upstream(&made), expected);
+    let path = "/domains/brand.example.org";
+    let inside = json!({"upstream_url": "http://10.1.2.3:8000", "upstream_host": "upstream"});
+    let expected = (json!("http://10.1.2.3:8000/"), json!("upstream"));
+    assert_eq!(upstream(&owner.patch(path, inside).await.ok()), expected);
+    let untouched = owner.patch(path, json!({"home_url": null})).await.ok();
+    assert_eq!(upstream(&untouched), expected);
+    let none = json!({"upstream_url": null, "upstream_host": null});
+    assert_eq!(
+        upstream(&owner.patch(path, none).await.ok()),
+        (Value::Null, json!("visitor"))
+    );
+}
+
+#[tokio::test]
+async fn an_upstream_is_a_public_origin_or_in_an_opened_network_and_never_one_of_our_own_domains() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    owner
+        .post("/domains", json!({"name": "qr.example.org"}))
+        .await
+        .created();
+    for url in [
+        json!("https://www.example.com/shop"),
+        json!("https://www.example.com/?x"),
+        json!("https://user@www.example.com/"),
+        json!("http://127.0.0.1:8081"),
+        json!("http://169.254.169.254"),
+        json!("http://10.2.0.1"),
+        json!("http://0x0a020001"),
+        json!("https://qr.example.org"),
+        json!("https://QR.example.org.:8443"),
+        json!("http://go.example.net:9999"),
+        json!("mailto:a@example.com"),
+        json!("www.example.com"),
+        json!(1),
+    ] {
+        for answer in [
+            owner
+                .post(
+                    "/domains",
+                    json!({"name": "new.example.org", "upstream_url": url}),
+                )
+                .await,
+            owner
+                .patch("/domains/qr.example.org", json!({"upstream_url": url}))
+                .await,
+        ] {
+            assert_eq!(answer.pointers(422), ["/upstream_url"], "{url}");
+        }
+    }
+    let itself = json!({"name": "new.example.org", "upstream_url": "https://new.example.org"});
+    assert_eq!(
+        owner.post("/domains", itself).await.pointers(422),
+        ["/upstream_url"]
+    );
+    let wrong = json!({"upstream_host": "www.example.com"});
+    assert_eq!(
+        owner
+            .patch("/domains/qr.example.org", wrong)
+            .await
+            .pointers(422),
+        ["/upstream_host"]
+    );
+}

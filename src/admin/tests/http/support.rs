@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 
 /// What short URLs begin with in tests.
 pub const PUBLIC_URL: &str = "http://go.example.net:8080";
+/// What is not public and may be an upstream all the same.
+pub const UPSTREAM_NETWORK: &str = "10.1.0.0/16";
 
 /// An admin on a free port, which ends with the test.
 pub struct Server {
@@ -98,6 +100,7 @@ impl Server {
         let options = AdminOptions {
             data_dir: data_dir.clone(),
             public_url: PublicUrl::parse(public_url).unwrap(),
+            upstream_networks: vec![UPSTREAM_NETWORK.parse().unwrap()],
         };
         let store = SqliteStore::open(&data_dir.join("scans.sqlite")).unwrap();
         let edges = LocalEdges::new();

@@ -15,7 +15,7 @@ use scans::{
 use table::Table;
 use tags::{
     Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
-    Version, Workspace, WorkspaceId,
+    UpstreamHost, Version, Workspace, WorkspaceId,
 };
 use tempfile::TempDir;
 
@@ -37,6 +37,8 @@ pub fn domain(name: &str) -> DomainSettings {
         is_default: name == HOST,
         home_url: None,
         fallback_url: None,
+        upstream_url: None,
+        upstream_host: UpstreamHost::Visitor,
         case_insensitive: name == CASELESS,
         created_at: Timestamp::UNIX_EPOCH,
     }
@@ -155,6 +157,7 @@ pub fn filling_table() -> Arc<Table> {
 /// A running server and what can be seen of it.
 pub struct Edge {
     pub server: EdgeServer,
+    pub table: Arc<Table>,
     pub scans: Scans,
     pub registry: Registry,
 }
@@ -171,9 +174,10 @@ impl Edge {
         let registry = Registry::new();
         let scans = Scans::start(&registry);
         let metrics = EdgeMetrics::register(&registry).unwrap();
-        let server = EdgeServer::start(options, table, &scans.log, &metrics).unwrap();
+        let server = EdgeServer::start(options, Arc::clone(&table), &scans.log, &metrics).unwrap();
         Self {
             server,
+            table,
             scans,
             registry,
         }
@@ -365,6 +369,14 @@ impl Client {
             head,
             body: String::new(),
         };
+        if response.field("Transfer-Encoding") == Some("chunked") {
+            let body = if to_head {
+                String::new()
+            } else {
+                self.chunks()
+            };
+            return Some(Response { body, ..response });
+        }
         let len: usize = response
             .field("Content-Length")
             .map_or(0, |len| len.parse().unwrap());
@@ -374,6 +386,44 @@ impl Client {
         }
         let body = String::from_utf8(self.received.drain(..len).collect()).unwrap();
         Some(Response { body, ..response })
+    }
+
+    /// A chunked body.
+    fn chunks(&mut self) -> String {
+        let mut body = Vec::new();
+        loop {
+            let end = loop {
+                if let Some(end) = self.received.windows(2).position(|w| w == b"\r\n") {
+                    break end;
+                }
+                assert!(self.receive(), "the body is cut off");
+            };
+            let line: Vec<u8> = self.received.drain(..end + 2).collect();
+            let line = String::from_utf8(line).unwrap();
+            let size = usize::from_str_radix(line.trim_end(), 16).unwrap();
+            while self.received.len() < size + 2 {
+                assert!(self.receive(), "the body is cut off");
+            }
+            body.extend(self.received.drain(..size));
+            assert_eq!(self.received.drain(..2).collect::<Vec<_>>(), b"\r\n");
+            if size == 0 {
+                return String::from_utf8(body).unwrap();
+            }
+        }
+    }
+
+    /// Another that sends on the same connection.
+    pub fn sender(&self) -> Self {
+        Self {
+            stream: self.stream.try_clone().unwrap(),
+            received: Vec::new(),
+        }
+    }
+
+    /// Everything until the server closes.
+    pub fn rest(&mut self) -> String {
+        while self.receive() {}
+        String::from_utf8(std::mem::take(&mut self.received)).unwrap()
     }
 
     /// Whether the server has closed, having said nothing more.

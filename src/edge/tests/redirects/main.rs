@@ -9,4 +9,7 @@ mod fixture;
 mod framing;
 mod limits;
 mod scans_recorded;
+mod site;
 mod starting;
+mod upstream;
+mod upstream_faults;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tags::{
     Action, AuditEntry, Change, Code, Destination, Domain, DomainSettings, QueryMode,
-    RedirectStatus, Status, Tag, Version, WorkspaceId,
+    RedirectStatus, Status, Tag, UpstreamHost, Version, WorkspaceId,
 };
 
 fn time() -> Timestamp {
@@ -63,6 +63,8 @@ pub(crate) fn domain(name: &str) -> Change {
         is_default: true,
         home_url: None,
         fallback_url: None,
+        upstream_url: None,
+        upstream_host: UpstreamHost::Visitor,
         case_insensitive: false,
         created_at: time(),
     })

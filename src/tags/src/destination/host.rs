@@ -21,6 +21,11 @@ pub(super) fn check(host: Host<&str>) -> Result<(), DestinationError> {
     }
 }
 
+/// Whether it is a host on the public internet.
+pub(crate) fn is_public(host: Host<&str>) -> bool {
+    check(host).is_ok()
+}
+
 /// RFC 6761 and its registry, RFC 6762, 7686, 8375, 9476, ICANN's `internal`, and what home and office networks use unregistered.
 const SPECIAL_USE: [&str; 15] = [
     "alt",

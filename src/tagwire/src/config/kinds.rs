@@ -133,6 +133,11 @@ pub(crate) const BYTES: Kind<usize> = Kind {
     },
 };
 
+pub(crate) const BODY_BYTES: Kind<u64> = Kind {
+    allowed: "a whole number of bytes",
+    parse: |text| text.parse().ok(),
+};
+
 pub(crate) const SCAN_LOG_BYTES: Kind<u64> = Kind {
     allowed: "a whole number of bytes from 16777216 (two segments)",
     parse: |text| text.parse().ok().filter(|bytes| *bytes >= 16 << 20),

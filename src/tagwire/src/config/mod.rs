@@ -8,6 +8,7 @@ mod layers;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod upstream;
 mod values;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ pub(crate) use cluster::{ClickHouse, Kafka};
 pub(crate) use error::ConfigError;
 pub(crate) use layers::Flag;
 pub(crate) use sections::{Admin, Drain, Edge, GeoIp, Log, Metrics, Node, ScanLog};
+pub(crate) use upstream::Upstream;
 
 use layers::Layers;
 
@@ -25,6 +27,7 @@ use layers::Layers;
 pub(crate) struct Config {
     pub(crate) node: Node,
     pub(crate) edge: Edge,
+    pub(crate) upstream: Upstream,
     pub(crate) admin: Admin,
     pub(crate) metrics: Metrics,
     pub(crate) kafka: Kafka,
@@ -52,6 +55,7 @@ impl Config {
         let config = Self {
             node: Node::read(&mut values)?,
             edge: Edge::read(&mut values)?,
+            upstream: Upstream::read(&mut values)?,
             admin: Admin::read(&mut values)?,
             metrics: Metrics::read(&mut values)?,
             kafka: Kafka::read(&mut values)?,

@@ -315,14 +315,15 @@ fn the_explained_files_show_every_key_of_their_role_with_its_default() {
         "clickhouse.password_file",
         "geoip.file",
         "scan_log.hot",
+        "upstream.ca_file",
     ];
     let defaults = format!("{:#?}", Config::load(None, [], []).unwrap());
     let all: [&[&str]; 4] = [
         &[
-            "node", "edge", "admin", "metrics", "geoip", "scan_log", "log", "drain",
+            "node", "edge", "upstream", "admin", "metrics", "geoip", "scan_log", "log", "drain",
         ],
         &[
-            "node", "edge", "metrics", "kafka", "scan_log", "log", "drain",
+            "node", "edge", "upstream", "metrics", "kafka", "scan_log", "log", "drain",
         ],
         &[
             "node",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ::edge::{
     AboutEdge, Drained, EdgeMetrics, EdgeOptions, EdgeServer, Feed, FeedState, Heartbeats, Limits,
-    Site, TrustedProxies,
+    Site, TrustedProxies, UpstreamOptions,
 };
 use admin::Visible;
 use journal::{Applied, EdgeRun, Edges, Journal};
@@ -18,7 +18,7 @@ use telemetry::Check;
 
 use super::DataDir;
 use super::hot_folder;
-use crate::config::{Config, Edge};
+use crate::config::{Config, Edge, Upstream};
 use crate::program::Program;
 
 const FIRST_READING: &str = "reading the journal for the first time";
@@ -52,7 +52,7 @@ impl Redirects {
         let table = Arc::new(Table::new());
         let metrics = EdgeMetrics::register(&program.registry)?;
         let server = EdgeServer::start(
-            edge_options(&program.config.edge, any_host),
+            edge_options(&program.config.edge, &program.config.upstream, any_host),
             table.clone(),
             &log,
             &metrics,
@@ -158,7 +158,7 @@ fn scan_log_options(config: &Config, data: &DataDir) -> ScanLogOptions {
     options
 }
 
-fn edge_options(config: &Edge, any_host: bool) -> EdgeOptions {
+fn edge_options(config: &Edge, upstream: &Upstream, any_host: bool) -> EdgeOptions {
     let defaults = EdgeOptions::new(config.listen.clone());
     EdgeOptions {
         threads: config.threads,
@@ -177,6 +177,20 @@ fn edge_options(config: &Edge, any_host: bool) -> EdgeOptions {
             ..defaults.limits
         },
         unknown_codes_per_second: config.unknown_codes_per_second,
+        upstream: upstream_options(upstream),
         ..defaults
+    }
+}
+
+fn upstream_options(config: &Upstream) -> UpstreamOptions {
+    UpstreamOptions {
+        networks: config.networks.clone(),
+        ca_file: config.ca_file.clone(),
+        connect: config.connect_timeout,
+        read: config.read_timeout,
+        send: config.send_timeout,
+        total: config.total_timeout,
+        max_body: config.max_body_bytes,
+        max_requests: config.max_requests,
     }
 }

@@ -34,6 +34,7 @@ impl Admin {
         let options = AdminOptions {
             data_dir: data.path().to_owned(),
             public_url,
+            upstream_networks: config.upstream.networks.clone(),
         };
         let api = Api::start(program, api, options, journal, store, edges, Vec::new())?;
         let operations = Operations::start(program, operations)?;

@@ -61,6 +61,7 @@ impl Standalone {
         let options = AdminOptions {
             data_dir: data.path().to_owned(),
             public_url: public_url.clone(),
+            upstream_networks: config.upstream.networks.clone(),
         };
         let api = Api::start(
             program,
