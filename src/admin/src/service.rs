@@ -191,9 +191,15 @@ impl Admin {
 
     /// Makes and checks the place where edges say how they are, as soon as it can be reached.
     async fn prepare_edges(&self, waiting: impl Fn(&str)) -> Result<(), StartError> {
+        let mut told = false;
         loop {
             match self.0.edges.prepare().await {
-                Err(error @ EdgesError::Unavailable { .. }) => waiting(&error.to_string()),
+                Err(error @ EdgesError::Unavailable { .. }) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(%error, "waiting for the place where edges say how they are");
+                    }
+                    waiting(&error.to_string());
+                }
                 done => return Ok(done?),
             }
             tokio::time::sleep(RETRY).await;

@@ -13,8 +13,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// How far apart heartbeats are at least: fifty a second while edits never stop.
+/// How far apart heartbeats are on average at least: fifty a second while edits never stop.
 const INTERVAL: Duration = Duration::from_millis(20);
+/// So many may come in a row after a rest. An edit moves the positions twice, by its record and by its transaction's end: the heartbeat for
+/// the one must not hold up the next edit's.
+const IN_A_ROW: u32 = 3;
 /// How far apart they are at most, so that it is known that the edge lives.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -107,12 +110,17 @@ struct Speaker {
 impl Speaker {
     async fn speak(self, mut reporter: Box<dyn Reporter>) {
         let mut trouble = Trouble(false);
+        let mut pace = Pace::default();
         let beats = async {
             loop {
                 let began = Instant::now();
+                let not_before = pace.next_after(began);
                 let heartbeat = self.heartbeat();
                 trouble.tell(reporter.report(&heartbeat).await);
-                self.news_since(&heartbeat, began).await;
+                tokio::select! {
+                    () = self.news_since(&heartbeat, not_before) => {}
+                    () = sleep_until(began + IDLE) => {}
+                }
             }
         };
         let mut phase = self.phase.clone();
@@ -151,27 +159,21 @@ impl Speaker {
         }
     }
 
-    /// Waits until there is something to say again after a heartbeat that was made at that moment.
-    async fn news_since(&self, said: &Heartbeat, began: Instant) {
-        let news = async {
-            sleep_until(began + INTERVAL).await;
-            match said.state {
-                // While it reads the journal for the first time it moves on without end, which is of no interest to anyone.
-                EdgeState::Starting => {
-                    while !self.table.is_complete() {
-                        sleep(INTERVAL).await;
-                    }
+    /// Waits until there is something else to say than what was said.
+    async fn news_since(&self, said: &Heartbeat, not_before: Instant) {
+        sleep_until(not_before).await;
+        match said.state {
+            // While it reads the journal for the first time it moves on without end, which is of no interest to anyone.
+            EdgeState::Starting => {
+                while !self.table.is_complete() {
+                    sleep(INTERVAL).await;
                 }
-                EdgeState::Serving => tokio::select! {
-                    () = self.moved_on(said) => {}
-                    () = self.draining() => {}
-                },
-                EdgeState::Draining => self.moved_on(said).await,
             }
-        };
-        tokio::select! {
-            () = news => {}
-            () = sleep_until(began + IDLE) => {}
+            EdgeState::Serving => tokio::select! {
+                () = self.moved_on(said) => {}
+                () = self.draining() => {}
+            },
+            EdgeState::Draining => self.moved_on(said).await,
         }
     }
 
@@ -194,6 +196,24 @@ impl Speaker {
     }
 }
 
+/// When the next heartbeat may be sent: a token bucket, kept as the moment at which it is full again.
+#[derive(Default)]
+struct Pace {
+    full_at: Option<Instant>,
+}
+
+impl Pace {
+    /// Notes a heartbeat, and says when the next may follow.
+    fn next_after(&mut self, sent: Instant) -> Instant {
+        let full_at = self.full_at.map_or(sent, |full_at| full_at.max(sent)) + INTERVAL;
+        self.full_at = Some(full_at);
+        let spare = INTERVAL * (IN_A_ROW - 1);
+        full_at
+            .checked_sub(spare)
+            .map_or(sent, |next| next.max(sent))
+    }
+}
+
 /// Whether the last heartbeat failed, so that a run of failures is one line in the log.
 struct Trouble(bool);
 
@@ -210,5 +230,30 @@ impl Trouble {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When heartbeats are sent, in milliseconds, that have something to say all the time.
+    fn paced(pace: &mut Pace, from: Instant, count: usize) -> Vec<u128> {
+        let mut next = from;
+        let sent = (0..count).map(|_| {
+            let sent = next;
+            next = pace.next_after(sent);
+            sent.duration_since(from).as_millis()
+        });
+        sent.collect()
+    }
+
+    #[test]
+    fn three_in_a_row_and_then_one_each_twenty_milliseconds() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        assert_eq!(paced(&mut pace, start, 6), [0, 0, 0, 20, 40, 60]);
+        // A rest fills the bucket again, and no more than that.
+        let later = start + Duration::from_secs(3_600);
+        assert_eq!(paced(&mut pace, later, 5), [0, 0, 0, 20, 40]);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use journal::{EdgeRun, EdgeState};
 
-use super::{Fleet, Known, LIVE_FOR};
+use super::{Fleet, Known, LIVE_FOR, Seen};
 use crate::service::Commit;
 
 /// What became of an edit on the edges.
@@ -23,13 +23,8 @@ pub(crate) struct Propagation {
     pub(crate) unknown: Option<String>,
 }
 
-/// The edges of one moment, as far as an edit is concerned.
-struct Look {
-    /// When each edge that has applied it said so.
-    applied: Vec<(EdgeRun, Instant)>,
-    /// Who has not, with the moment at which they are no longer live.
-    waiting: Vec<(EdgeRun, Instant)>,
-}
+/// When each edge that has applied an edit said so first: it says it again with every heartbeat.
+type First = HashMap<EdgeRun, Instant>;
 
 impl Fleet {
     /// Waits until every live edge has applied what was committed, at most for `patience`. Edges that come meanwhile are waited for too,
@@ -37,22 +32,12 @@ impl Fleet {
     pub(crate) async fn wait_for(&self, commit: &Commit, patience: Duration) -> Propagation {
         let deadline = Instant::now() + patience;
         let mut changed = self.changed.subscribe();
-        // An edge that has applied it says so again and again: what counts is when it first did.
-        let mut first: HashMap<EdgeRun, Instant> = HashMap::new();
+        let mut first = First::new();
         loop {
-            let now = Instant::now();
-            let look = self.known().look(commit, now);
-            if let Ok(look) = &look {
-                for (run, said) in &look.applied {
-                    first.entry(run.clone()).or_insert(*said);
-                }
-            }
-            let done = look.as_ref().is_ok_and(|look| look.waiting.is_empty());
-            if done || now >= deadline {
-                return propagation(look, &first, commit);
-            }
-            let silent = look.iter().flat_map(|look| &look.waiting);
-            let wake = silent.map(|(_, until)| *until).fold(deadline, Instant::min);
+            let wake = match self.known().look(commit, &mut first, deadline) {
+                Look::Over(propagation) => return propagation,
+                Look::Waiting { until } => until,
+            };
             tokio::select! {
                 _ = changed.changed() => {}
                 () = tokio::time::sleep_until(wake.into()) => {}
@@ -61,68 +46,93 @@ impl Fleet {
     }
 }
 
+/// What an edit sees when it looks at the edges.
+enum Look {
+    Over(Propagation),
+    Waiting {
+        /// When it has to look again if no edge says anything: the time is over, or an edge no longer live.
+        until: Instant,
+    },
+}
+
 impl Known {
-    /// An error says why it is not known which edges are live.
-    fn look(&self, commit: &Commit, now: Instant) -> Result<Look, String> {
-        if let Some(reason) = &self.away {
-            return Err(format!("what edges say cannot be heard: {reason}"));
-        }
-        if !self.caught_up {
-            return Err("this admin has not yet heard which edges there are".to_owned());
-        }
-        let mut look = Look {
-            applied: Vec::new(),
-            waiting: Vec::new(),
-        };
-        for (run, seen) in &self.edges {
-            // One that starts answers 503, and serves only once it has read the journal to its end.
-            if !seen.is_live(now) || seen.heartbeat.state == EdgeState::Starting {
-                continue;
-            }
-            if seen.heartbeat.positions.covers(&commit.positions) {
-                look.applied.push((run.clone(), seen.heard));
+    fn look(&self, commit: &Commit, first: &mut First, deadline: Instant) -> Look {
+        let now = Instant::now();
+        if let Some(unknown) = self.why_unknown() {
+            return if now < deadline {
+                Look::Waiting { until: deadline }
             } else {
-                let until = now + LIVE_FOR.saturating_sub(seen.age(now));
-                look.waiting.push((run.clone(), until));
+                Look::Over(Propagation::unknown(unknown))
+            };
+        }
+        // Many edits may look at each heartbeat of many edges: nothing is copied but what is new.
+        let (mut until, mut is_everywhere) = (deadline, true);
+        for (run, seen) in self.serving(now) {
+            if !has_applied(seen, commit) {
+                is_everywhere = false;
+                until = until.min(now + LIVE_FOR.saturating_sub(seen.age(now)));
+            } else if !first.contains_key(run) {
+                first.insert(run.clone(), seen.heard);
             }
         }
-        Ok(look)
+        if is_everywhere || now >= deadline {
+            Look::Over(self.propagation(commit, first, now))
+        } else {
+            Look::Waiting { until }
+        }
+    }
+
+    fn propagation(&self, commit: &Commit, first: &First, now: Instant) -> Propagation {
+        let (applied, waiting): (Vec<_>, Vec<_>) = self
+            .serving(now)
+            .partition(|(_, seen)| has_applied(seen, commit));
+        let took = |(run, seen): &(&EdgeRun, &Seen)| {
+            let said = first.get(run).unwrap_or(&seen.heard);
+            said.saturating_duration_since(commit.at)
+        };
+        let mut names: Vec<_> = waiting
+            .iter()
+            .map(|(run, _)| run.edge().to_owned())
+            .collect();
+        // Two runs of one edge, as while its program is replaced.
+        names.dedup();
+        Propagation {
+            edges: Some(applied.len() + waiting.len()),
+            applied: applied.len(),
+            slowest: applied.iter().map(took).max(),
+            waiting: names,
+            unknown: None,
+        }
+    }
+
+    /// The edges that answer scans. One that starts answers 503, and serves only once it has read the journal to its end.
+    fn serving(&self, now: Instant) -> impl Iterator<Item = (&EdgeRun, &Seen)> {
+        self.edges
+            .iter()
+            .filter(move |(_, seen)| seen.is_live(now))
+            .filter(|(_, seen)| seen.heartbeat.state != EdgeState::Starting)
+    }
+
+    fn why_unknown(&self) -> Option<String> {
+        if let Some(reason) = &self.away {
+            return Some(format!("what edges say cannot be heard: {reason}"));
+        }
+        (!self.caught_up).then(|| "this admin has not yet heard which edges there are".to_owned())
     }
 }
 
-fn propagation(
-    look: Result<Look, String>,
-    first: &HashMap<EdgeRun, Instant>,
-    commit: &Commit,
-) -> Propagation {
-    let look = match look {
-        Ok(look) => look,
-        Err(unknown) => {
-            return Propagation {
-                edges: None,
-                applied: 0,
-                slowest: None,
-                waiting: Vec::new(),
-                unknown: Some(unknown),
-            };
+impl Propagation {
+    fn unknown(why: String) -> Self {
+        Self {
+            edges: None,
+            applied: 0,
+            slowest: None,
+            waiting: Vec::new(),
+            unknown: Some(why),
         }
-    };
-    let took = |(run, said): &(EdgeRun, Instant)| {
-        let said = first.get(run).unwrap_or(said);
-        said.saturating_duration_since(commit.at)
-    };
-    let mut waiting: Vec<String> = look
-        .waiting
-        .iter()
-        .map(|(run, _)| run.edge().to_owned())
-        .collect();
-    // Two runs of one edge, as while its program is replaced.
-    waiting.dedup();
-    Propagation {
-        edges: Some(look.applied.len() + look.waiting.len()),
-        applied: look.applied.len(),
-        slowest: look.applied.iter().map(took).max(),
-        waiting,
-        unknown: None,
     }
+}
+
+fn has_applied(seen: &Seen, commit: &Commit) -> bool {
+    seen.heartbeat.positions.covers(&commit.positions)
 }

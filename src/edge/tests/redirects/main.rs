@@ -7,6 +7,7 @@ mod connections;
 mod feed;
 mod fixture;
 mod framing;
+mod heartbeats;
 mod limits;
 mod scans_recorded;
 mod site;

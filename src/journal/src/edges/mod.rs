@@ -83,7 +83,7 @@ pub enum EdgesEvent {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum EdgesError {
     /// It may work later.
-    #[error("telling how this edge is, in topic {topic} at {place}: {reason}; it is tried again")]
+    #[error("heartbeats of edges, topic {topic} at {place}: {reason}; it is tried again")]
     Unavailable {
         /// The topic, with its prefix.
         topic: String,
