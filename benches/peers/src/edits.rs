@@ -68,6 +68,8 @@ impl Seed {
                 upstream_url: None,
                 upstream_host: UpstreamHost::Visitor,
                 case_insensitive: false,
+                https_redirect: false,
+                hsts: None,
                 created_at: now,
             };
             journal.publish(vec![Change::Domain(domain)]).await?;

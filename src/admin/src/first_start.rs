@@ -86,6 +86,8 @@ fn default_domain(admin: &Admin) -> Result<Vec<Change>, FirstStartError> {
             upstream_url: None,
             upstream_host: UpstreamHost::Visitor,
             case_insensitive: false,
+            https_redirect: false,
+            hsts: None,
             created_at: admin.now(),
         })),
     }

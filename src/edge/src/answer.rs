@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use table::View;
-use tags::{Decision, DomainSettings, Outcome, UpstreamUrl, WorkspaceId, code_in_path, decide};
+use tags::{
+    Decision, DomainSettings, Hsts, Outcome, UpstreamUrl, WorkspaceId, code_in_path, decide,
+};
 
 use crate::options::Site;
 use crate::pages::{Content, Page};
@@ -21,6 +23,8 @@ pub struct Answer<'a> {
     pub max_age: Option<u32>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u32>,
+    /// `Strict-Transport-Security`.
+    pub hsts: Option<Hsts>,
     /// The content. HEAD gets the headers that describe it.
     pub body: Body,
     /// What is to be recorded before the answer is given, if the request was a scan.
@@ -78,17 +82,35 @@ pub fn answer<'a>(
         Err(Page::Unavailable) => return unavailable(site),
         Err(page) => return Answer::page(page),
     };
-    if let Some(url) = &domain.upstream_url
-        && is_upstreams(request, view, domain)
-    {
-        return Answer {
+    let upstream = domain
+        .upstream_url
+        .as_ref()
+        .filter(|_| is_upstreams(request, view, domain));
+    if domain.https_redirect && !request.tls && (served.is_none() || upstream.is_some()) {
+        return to_https(request, site, domain);
+    }
+    let answer = match (upstream, served) {
+        (Some(url), _) => Answer {
             upstream: Some((url, domain)),
             ..Answer::page(Page::BadGateway)
-        };
+        },
+        (None, Some(page)) => Answer::page(page),
+        (None, None) => of_domain(request, view, now, site, domain),
+    };
+    Answer {
+        // RFC 6797 §7.2: never over plain HTTP.
+        hsts: domain.hsts.filter(|_| request.tls),
+        ..answer
     }
-    if let Some(page) = served {
-        return Answer::page(page);
-    }
+}
+
+fn of_domain<'a>(
+    request: &Request<'a>,
+    view: &'a View<'_>,
+    now: Timestamp,
+    site: &Site,
+    domain: &'a DomainSettings,
+) -> Answer<'a> {
     match request.path {
         "/" => home(domain),
         "/robots.txt" => Answer {
@@ -143,6 +165,7 @@ impl Answer<'_> {
             location: None,
             max_age: None,
             retry_after: None,
+            hsts: None,
             body: Body::Empty,
             scan: None,
             upstream: None,
@@ -209,6 +232,33 @@ fn health(draining: bool) -> Answer<'static> {
             body: Body::Text("ok"),
             ..Answer::empty(200)
         }
+    }
+}
+
+/// The same address over TLS: 301, which every client follows, and for methods that it would change, as only a site behind the domain
+/// serves, 308. Nobody keeps it, since like all answers it says `no-store`, so that the setting can be taken back.
+fn to_https<'a>(request: &Request<'_>, site: &Site, domain: &DomainSettings) -> Answer<'a> {
+    let name = domain.name.as_str();
+    let host = match name.contains(':') {
+        true => format!("[{name}]"),
+        false => name.to_owned(),
+    };
+    let port = match site.https_port {
+        443 => String::new(),
+        port => format!(":{port}"),
+    };
+    let query = match request.query {
+        "" => String::new(),
+        query => format!("?{query}"),
+    };
+    let status = match request.method {
+        Method::Get | Method::Head => 301,
+        _ => 308,
+    };
+    let location = format!("https://{host}{port}{}{query}", request.path);
+    Answer {
+        location: Some(Cow::Owned(location)),
+        ..Answer::empty(status)
     }
 }
 
@@ -302,6 +352,7 @@ fn decided<'a>(decision: Decision<'a>, scan: Option<Scanned<'a>>) -> Answer<'a> 
         location: decision.location,
         max_age: decision.max_age,
         retry_after: None,
+        hsts: None,
         body,
         scan,
         upstream: None,

@@ -53,6 +53,20 @@ impl TrustedProxies {
         }
     }
 
+    /// Whether a trusted proxy took the request over TLS: the last entry of `X-Forwarded-Proto`, else of `Forwarded`, says so.
+    pub fn say_https<'a>(
+        &self,
+        peer: IpAddr,
+        x_forwarded_proto: impl DoubleEndedIterator<Item = &'a [u8]>,
+        forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> bool {
+        let said = || {
+            let by_x = entries(x_forwarded_proto).next();
+            by_x.or_else(|| parameter(entries(forwarded).next()?, "proto"))
+        };
+        self.contain(peer.to_canonical()) && said().is_some_and(|s| s.eq_ignore_ascii_case("https"))
+    }
+
     fn walk(&self, peer: IpAddr, mut hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
         let mut nearest = peer;
         while self.contain(nearest) {
@@ -75,18 +89,20 @@ fn entries<'a>(lines: impl DoubleEndedIterator<Item = &'a [u8]>) -> impl Iterato
 
 /// The address of a `Forwarded` element, RFC 7239 §4: `for=192.0.2.1`, `for="[2001:db8::1]:4711";proto=https`.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
+    address(parameter(element, "for")?)
+}
+
+/// The value of a `Forwarded` element's parameter, without its quotes.
+fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     let value = element.split(';').find_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("for")
+        let (given, value) = pair.split_once('=')?;
+        given
+            .trim()
+            .eq_ignore_ascii_case(name)
             .then(|| value.trim())
     })?;
-    address(
-        value
-            .strip_prefix('"')
-            .and_then(|v| v.strip_suffix('"'))
-            .unwrap_or(value),
-    )
+    let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    Some(quoted.unwrap_or(value))
 }
 
 /// An address with or without port, IPv6 with or without brackets.
@@ -180,6 +196,38 @@ mod tests {
             ("by=198.51.100.7", "10.0.0.1"),
         ] {
             assert_eq!(client("10.0.0.1", &[], &[line]), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_whether_it_was_https_and_nobody_else() {
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().expect("a test's network")]);
+        let say = |peer: &str, x: &[&str], standard: &[&str]| {
+            let peer = peer.parse().expect("a test's address");
+            let (x, standard) = (x.iter(), standard.iter());
+            trusted.say_https(
+                peer,
+                x.map(|l| l.as_bytes()),
+                standard.map(|l| l.as_bytes()),
+            )
+        };
+        for (x, standard, https) in [
+            (&["https"][..], &[][..], true),
+            (&["HTTPS"][..], &[][..], true),
+            (&["http"][..], &["for=1.1.1.1;proto=https"][..], false),
+            (&["https, http"][..], &[][..], false),
+            (&["http", "https"][..], &[][..], true),
+            (&[][..], &["for=1.1.1.1;proto=https"][..], true),
+            (
+                &[][..],
+                &["proto=http, for=\"1.1.1.1\"; Proto=\"https\""][..],
+                true,
+            ),
+            (&[][..], &["proto=https, for=1.1.1.1"][..], false),
+            (&[][..], &[][..], false),
+        ] {
+            assert_eq!(say("10.0.0.1", x, standard), https, "{x:?} {standard:?}");
+            assert!(!say("203.0.113.1", x, standard), "{x:?} {standard:?}");
         }
     }
 

@@ -2,7 +2,6 @@
 //! An idle connection holds no buffer: bytes are received into its worker's, answered there, and sent from there at once.
 
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,7 +9,7 @@ use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use crate::conversation::{AnsweredScan, Moment, Next, Worker, converse};
+use crate::conversation::{AnsweredScan, Moment, Next, Origin, Worker, converse};
 use crate::lane::Lane;
 use crate::options::Limits;
 use crate::upstream::Forward;
@@ -20,7 +19,7 @@ const RECEIVE: usize = 16 * 1024;
 
 /// A connection's state.
 pub(crate) struct Connection {
-    peer: IpAddr,
+    origin: Origin,
     /// What was received and not yet answered.
     input: Vec<u8>,
     /// What was answered and not yet sent, and the scans among it.
@@ -48,9 +47,9 @@ pub(crate) enum End {
 }
 
 impl Connection {
-    pub(crate) fn new(peer: IpAddr) -> Self {
+    pub(crate) fn new(origin: Origin) -> Self {
         Self {
-            peer,
+            origin,
             input: Vec::new(),
             unsent: Vec::new(),
             answered: Vec::new(),
@@ -190,7 +189,7 @@ impl Connection {
             now: Timestamp::now(),
             draining: lane.is_draining(),
         };
-        let (used, next) = converse(input, self.peer, &moment, worker);
+        let (used, next) = converse(input, self.origin, &moment, worker);
         self.next = next;
         self.forward = worker.forward.take();
         self.keep(&input[used..], used > 0);

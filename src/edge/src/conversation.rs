@@ -83,6 +83,14 @@ impl Moment<'_> {
     }
 }
 
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) peer: IpAddr,
+    /// Whether it goes over TLS.
+    pub(crate) tls: bool,
+}
+
 /// What is to be done after the answers have been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -103,7 +111,7 @@ const OUTPUT: usize = 32 * 1024;
 /// before anything is sent. Says how much of the input has been answered.
 pub(crate) fn converse(
     input: &[u8],
-    peer: IpAddr,
+    origin: Origin,
     moment: &Moment<'_>,
     worker: &mut Worker,
 ) -> (usize, Next) {
@@ -118,9 +126,9 @@ pub(crate) fn converse(
         }
         let closes = match Head::read(rest, &moment.rules.limits) {
             Reading::Partial => break Next::Receive,
-            Reading::Complete(head) => {
+            Reading::Complete(mut head) => {
                 start += head.len;
-                respond(&head, peer, moment, worker);
+                respond(&mut head, origin, moment, worker);
                 if worker.forward.is_some() {
                     break Next::Forward;
                 }
@@ -140,34 +148,52 @@ pub(crate) fn converse(
     (start, next)
 }
 
-/// Answers one request: decides, records, and writes, in this order; or leaves it to its site.
-fn respond(head: &Head<'_>, peer: IpAddr, moment: &Moment<'_>, worker: &mut Worker) {
+/// Decides about one request, and records the scan if it is one: what every protocol does before it puts the answer into its words.
+/// What is a site's is neither recorded nor counted.
+pub(crate) fn judge<'a>(
+    head: &mut Head<'a>,
+    origin: Origin,
+    moment: &Moment<'a>,
+    worker: &mut Worker,
+) -> Answer<'a> {
     let Moment {
         view,
         rules,
         now,
         draining,
     } = *moment;
+    let (peer, trusted) = (origin.peer, &rules.trusted_proxies);
+    head.request.tls = origin.tls || said_to_be_https(head, peer, trusted);
     let answer = answer(&head.request, view, now, &rules.site, draining);
-    if let Some((url, domain)) = answer.upstream {
-        let visit = Visit {
-            client: client(head, peer, &rules.trusted_proxies),
-            peer: peer.to_canonical(),
-            trusted: rules.trusted_proxies.contain(peer),
-            secure: false,
-            keep_alive: head.keep_alive && !draining,
-        };
-        worker.forward = Some(Box::new(Forward::new(head, domain, url, &visit)));
-        return;
+    if answer.upstream.is_some() {
+        return answer;
     }
     if let Some(scan) = &answer.scan {
-        let client = client(head, peer, &rules.trusted_proxies);
+        let client = client(head, peer, trusted);
         rules
             .recording
             .record(&mut worker.writer, scan, head, client, now);
         worker.answered.push((scan.outcome, head.version));
     }
     worker.metrics.count_response(answer.status);
+    answer
+}
+
+/// Answers one request: decides, records, and writes, in this order; or leaves it to its site.
+fn respond<'a>(head: &mut Head<'a>, origin: Origin, moment: &Moment<'a>, worker: &mut Worker) {
+    let answer = judge(head, origin, moment, worker);
+    if let Some((url, domain)) = answer.upstream {
+        let (peer, trusted) = (origin.peer, &moment.rules.trusted_proxies);
+        let visit = Visit {
+            client: client(head, peer, trusted),
+            peer: peer.to_canonical(),
+            trusted: trusted.contain(peer),
+            secure: origin.tls,
+            keep_alive: head.keep_alive && !moment.draining,
+        };
+        worker.forward = Some(Box::new(Forward::new(head, domain, url, &visit)));
+        return;
+    }
     let connection = Connection {
         version: head.version,
         close: moment.closes_after(head),
@@ -178,7 +204,7 @@ fn respond(head: &Head<'_>, peer: IpAddr, moment: &Moment<'_>, worker: &mut Work
         &answer,
         is_head,
         connection,
-        worker.date.at(now),
+        worker.date.at(moment.now),
         head.fields.lines("accept"),
     );
 }
@@ -199,6 +225,12 @@ fn refuse(page: Page, received: &[u8], moment: &Moment<'_>, worker: &mut Worker)
         worker.date.at(moment.now),
         accept_lines(received),
     );
+}
+
+fn said_to_be_https(head: &Head<'_>, peer: IpAddr, trusted: &TrustedProxies) -> bool {
+    let (by_x, standard) = ("x-forwarded-proto", "forwarded");
+    let fields = &head.fields;
+    !trusted.is_empty() && trusted.say_https(peer, fields.lines(by_x), fields.lines(standard))
 }
 
 fn client(head: &Head<'_>, peer: IpAddr, trusted: &TrustedProxies) -> IpAddr {

@@ -107,6 +107,7 @@ fn read<'b>(lines: &mut Lines<'b>, limits: &Limits) -> Result<Head<'b>, Stop> {
         method: Method::parse(line.method),
         // RFC 9112 §3.2.2: an absolute target's authority stands for Host, which has to be there all the same.
         host: target.host.or(framing.host),
+        tls: false, // the connection's to say
         path: target.path,
         query: target.query,
     };

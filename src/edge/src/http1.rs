@@ -40,6 +40,13 @@ pub(crate) fn write<'l>(
     if let Some(seconds) = answer.retry_after {
         numeric_field(out, "Retry-After: ", seconds.into());
     }
+    if let Some(hsts) = answer.hsts {
+        field(
+            out,
+            "Strict-Transport-Security",
+            hsts.to_string().as_bytes(),
+        );
+    }
     if answer.says_allow() {
         field(out, "Allow", b"GET, HEAD");
     }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use pingora_core::apps::ServerApp;
-use pingora_core::protocols::Stream;
+use pingora_core::protocols::{Shutdown, Stream};
 use pingora_core::server::ShutdownWatch;
 use table::Table;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -18,12 +18,16 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::connection::{Connection, End};
-use crate::conversation::{Rules, Worker};
+use crate::conversation::{Origin, Rules, Worker};
 use crate::options::Limits;
+use crate::tls::Tls;
 use crate::upstream::GeneralLane;
 
 /// One worker thread's connections.
+#[derive(Clone)]
 pub(crate) struct Lane {
+    /// For the connections of listeners that speak TLS.
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) table: Arc<Table>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) worker: Arc<Mutex<Worker>>,
@@ -39,18 +43,27 @@ pub(crate) struct Lane {
 impl ServerApp for Lane {
     async fn process_new(
         self: &Arc<Self>,
-        mut stream: Stream,
+        stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
+        let mut stream = match &self.tls {
+            // In a box of its own, so that connections do not hold the space for a handshake as long as they live.
+            Some(tls) => Box::pin(tls.accept(stream)).await?,
+            None => stream,
+        };
         let digest = stream.get_socket_digest();
         let peer = digest
             .as_ref()
             .and_then(|digest| digest.peer_addr()?.as_inet().copied());
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         drop(digest);
-        let connection = Connection::new(peer);
+        let tls = self.tls.is_some();
+        let connection = Connection::new(Origin { peer, tls });
         if let Err(error) = self.serve(&mut stream, connection, shutdown.clone()).await {
             tracing::trace!(%error, "a connection ended"); // the client's doing, and of no interest to anyone
+        } else if tls {
+            let ended = Shutdown::shutdown(&mut *stream);
+            let _ = timeout(self.rules.limits.linger, ended).await;
         }
         None
     }

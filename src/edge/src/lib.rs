@@ -23,6 +23,7 @@ mod record;
 mod request;
 mod server;
 mod target;
+mod tls;
 mod upstream;
 
 pub use answer::{Answer, Body, Scanned, answer};
@@ -37,4 +38,5 @@ pub use options::{EdgeOptions, Limits, Site};
 pub use pages::{CONTENT_SECURITY_POLICY, Content, Page};
 pub use request::{Method, Request};
 pub use server::{Drained, EdgeServer, StartError};
+pub use tls::{CertificatesError, PairError, TicketKeysError, Tls, TlsError, TlsOptions};
 pub use upstream::{ContentFraming, UpstreamOptions};

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::TrustedProxies;
+use crate::tls::Tls;
 use crate::upstream::UpstreamOptions;
 
 /// Everything that the redirect listeners need to know.
@@ -12,6 +14,10 @@ use crate::upstream::UpstreamOptions;
 pub struct EdgeOptions {
     /// Where to listen; port 0 takes a free one, see [`crate::EdgeServer::addresses`].
     pub listen: Vec<SocketAddr>,
+    /// Where to listen for TLS, which needs `tls`; port 0 as above, see [`crate::EdgeServer::tls_addresses`].
+    pub tls_listen: Vec<SocketAddr>,
+    /// What TLS is offered with.
+    pub tls: Option<Arc<Tls>>,
     /// Worker threads; none: one for each processor that this process may use.
     pub threads: Option<NonZeroUsize>,
     /// Networks whose forwarding headers count.
@@ -32,6 +38,8 @@ impl EdgeOptions {
     pub fn new(listen: Vec<SocketAddr>) -> Self {
         Self {
             listen,
+            tls_listen: Vec::new(),
+            tls: None,
             threads: None,
             trusted_proxies: TrustedProxies::default(),
             site: Site::default(),
@@ -49,6 +57,8 @@ pub struct Site {
     pub any_host: bool,
     /// The path of the health check, on any Host.
     pub health_path: String,
+    /// The port that the redirect from HTTP to HTTPS leads to.
+    pub https_port: u16,
     /// What `Retry-After` says while the table is being filled, in seconds.
     pub retry_after: u32,
 }
@@ -58,6 +68,7 @@ impl Default for Site {
         Self {
             any_host: false,
             health_path: "/healthz".to_owned(),
+            https_port: 443,
             retry_after: 1,
         }
     }

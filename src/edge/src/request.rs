@@ -9,6 +9,8 @@ pub struct Request<'a> {
     pub method: Method,
     /// The host; none where HTTP/1.0 named none.
     pub host: Option<Host<'a>>,
+    /// Whether it came over TLS, as far as the client is concerned.
+    pub tls: bool,
     /// The path as sent, percent-encoded.
     pub path: &'a str,
     /// The query as sent, without `?`.

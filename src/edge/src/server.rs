@@ -21,6 +21,7 @@ use scans::{ScanLog, Visitors};
 use table::Table;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use crate::conversation::{Rules, Worker};
@@ -28,6 +29,7 @@ use crate::lane::Lane;
 use crate::metrics::{EdgeMetrics, FLUSH_EVERY};
 use crate::options::EdgeOptions;
 use crate::record::{Recording, UnknownCap};
+use crate::tls::Tls;
 use crate::upstream::{GeneralLane, Upstreams};
 
 /// Why the redirect listeners could not start. Nothing is left running.
@@ -36,6 +38,9 @@ pub enum StartError {
     /// No address.
     #[error("nowhere to listen for redirects: edge.listen is empty")]
     NoAddress,
+    /// TLS without certificates.
+    #[error("edge.tls_listen needs edge.tls_certificates")]
+    NoCertificates,
     /// An address cannot be listened on.
     #[error(
         "listening for redirects on {address}: {source}; choose another edge.listen, or stop what listens there"
@@ -60,6 +65,7 @@ pub enum StartError {
 /// The running redirect listeners. Keep it: dropped, they end without waiting for anyone; [`EdgeServer::shutdown`] waits.
 pub struct EdgeServer {
     addresses: Vec<SocketAddr>,
+    tls_addresses: Vec<SocketAddr>,
     draining: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     deadline: Arc<OnceLock<Instant>>,
@@ -83,25 +89,24 @@ impl EdgeServer {
         log: &ScanLog,
         metrics: &EdgeMetrics,
     ) -> Result<Self, StartError> {
-        if options.listen.is_empty() {
+        if options.listen.is_empty() && options.tls_listen.is_empty() {
             return Err(StartError::NoAddress);
         }
-        let sockets = options
-            .listen
-            .iter()
-            .map(|address| bind(*address))
-            .collect::<Result<Vec<_>, _>>()?;
-        let addresses = sockets
-            .iter()
-            .map(TcpListener::local_addr)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(StartError::Worker)?;
         let send = options.limits.send;
         let upstreams = Arc::new(Upstreams::new(
             options.upstream,
             send,
             metrics.upstream.clone(),
         ));
+        if options.tls.is_none() && !options.tls_listen.is_empty() {
+            return Err(StartError::NoCertificates);
+        }
+        let (sockets, addresses) = bind_all(&options.listen)?;
+        let (tls_sockets, tls_addresses) = bind_all(&options.tls_listen)?;
+        let listening = [
+            (None, &sockets[..], &addresses[..]),
+            (options.tls, &tls_sockets, &tls_addresses),
+        ];
         let rules = Arc::new(Rules {
             site: options.site,
             limits: options.limits,
@@ -127,20 +132,20 @@ impl EdgeServer {
             .map_or(1, NonZeroUsize::get);
         // All is made before the first thread starts, so that a failure leaves nothing running.
         let parts = (0..threads)
-            .map(|_| WorkerThread::new(&shared, log, metrics, &sockets, &addresses))
+            .map(|_| WorkerThread::new(&shared, log, metrics, &listening))
             .collect::<Result<Vec<_>, StartError>>()?;
         let mut server = Self {
             addresses,
+            tls_addresses,
             draining: shared.draining,
             stop,
             deadline: shared.deadline,
             workers: Vec::with_capacity(threads),
         };
         for (number, part) in parts.into_iter().enumerate() {
-            let addresses = server.addresses.clone();
             let started = thread::Builder::new()
                 .name(format!("edge-{number}"))
-                .spawn(move || part.run(&addresses));
+                .spawn(move || part.run());
             match started {
                 Ok(worker) => server.workers.push(worker),
                 Err(error) => {
@@ -155,6 +160,11 @@ impl EdgeServer {
     /// Where it listens, in the order of the options, with the ports that were given for 0.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it listens for TLS.
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        &self.tls_addresses
     }
 
     /// Tells load balancers and clients to go elsewhere: the health check says 503, and every answer closes its connection. New
@@ -184,6 +194,20 @@ impl EdgeServer {
     }
 }
 
+/// Listening sockets and where they are.
+fn bind_all(given: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), StartError> {
+    let sockets = given
+        .iter()
+        .map(|address| bind(*address))
+        .collect::<Result<Vec<_>, _>>()?;
+    let addresses = sockets
+        .iter()
+        .map(TcpListener::local_addr)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(StartError::Worker)?;
+    Ok((sockets, addresses))
+}
+
 /// A listening socket as Pingora wants it. Port 0 takes a free one.
 fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     let bound =
@@ -211,14 +235,17 @@ struct Shared {
     deadline: Arc<OnceLock<Instant>>,
 }
 
+/// The listeners of one kind: with TLS or without, their sockets, their addresses.
+type Listening<'a> = (Option<Arc<Tls>>, &'a [TcpListener], &'a [SocketAddr]);
+
 /// What a worker thread is made of.
 struct WorkerThread {
-    lane: Lane,
+    /// One for each kind of listener, with its sockets.
+    services: Vec<(Service<Lane>, ListenFds)>,
     worker: Arc<Mutex<Worker>>,
     /// Ends when the lane and all its connections have.
     closed: mpsc::Receiver<()>,
     runtime: Runtime,
-    fds: ListenFds,
     stopping: ShutdownWatch,
     deadline: Arc<OnceLock<Instant>>,
 }
@@ -228,13 +255,13 @@ impl WorkerThread {
         shared: &Shared,
         log: &ScanLog,
         metrics: &EdgeMetrics,
-        sockets: &[TcpListener],
-        addresses: &[SocketAddr],
+        listening: &[Listening<'_>],
     ) -> Result<Self, StartError> {
         let worker = Worker::new(log.writer()?, metrics.express_lane());
         let worker = Arc::new(Mutex::new(worker));
         let (open, closed) = mpsc::channel(1);
         let lane = Lane {
+            tls: None,
             table: Arc::clone(&shared.table),
             rules: Arc::clone(&shared.rules),
             worker: Arc::clone(&worker),
@@ -242,42 +269,54 @@ impl WorkerThread {
             draining: Arc::clone(&shared.draining),
             _open: open,
         };
+        let mut services = Vec::new();
+        for (tls, sockets, addresses) in listening {
+            let lane = Lane {
+                tls: tls.clone(),
+                ..lane.clone()
+            };
+            let mut service = Service::new("redirects".to_owned(), lane);
+            for address in *addresses {
+                // The lane has its own buffers.
+                let listener = ListenerConfig::tcp(address.to_string());
+                service.add_listener(listener.l4_buffer(L4BufferSettings::unbuffered()));
+            }
+            let fds = hand_over(sockets, addresses).map_err(StartError::Worker)?;
+            services.push((service, fds));
+        }
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(StartError::Worker)?;
         Ok(Self {
-            lane,
+            services,
             worker,
             closed,
             runtime,
-            fds: hand_over(sockets, addresses).map_err(StartError::Worker)?,
             stopping: shared.stopping.clone(),
             deadline: Arc::clone(&shared.deadline),
         })
     }
 
     /// Serves until it is told to stop; whether every connection came to its end.
-    fn run(self, addresses: &[SocketAddr]) -> bool {
+    fn run(self) -> bool {
         let Self {
-            lane,
+            services,
             worker,
             mut closed,
             runtime,
-            fds,
             stopping,
             deadline,
         } = self;
-        let mut service = Service::new("redirects".to_owned(), lane);
-        for address in addresses {
-            // The lane has its own buffers.
-            service.add_listener(
-                ListenerConfig::tcp(address.to_string()).l4_buffer(L4BufferSettings::unbuffered()),
-            );
-        }
         let finished = runtime.block_on(async {
             tokio::spawn(flush_metrics(worker.clone()));
-            service.start_service(Some(fds), stopping, 1).await;
+            // Each service takes its own threads from Pingora's server only; here they share this one.
+            let mut accepting = JoinSet::new();
+            for (mut service, fds) in services {
+                let stopping = stopping.clone();
+                accepting.spawn(async move { service.start_service(Some(fds), stopping, 1).await });
+            }
+            accepting.join_all().await;
             // No deadline was set: the server was dropped.
             let deadline = deadline.get().copied().unwrap_or_else(Instant::now);
             timeout_at(deadline.into(), closed.recv()).await.is_ok()

@@ -45,6 +45,8 @@ fn domain(name: &str, is_default: bool, case_insensitive: bool) -> DomainSetting
         upstream_url: None,
         upstream_host: UpstreamHost::Visitor,
         case_insensitive,
+        https_redirect: false,
+        hsts: None,
         created_at: Default::default(),
     }
 }

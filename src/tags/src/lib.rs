@@ -24,7 +24,7 @@ pub use destination::{Destination, DestinationError};
 pub use names::{Code, Domain, InvalidName, WorkspaceId};
 pub use path::{CODE_PREFIXES, code_in_path};
 pub use query::QueryMode;
-pub use settings::{DomainSettings, Workspace};
+pub use settings::{DomainSettings, Hsts, Workspace};
 pub use tag::{InvalidValue, RedirectStatus, Status, Tag, TagView, Version};
 pub use upstream::{UpstreamError, UpstreamHost, UpstreamUrl, is_upstream_address};
 pub use wire::WireError;

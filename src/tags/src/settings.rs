@@ -1,5 +1,7 @@
 //! What is set for more than one tag: workspaces and domains.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use crate::{Destination, Domain, UpstreamHost, UpstreamUrl, WorkspaceId};
@@ -36,6 +38,29 @@ pub struct DomainSettings {
     pub upstream_host: UpstreamHost,
     /// Whether `/ABC` and `/abc` are the same code.
     pub case_insensitive: bool,
+    /// Whether requests over plain HTTP are sent on to HTTPS.
+    pub https_redirect: bool,
+    /// What browsers are told over HTTPS about plain HTTP.
+    pub hsts: Option<Hsts>,
     /// When it was added.
     pub created_at: Timestamp,
+}
+
+/// For how long a browser uses HTTPS alone (RFC 6797). Shown as the value of `Strict-Transport-Security`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hsts {
+    /// In seconds; 0 makes a browser forget.
+    pub max_age: u32,
+    /// Whether for all names below the domain too.
+    pub include_subdomains: bool,
+}
+
+impl fmt::Display for Hsts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "max-age={}", self.max_age)?;
+        if self.include_subdomains {
+            f.write_str("; includeSubDomains")?;
+        }
+        Ok(())
+    }
 }

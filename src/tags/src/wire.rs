@@ -5,8 +5,9 @@ use prost::Message;
 
 use crate::{
     Action, ApiKey, AuditEntry, Change, Code, Destination, DestinationError, Domain,
-    DomainSettings, InvalidName, InvalidValue, KeyId, QueryMode, RedirectStatus, Role, SecretHash,
-    Status, Tag, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace, WorkspaceId,
+    DomainSettings, Hsts, InvalidName, InvalidValue, KeyId, QueryMode, RedirectStatus, Role,
+    SecretHash, Status, Tag, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace,
+    WorkspaceId,
 };
 
 /// The newest major format that this build reads, and the one that it writes.
@@ -209,6 +210,12 @@ struct DomainRecord {
     upstream_url: String,
     #[prost(enumeration = "UpstreamHostRecord", tag = "15")]
     upstream_host: i32,
+    #[prost(bool, tag = "9")]
+    https_redirect: bool,
+    #[prost(uint32, optional, tag = "10")]
+    hsts_max_age: Option<u32>,
+    #[prost(bool, tag = "11")]
+    hsts_include_subdomains: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -372,6 +379,9 @@ impl From<&DomainSettings> for DomainRecord {
                 UpstreamHost::Upstream => UpstreamHostRecord::Upstream,
             }
             .into(),
+            https_redirect: domain.https_redirect,
+            hsts_max_age: domain.hsts.map(|hsts| hsts.max_age),
+            hsts_include_subdomains: domain.hsts.is_some_and(|hsts| hsts.include_subdomains),
         }
     }
 }
@@ -401,6 +411,11 @@ impl TryFrom<DomainRecord> for DomainSettings {
             home_url: url("home_url", &record.home_url)?,
             fallback_url: url("fallback_url", &record.fallback_url)?,
             case_insensitive: record.case_insensitive,
+            https_redirect: record.https_redirect,
+            hsts: record.hsts_max_age.map(|max_age| Hsts {
+                max_age,
+                include_subdomains: record.hsts_include_subdomains,
+            }),
             created_at: time("created_at", record.created_at)?,
         })
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use prost::Message;
 use tags::{
-    Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainSettings, KeyId,
+    Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainSettings, Hsts, KeyId,
     QueryMode, RedirectStatus, Role, SecretHash, Status, Tag, Topic, UpstreamHost, UpstreamUrl,
     Version, WireError, Workspace, WorkspaceId,
 };
@@ -54,6 +54,11 @@ fn one_of_each() -> Vec<Change> {
             upstream_url: UpstreamUrl::parse("https://www.example.com:8443", &[]).ok(),
             upstream_host: UpstreamHost::Upstream,
             case_insensitive: true,
+            https_redirect: true,
+            hsts: Some(Hsts {
+                max_age: 300,
+                include_subdomains: true,
+            }),
             created_at: time(5),
         }),
         Change::Key(ApiKey {

@@ -327,6 +327,12 @@ pub(crate) struct DomainAnswer {
     upstream_host: &'static str,
     /// Whether `/ABC` and `/abc` are the same code. Set once.
     case_insensitive: bool,
+    /// Whether requests over plain HTTP are sent on to HTTPS.
+    https_redirect: bool,
+    /// For how many seconds browsers are told, over HTTPS, to use nothing else.
+    hsts_max_age: Option<u32>,
+    /// Whether for all names below the domain too.
+    hsts_include_subdomains: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -341,6 +347,9 @@ impl From<&DomainSettings> for DomainAnswer {
             upstream_url: domain.upstream_url.as_ref().map(ToString::to_string),
             upstream_host: domain.upstream_host.as_str(),
             case_insensitive: domain.case_insensitive,
+            https_redirect: domain.https_redirect,
+            hsts_max_age: domain.hsts.map(|hsts| hsts.max_age),
+            hsts_include_subdomains: domain.hsts.is_some_and(|hsts| hsts.include_subdomains),
             created_at: domain.created_at,
         }
     }
@@ -375,6 +384,12 @@ pub(crate) struct NewDomain {
     upstream_host: Option<String>,
     /// Whether `/ABC` and `/abc` are to be the same code.
     case_insensitive: Option<bool>,
+    /// Whether requests over plain HTTP are to be sent on to HTTPS.
+    https_redirect: Option<bool>,
+    /// `Strict-Transport-Security` over HTTPS: for so many seconds, at most 63072000; null for none.
+    hsts_max_age: Option<u32>,
+    /// `includeSubDomains`.
+    hsts_include_subdomains: Option<bool>,
 }
 
 /// What a request changes of a domain.
@@ -391,6 +406,12 @@ pub(crate) struct DomainPatch {
     upstream_url: Option<String>,
     /// Which host a request to the upstream names: `visitor` (the default) or `upstream`.
     upstream_host: Option<String>,
+    /// Whether requests over plain HTTP are to be sent on to HTTPS.
+    https_redirect: Option<bool>,
+    /// `Strict-Transport-Security` over HTTPS: for so many seconds, at most 63072000; null for none.
+    hsts_max_age: Option<u32>,
+    /// `includeSubDomains`.
+    hsts_include_subdomains: Option<bool>,
 }
 
 /// The domains on which a workspace may make tags.

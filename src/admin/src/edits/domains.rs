@@ -1,6 +1,6 @@
 //! Edits of domains.
 
-use tags::{Action, Change, Domain, DomainSettings, UpstreamHost, UpstreamUrl};
+use tags::{Action, Change, Domain, DomainSettings, Hsts, UpstreamHost, UpstreamUrl};
 
 use super::Edited;
 use crate::auth::Principal;
@@ -9,6 +9,9 @@ use crate::draft::parse_destination;
 use crate::fields::{Fields, Given};
 use crate::problem::Problem;
 use crate::service::Admin;
+
+/// Two years: what preload lists ask for, and more would only make a mistake last longer.
+const MAX_HSTS_MAX_AGE: u32 = 63_072_000;
 
 impl Admin {
     /// Adds a domain to the principal's workspace.
@@ -33,6 +36,8 @@ impl Admin {
             upstream_url: None,
             upstream_host: UpstreamHost::Visitor,
             case_insensitive: false,
+            https_redirect: false,
+            hsts: None,
             created_at: self.now(),
         };
         self.read_domain(&mut domain, &mut fields);
@@ -110,6 +115,10 @@ impl Admin {
             }
             Ok(upstream)
         });
+        fields
+            .boolean("https_redirect")
+            .replace_or_default(&mut domain.https_redirect, false);
+        read_hsts(&mut domain.hsts, fields);
         home_url.replace(&mut domain.home_url);
         fallback_url.replace(&mut domain.fallback_url);
         upstream_url.replace(&mut domain.upstream_url);
@@ -117,4 +126,21 @@ impl Admin {
             .word("upstream_host")
             .replace_or_default(&mut domain.upstream_host, UpstreamHost::Visitor);
     }
+}
+
+fn read_hsts(hsts: &mut Option<Hsts>, fields: &mut Fields) {
+    let mut max_age = hsts.map(|hsts| hsts.max_age);
+    let mut include_subdomains = hsts.is_some_and(|hsts| hsts.include_subdomains);
+    fields
+        .integer("hsts_max_age", 0, MAX_HSTS_MAX_AGE)
+        .replace(&mut max_age);
+    let given = fields.boolean("hsts_include_subdomains");
+    if max_age.is_none() && given == Given::Value(true) {
+        fields.refuse("hsts_include_subdomains", "belongs to hsts_max_age");
+    }
+    given.replace_or_default(&mut include_subdomains, false);
+    *hsts = max_age.map(|max_age| Hsts {
+        max_age,
+        include_subdomains,
+    });
 }

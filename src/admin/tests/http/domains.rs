@@ -311,3 +311,48 @@ async fn an_upstream_is_a_public_origin_or_in_an_opened_network_and_never_one_of
         ["/upstream_host"]
     );
 }
+
+#[tokio::test]
+async fn a_domain_is_told_to_use_https_and_for_how_long() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let made = owner
+        .post(
+            "/domains",
+            json!({"name": "qr.example.org", "https_redirect": true, "hsts_max_age": 300}),
+        )
+        .await
+        .created();
+    let https = |domain: &Value| {
+        ["https_redirect", "hsts_max_age", "hsts_include_subdomains"]
+            .map(|field| domain[field].clone())
+    };
+    assert_eq!(https(&made), [json!(true), json!(300), json!(false)]);
+    let path = "/domains/qr.example.org";
+    for (patch, expected) in [
+        (
+            json!({"hsts_include_subdomains": true}),
+            [json!(true), json!(300), json!(true)],
+        ),
+        (
+            json!({"hsts_max_age": 0}),
+            [json!(true), json!(0), json!(true)],
+        ),
+        (
+            json!({"hsts_max_age": null, "https_redirect": null}),
+            [json!(false), json!(null), json!(false)],
+        ),
+    ] {
+        assert_eq!(https(&owner.patch(path, patch).await.ok()), expected);
+    }
+    let wrong =
+        json!({"https_redirect": 1, "hsts_max_age": 63_072_001, "hsts_include_subdomains": true});
+    assert_eq!(
+        owner.patch(path, wrong).await.pointers(422),
+        [
+            "/https_redirect",
+            "/hsts_max_age",
+            "/hsts_include_subdomains"
+        ]
+    );
+}

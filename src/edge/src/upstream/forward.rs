@@ -325,6 +325,8 @@ mod tests {
             upstream_url: None,
             upstream_host,
             case_insensitive: false,
+            https_redirect: false,
+            hsts: None,
             created_at: Timestamp::UNIX_EPOCH,
         }
     }

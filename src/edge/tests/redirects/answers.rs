@@ -27,6 +27,7 @@ fn with_answer<R>(
     let request = Request {
         method,
         host: host.map(|host| Host::parse(host).unwrap()),
+        tls: false,
         path,
         query,
     };
@@ -376,6 +377,7 @@ fn while_draining_the_health_check_alone_says_so() {
     let view = state.pin();
     for (path, status) in [("/healthz", 503), ("/abc", 302)] {
         let request = Request {
+            tls: false,
             method: Method::Get,
             host: Host::parse(HOST),
             path,

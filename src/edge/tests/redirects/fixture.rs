@@ -40,6 +40,8 @@ pub fn domain(name: &str) -> DomainSettings {
         upstream_url: None,
         upstream_host: UpstreamHost::Visitor,
         case_insensitive: name == CASELESS,
+        https_redirect: false,
+        hsts: None,
         created_at: Timestamp::UNIX_EPOCH,
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod answers;
+mod certificates;
 mod connections;
 mod feed;
 mod fixture;
@@ -12,5 +13,7 @@ mod limits;
 mod scans_recorded;
 mod site;
 mod starting;
+mod tls;
+mod tls_client;
 mod upstream;
 mod upstream_faults;

@@ -66,6 +66,8 @@ pub(crate) fn domain(name: &str) -> Change {
         upstream_url: None,
         upstream_host: UpstreamHost::Visitor,
         case_insensitive: false,
+        https_redirect: true,
+        hsts: None,
         created_at: time(),
     })
 }

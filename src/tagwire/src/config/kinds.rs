@@ -22,6 +22,11 @@ pub(crate) const ADDRESS: Kind<SocketAddr> = Kind {
     parse: |text| text.parse().ok(),
 };
 
+pub(crate) const PORT: Kind<u16> = Kind {
+    allowed: "a port, from 1 to 65535",
+    parse: |text| text.parse().ok().filter(|port| *port != 0),
+};
+
 pub(crate) const NETWORK: Kind<IpNet> = Kind {
     allowed: "a network, such as 10.0.0.0/8 or 2001:db8::/32, with no bits set behind its mask",
     parse: |text| {

@@ -54,6 +54,16 @@ impl Node {
 pub(crate) struct Edge {
     /// `edge.listen`
     pub(crate) listen: Vec<SocketAddr>,
+    /// `edge.tls_listen`: the same over TLS.
+    pub(crate) tls_listen: Vec<SocketAddr>,
+    /// `edge.tls_certificates`: the folder that they lie in.
+    pub(crate) tls_certificates: Option<PathBuf>,
+    /// `edge.tls_ticket_keys`: the folder that they lie in; none: the process makes its own.
+    pub(crate) tls_ticket_keys: Option<PathBuf>,
+    /// `edge.tls_handshake_timeout`
+    pub(crate) tls_handshake_timeout: Duration,
+    /// `edge.https_port`: where the redirect from HTTP to HTTPS leads.
+    pub(crate) https_port: u16,
     /// `edge.trusted_proxies`: networks whose forwarding headers count.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// `edge.threads`: none: one for each processor.
@@ -82,6 +92,17 @@ impl Edge {
             listen: values
                 .non_empty_list("edge.listen", &kinds::ADDRESS)?
                 .unwrap_or(defaults.listen),
+            tls_listen: values
+                .list("edge.tls_listen", &kinds::ADDRESS)?
+                .unwrap_or_default(),
+            tls_certificates: values.one("edge.tls_certificates", &kinds::PATH)?,
+            tls_ticket_keys: values.one("edge.tls_ticket_keys", &kinds::PATH)?,
+            tls_handshake_timeout: values
+                .one("edge.tls_handshake_timeout", &kinds::SECONDS)?
+                .unwrap_or(edge::TlsOptions::new("").handshake),
+            https_port: values
+                .one("edge.https_port", &kinds::PORT)?
+                .unwrap_or(defaults.site.https_port),
             trusted_proxies: values
                 .list("edge.trusted_proxies", &kinds::NETWORK)?
                 .unwrap_or_default(),

@@ -11,6 +11,7 @@ mod places;
 pub(crate) mod public_url;
 mod redirects;
 mod scan_sink;
+mod tls;
 mod welcome;
 
 pub(crate) use api::Api;

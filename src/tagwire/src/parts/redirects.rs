@@ -18,6 +18,7 @@ use telemetry::Check;
 
 use super::DataDir;
 use super::hot_folder;
+use super::tls::TlsWatch;
 use crate::config::{Config, Edge, Upstream};
 use crate::program::Program;
 
@@ -33,6 +34,7 @@ pub(crate) struct Redirects {
     server: EdgeServer,
     shipper: Shipper,
     feed: Feed,
+    tls: TlsWatch,
     applied: Applied,
     heartbeats: Heartbeats,
 }
@@ -51,8 +53,14 @@ impl Redirects {
         let run = EdgeRun::new(&program.config.node.id, log.boot())?;
         let table = Arc::new(Table::new());
         let metrics = EdgeMetrics::register(&program.registry)?;
+        let tls = TlsWatch::open(&program.config.edge, &program.registry)?;
         let server = EdgeServer::start(
-            edge_options(&program.config.edge, &program.config.upstream, any_host),
+            edge_options(
+                &program.config.edge,
+                &program.config.upstream,
+                any_host,
+                &tls,
+            ),
             table.clone(),
             &log,
             &metrics,
@@ -76,6 +84,7 @@ impl Redirects {
             server,
             shipper,
             feed,
+            tls,
             applied,
             heartbeats,
         })
@@ -84,6 +93,11 @@ impl Redirects {
     /// Where they listen.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         self.server.addresses()
+    }
+
+    /// Where they listen for TLS.
+    pub(crate) fn tls_addresses(&self) -> &[SocketAddr] {
+        self.server.tls_addresses()
     }
 
     /// What an edit waits for, to be seen by the next redirect.
@@ -126,6 +140,7 @@ impl Redirects {
         }
         self.heartbeats.end(FAREWELL);
         self.feed.stop();
+        self.tls.end();
     }
 }
 
@@ -158,14 +173,17 @@ fn scan_log_options(config: &Config, data: &DataDir) -> ScanLogOptions {
     options
 }
 
-fn edge_options(config: &Edge, upstream: &Upstream, any_host: bool) -> EdgeOptions {
+fn edge_options(config: &Edge, upstream: &Upstream, any_host: bool, tls: &TlsWatch) -> EdgeOptions {
     let defaults = EdgeOptions::new(config.listen.clone());
     EdgeOptions {
+        tls_listen: config.tls_listen.clone(),
+        tls: tls.tls(),
         threads: config.threads,
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         site: Site {
             any_host,
             health_path: config.health_path.clone(),
+            https_port: config.https_port,
             ..defaults.site
         },
         limits: Limits {

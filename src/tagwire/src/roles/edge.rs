@@ -43,6 +43,7 @@ impl Role for Edge {
         tracing::info!(
             node = program.config.node.id,
             redirects = ?self.redirects.addresses(),
+            tls = ?self.redirects.tls_addresses(),
             metrics = %self.operations.address(),
             "edge started"
         );

@@ -100,6 +100,7 @@ impl Role for Standalone {
         tracing::info!(
             node = program.config.node.id,
             redirects = ?self.redirects.addresses(),
+            tls = ?self.redirects.tls_addresses(),
             api = %self.api.address(),
             metrics = %self.operations.address(),
             "standalone started"

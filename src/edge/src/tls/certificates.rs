@@ -1,0 +1,264 @@
+//! The certificates of a folder, by the names that they are for, while the folder changes: what cannot be used is refused, and what
+//! was there before stays.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use rustls::SignatureScheme;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::files::{self, PairFiles, PairStamp};
+use super::metrics::TlsMetrics;
+use super::pair::{Pair, PairError};
+
+/// Why a folder's certificates cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificatesError {
+    /// The folder cannot be read.
+    #[error("reading the folder {}: {source}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// There is none.
+    #[error("{} holds no certificate; put NAME.crt and NAME.key there, in PEM", folder.display())]
+    Empty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// One of them cannot be used.
+    #[error(transparent)]
+    Pair(#[from] PairError),
+}
+
+/// The pair of this name is for clients that name no server, or one that no certificate is for; without it the first one is, in the
+/// order of their names.
+const DEFAULT: &str = "default";
+
+/// What is served, and what it came from.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    folder: PathBuf,
+    provider: Arc<CryptoProvider>,
+    metrics: TlsMetrics,
+    served: ArcSwap<Served>,
+    /// Also keeps two reloads apart.
+    known: Mutex<BTreeMap<String, Known>>,
+}
+
+/// A pair of files, as far as it has been looked at.
+#[derive(Debug, Default)]
+struct Known {
+    /// The files' state at the last look.
+    seen: PairStamp,
+    /// The state that was last read, good or bad, so that each is read and reported once.
+    judged: Option<PairStamp>,
+    /// Whether that was bad.
+    refused: bool,
+    good: Option<Arc<Pair>>,
+}
+
+/// What handshakes choose from.
+#[derive(Debug)]
+struct Served {
+    /// Wildcards are under their parent, as `.example.com`.
+    by_name: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
+    default: Arc<CertifiedKey>,
+}
+
+impl Certificates {
+    pub(crate) fn open(
+        folder: &Path,
+        provider: Arc<CryptoProvider>,
+        metrics: TlsMetrics,
+    ) -> Result<Self, CertificatesError> {
+        let found = files::pairs(folder).map_err(|source| CertificatesError::Folder {
+            folder: folder.to_owned(),
+            source,
+        })?;
+        let mut known = BTreeMap::new();
+        for (name, files) in found {
+            // Taken before reading: a file that changes meanwhile then looks changed at the next look.
+            let seen = files.stamp();
+            let pair = Arc::new(Pair::read(&files, &provider)?);
+            tell(&name, &pair);
+            let known_pair = Known {
+                seen,
+                judged: Some(seen),
+                refused: false,
+                good: Some(pair),
+            };
+            known.insert(name, known_pair);
+        }
+        let served = Served::of(&known).ok_or_else(|| CertificatesError::Empty {
+            folder: folder.to_owned(),
+        })?;
+        let certificates = Self {
+            folder: folder.to_owned(),
+            provider,
+            metrics,
+            served: ArcSwap::from_pointee(served),
+            known: Mutex::default(),
+        };
+        certificates.show(&known);
+        *certificates.lock() = known;
+        Ok(certificates)
+    }
+
+    /// Takes what has changed before the last look and not since: who is writing two files is not caught between them.
+    pub(crate) fn look(&self) {
+        self.take(false);
+    }
+
+    /// Takes what has changed.
+    pub(crate) fn reload(&self) {
+        self.take(true);
+    }
+
+    fn take(&self, at_once: bool) {
+        let found = match files::pairs(&self.folder) {
+            Ok(found) if !found.is_empty() => found,
+            // A volume that is away for a moment must not take the certificates with it.
+            Ok(_) | Err(_) => {
+                let folder = self.folder.display();
+                tracing::warn!(%folder, "the folder of certificates is away or empty; those from before are served");
+                return;
+            }
+        };
+        let mut known = self.lock();
+        let mut changed = false;
+        for (name, files) in &found {
+            changed |= self.judge(name, files, known.entry(name.clone()).or_default(), at_once);
+        }
+        known.retain(|name, pair| {
+            let gone = !found.contains_key(name);
+            let leaves = gone && (at_once || pair.seen == PairStamp::default());
+            if leaves {
+                tracing::info!(certificate = name, "a certificate was taken away");
+            } else if gone {
+                pair.seen = PairStamp::default();
+            }
+            changed |= leaves;
+            !leaves
+        });
+        if changed && let Some(served) = Served::of(&known) {
+            self.served.store(Arc::new(served));
+        }
+        self.show(&known);
+    }
+
+    /// Reads a pair if it has changed; whether there is another one to be served now.
+    fn judge(&self, name: &str, files: &PairFiles, known: &mut Known, at_once: bool) -> bool {
+        let stamp = files.stamp();
+        let at_rest = known.seen == stamp;
+        known.seen = stamp;
+        if known.judged == Some(stamp) || !(at_rest || at_once) {
+            return false;
+        }
+        known.judged = Some(stamp);
+        match Pair::read(files, &self.provider) {
+            Ok(pair) => {
+                tell(name, &pair);
+                known.refused = false;
+                known.good = Some(Arc::new(pair));
+                true
+            }
+            Err(error) => {
+                let kept = known.good.is_some();
+                tracing::error!(certificate = name, %error, kept, "a certificate cannot be used; the one before is kept, if there was one");
+                known.refused = true;
+                false
+            }
+        }
+    }
+
+    fn show(&self, known: &BTreeMap<String, Known>) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let good = || known.values().filter_map(|known| known.good.as_deref());
+        let refused = known.values().filter(|known| known.refused).count();
+        self.metrics.certificates.set(count(good().count()));
+        self.metrics.certificates_refused.set(count(refused));
+        let earliest = good().map(|pair| pair.not_after).min();
+        self.metrics
+            .certificate_expiry
+            .set(earliest.unwrap_or_default());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Known>> {
+        // A panic elsewhere leaves at worst an older state, and files are judged once more.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Served {
+    /// None: there is no certificate at all.
+    fn of(known: &BTreeMap<String, Known>) -> Option<Self> {
+        let mut by_name: HashMap<Box<str>, Vec<Arc<CertifiedKey>>> = HashMap::new();
+        let good = || {
+            known
+                .iter()
+                .filter_map(|(name, known)| Some((name, known.good.as_ref()?)))
+        };
+        for (_, pair) in good() {
+            for name in &pair.names {
+                let name = name.strip_prefix('*').unwrap_or(name);
+                by_name
+                    .entry(name.into())
+                    .or_default()
+                    .push(Arc::clone(&pair.certified));
+            }
+        }
+        let is_default = |name: &str| name == DEFAULT || name.strip_suffix("/tls") == Some(DEFAULT);
+        let default = good()
+            .find(|(name, _)| is_default(name))
+            .or_else(|| good().next())?;
+        Some(Self {
+            default: Arc::clone(&default.1.certified),
+            by_name,
+        })
+    }
+
+    /// Exactly this name, or a wildcard for its first label (RFC 9525 §6.3).
+    fn named(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
+        let parent = || name.find('.').map_or("", |dot| &name[dot..]);
+        let found = self
+            .by_name
+            .get(name)
+            .or_else(|| self.by_name.get(parent()));
+        found.map(Vec::as_slice)
+    }
+
+    /// Where there are several for a name, the first whose key the client understands: RSA beside ECDSA for old clients.
+    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
+        let named = name.and_then(|name| self.named(name)).unwrap_or_default();
+        let understood = named
+            .iter()
+            .filter(|certified| certified.key.choose_scheme(schemes).is_some());
+        let elliptic_first = understood
+            .min_by_key(|certified| certified.key.algorithm() == rustls::SignatureAlgorithm::RSA);
+        Arc::clone(elliptic_first.unwrap_or(&self.default))
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let served = self.served.load();
+        Some(served.choose(hello.server_name(), hello.signature_schemes()))
+    }
+}
+
+fn tell(name: &str, pair: &Pair) {
+    let names = pair.names.join(", ");
+    let expires = jiff::Timestamp::from_second(pair.not_after).unwrap_or_default();
+    tracing::info!(certificate = name, names, %expires, "took a certificate");
+    if expires < jiff::Timestamp::now() {
+        tracing::warn!(certificate = name, %expires, "this certificate has expired; clients will refuse it");
+    }
+}

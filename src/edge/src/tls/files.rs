@@ -1,0 +1,151 @@
+//! The files of a folder of certificates: which belong together, and whether one has changed. What is in them is `pair`'s matter.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// A certificate's file and its key's. One of the two may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PairFiles {
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+}
+
+impl PairFiles {
+    /// The state of both.
+    pub(crate) fn stamp(&self) -> PairStamp {
+        let of = |path: &Option<PathBuf>| path.as_deref().and_then(Stamp::of);
+        (of(&self.certificate), of(&self.key))
+    }
+}
+
+/// The states of a pair's files.
+pub(crate) type PairStamp = (Option<Stamp>, Option<Stamp>);
+
+/// The pairs of a folder and of the folders right in it, by their names: `NAME.crt` with `NAME.key` is NAME, in a folder DIR it is
+/// DIR/NAME; `fullchain.pem` with `privkey.pem`, as ACME clients write them, is the folder's.
+pub(crate) fn pairs(folder: &Path) -> io::Result<BTreeMap<String, PairFiles>> {
+    let mut found = BTreeMap::new();
+    for entry in entries(folder)? {
+        if entry.path.is_dir() {
+            for file in entries(&entry.path)? {
+                take(&mut found, &format!("{}/", entry.name), file);
+            }
+        } else {
+            take(&mut found, "", entry);
+        }
+    }
+    Ok(found)
+}
+
+fn take(found: &mut BTreeMap<String, PairFiles>, within: &str, file: Entry) {
+    let of_folder = || within.trim_end_matches('/').to_owned();
+    let (name, is_key) = match (file.name.as_str(), file.name.rsplit_once('.')) {
+        ("fullchain.pem", _) => (of_folder(), false),
+        ("privkey.pem", _) => (of_folder(), true),
+        (_, Some((stem, "crt"))) => (format!("{within}{stem}"), false),
+        (_, Some((stem, "key"))) => (format!("{within}{stem}"), true),
+        _ => return,
+    };
+    let pair = found.entry(name).or_default();
+    if is_key {
+        pair.key = Some(file.path);
+    } else {
+        pair.certificate = Some(file.path);
+    }
+}
+
+/// A file or folder in a folder.
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+}
+
+/// What a folder has but hidden ones: in Kubernetes, those are earlier and coming states of the others.
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if !name.starts_with('.') {
+            let path = entry.path();
+            entries.push(Entry { name, path });
+        }
+    }
+    Ok(entries)
+}
+
+/// Tells one state of a file from the next, whether it was replaced by renaming or written over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_belong_together_are_found_by_their_names() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let make = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            std::fs::write(path, name).expect("a file");
+        };
+        for name in [
+            "a.example.crt",
+            "a.example.key",
+            "lonely.crt",
+            "README",
+            "live/fullchain.pem",
+            "live/privkey.pem",
+            "live/chain.pem",
+            "secret/tls.crt",
+            "secret/tls.key",
+            ".hidden.crt",
+            "..2026/tls.crt",
+            "deep/deeper/tls.crt",
+        ] {
+            make(name);
+        }
+        let found = pairs(folder.path()).expect("a folder");
+        let complete: Vec<_> = found
+            .iter()
+            .map(|(name, pair)| {
+                (
+                    name.as_str(),
+                    pair.certificate.is_some(),
+                    pair.key.is_some(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            complete,
+            [
+                ("a.example", true, true),
+                ("live", true, true),
+                ("lonely", true, false),
+                ("secret/tls", true, true),
+            ]
+        );
+    }
+}
