@@ -16,7 +16,7 @@
 
 #define HEAD                                                                                                                    \
     "HTTP/1.1 302 Found\r\nDate: Wed, 25 Nov 2026 06:00:00 GMT\r\n"                                                             \
-    "Location: https://www.example.com/campaigns/landing/0000042?utm_source=qr&utm_medium=print\r\n"                            \
+    "Location: https://www.example.com/campaigns/landing/0000000?utm_source=qr&utm_medium=print\r\n"                            \
     "Cache-Control: no-store\r\nContent-Length: 0\r\n"
 static const char KEPT[] = HEAD "\r\n", LAST[] = HEAD "Connection: close\r\n\r\n";
 

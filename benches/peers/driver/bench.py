@@ -62,11 +62,11 @@ class Bench:
         subprocess.run([self.client, "seed", "--brokers", self.brokers, "--prefix", prefix, "--tags", str(tags)], check=True)
         return time.monotonic() - started
 
-    def write_codes(self):
-        say("writing the same codes for nginx and HAProxy")
+    def write_codes(self, tags=None, prefix=""):
+        """The same codes as in Kafka, for nginx and HAProxy."""
         for name, lines in ((configs.CODES, configs.codes_for_nginx), ("haproxy.map", configs.codes_for_haproxy)):
-            with open(self.folder / name, "w") as file:
-                lines(self.tags, file.write)
+            with open(self.folder / (prefix + name), "w") as file:
+                lines(tags or self.tags, file.write)
 
     def write_certificate(self):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=qr.example.com", "-addext", "subjectAltName=DNS:qr.example.com",
@@ -104,7 +104,7 @@ class Bench:
     def output(self, command, timeout):
         done = subprocess.run(["taskset", "-c", str(self.client_core), *map(str, command)], capture_output=True, text=True, timeout=timeout)
         if done.returncode:
-            raise Failed(f"{command[0]} {command[1]}: {done.stderr.strip() or done.stdout.strip()}")
+            raise Failed(f"{command[0]} {command[1]}: {(done.stderr.strip() or done.stdout.strip())[:1000]}")
         return done.stdout
 
     def spawn(self, command, **options):

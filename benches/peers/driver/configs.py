@@ -62,7 +62,7 @@ http {{
   access_log {server.access_log} scans buffer=64k flush=1s;
   map_hash_max_size 4194304;
   map_hash_bucket_size 128;
-  map $uri $to {{ include {bench.folder / CODES}; }}
+  map $uri $to {{ include {server.codes}; }}
   keepalive_requests 1000000000;
   keepalive_timeout 75;
   server_tokens off;

@@ -1,7 +1,7 @@
 """Which shapes there are, what has to stand for each, and in which order they run."""
 import os
 
-from driver import latency, shapes, tables
+from driver import latency, propagation, shapes, tables
 from driver.bench import say
 from driver.servers import Caddy, Edge, HAProxy, KernelLimit, Nginx
 
@@ -20,6 +20,7 @@ STANDING = {
 ALONE = {
     "idle_connections": tables.idle_connections,
     "table": tables.table,
+    "propagation": propagation.propagation,
 }
 SHAPES = STANDING | ALONE
 

@@ -26,7 +26,7 @@ def measured(results):
         f"Missed: {'; '.join(missed) or 'none'}.",
         "### CPU per request, µs\n\n" + cpu(shapes),
         *([f"### Latency, ms\n\n{latency(shapes)}"] if any("rate" in shape for shape in shapes.values()) else []),
-        *([f"### Tables, memory and start\n\n{tables(shapes)}"] if "table" in shapes or "idle_connections" in shapes else []),
+        *([f"### Memory, start and edits\n\n{tables(shapes)}"] if {"table", "idle_connections", "propagation"} & shapes.keys() else []),
         "### When, and of which commit\n\n" + runs(shapes),
     ]
     return "\n\n".join(parts) + "\n"
@@ -83,6 +83,8 @@ def tables(shapes):
     for server, kinds in shapes.get("idle_connections", {"bytes": {}})["bytes"].items():
         for how, bytes_each in kinds.items():
             lines.append([f"{server}: an idle connection, {how}", f"{bytes_each / 1000:.2f} KB", f"over {shapes['idle_connections']['connections']:,}"])
+    if found := shapes.get("propagation"):
+        lines.append([f"an edit until {found['edges']} edges serve it", f"{found['ms']['p50']} ms", f"p99 {found['ms']['p99']} ms, most {found['ms']['max']} ms, over {found['edits']:,} edits under {found['scans_per_second']:,} scans a second"])
     return rows(["what", "median", ""], lines)
 
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
-use journal::{Journal, KafkaJournal, KafkaOptions};
+use journal::{Edges, Journal, JournalMetrics, KafkaEdges, KafkaJournal, KafkaOptions};
 use tags::{
     Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
     UpstreamHost, Version, WorkspaceId,
@@ -127,6 +127,10 @@ impl Kafka {
             .enable_all()
             .build()?;
         runtime.block_on(async {
+            // What the admin does first: edges report there what they have applied.
+            KafkaEdges::new(options.clone(), JournalMetrics::unregistered())
+                .prepare()
+                .await?;
             let journal = KafkaJournal::new(options)?;
             journal.become_writer().await?;
             job(&journal).await
