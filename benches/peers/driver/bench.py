@@ -2,7 +2,7 @@
 import json, os, pathlib, platform, re, shutil, subprocess, sys, tempfile, time
 
 from driver import configs
-from driver.process import Failed
+from driver.process import Failed, Process
 from driver.scan import HOST, PHONE, code
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
@@ -50,6 +50,8 @@ class Bench:
         subprocess.run(["taskset", "-c", str(self.client_core), "nice", "-n", "5", ROOT / "tests/stack/kafka", what, self.folder], check=True)
 
     def stop(self):
+        for process in Process.started:
+            process.stop()
         if (self.folder / "kafka").exists():
             self.kafka("stop")
         self.stage.cleanup()

@@ -10,6 +10,7 @@ class Failed(Exception):
 
 class Process:
     """One that was started here. Its log is FOLDER/NAME.log."""
+    started = []
 
     def __init__(self, name, command, folder, core, env=None, **options):
         self.name, self.log = name, folder / f"{name}.log"
@@ -17,6 +18,7 @@ class Process:
             limited = ["bash", "-c", 'ulimit -n "$(ulimit -Hn)" && exec "$@"', name, *map(str, command)]
             self.process = subprocess.Popen(["taskset", "-c", str(core), *limited], stdout=options.pop("stdout", log), stderr=log, cwd=folder, env=os.environ | (env or {}), **options)
         self.pid = self.process.pid
+        self.started.append(self)
 
     def pids(self):
         """This process and those that it started."""

@@ -138,24 +138,16 @@ class HAProxy(Server):
 
     def __init__(self, bench):
         self.ports = dict(zip(["plain", "deferred", "log"], free_ports(3)))
-        self.log_file = bench.memory / "haproxy-scans.log"
-        self.collector = Process("haproxy-log", ["python3", pathlib.Path(__file__).parent / "collector.py", self.ports["log"], self.log_file], bench.folder, bench.client_core)
+        self.access_log = bench.memory / "haproxy-scans.log"
+        self.collector = Process("haproxy-log", ["python3", pathlib.Path(__file__).parent / "collector.py", self.ports["log"], self.access_log], bench.folder, bench.client_core)
         wait("the log's collector to listen", lambda: answers(self.ports["log"]))
         config = bench.folder / "haproxy.cfg"
         config.write_text(configs.haproxy(self, bench))
-        super().__init__("haproxy", ["haproxy", "-db", "-f", config], bench.folder, bench.server_core)
         self.counted = 0
+        super().__init__("haproxy", ["haproxy", "-db", "-f", config], bench.folder, bench.server_core)
         wait("HAProxy to listen", self.is_listening, 120)
 
-    is_listening = Nginx.is_listening
-
-    def recorded(self):
-        self.access_log = self.log_file
-        return Nginx.recorded(self)
-
-    def settle(self):
-        self.access_log = self.log_file
-        Nginx.settle(self)
+    is_listening, recorded, settle = Nginx.is_listening, Nginx.recorded, Nginx.settle
 
     def stop(self, how=signal.SIGTERM):
         super().stop(signal.SIGINT)
