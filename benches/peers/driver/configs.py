@@ -23,6 +23,8 @@ prefix = "{prefix}"
 [scan_log]
 hot = "{server.hot}"
 max_bytes = 1073741824
+[drain]
+timeout = 60
 [log]
 format = "text"
 """
