@@ -3,13 +3,20 @@
 //!
 //! Readers take a [`State`] from the [`Table`], pin it to a [`View`], and ask that. Changes go in through [`Table::apply`].
 
+mod arena;
+mod background;
+mod base;
+mod fold;
+mod index;
 mod key;
-mod records;
+mod names;
+mod overlay;
+mod record;
 mod settings;
 mod snapshot;
 mod table;
 mod view;
 
-pub use snapshot::{SnapshotError, SnapshotInfo, read_snapshot_info};
+pub use snapshot::{SnapshotError, SnapshotInfo, check_snapshot, read_snapshot_info};
 pub use table::{Effect, State, Table};
 pub use view::View;

@@ -14,7 +14,16 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn put_domain(&mut self, domain: DomainSettings) {
+    /// Takes in what is for more than one tag.
+    pub(crate) fn put(&mut self, change: Change) {
+        match change {
+            Change::Domain(domain) => self.put_domain(domain),
+            Change::Workspace(workspace) => self.put_workspace(workspace),
+            Change::Tag(_) | Change::Key(_) | Change::Audit(_) => {}
+        }
+    }
+
+    fn put_domain(&mut self, domain: DomainSettings) {
         self.domains.insert(domain.name.as_str().into(), domain);
         let defaults = self.domains.values().filter(|d| d.is_default);
         // When the default moves, the two records come one after the other: until then the younger one is it.
@@ -25,7 +34,7 @@ impl Settings {
         self.has_case_insensitive = self.domains.values().any(|d| d.case_insensitive);
     }
 
-    pub(crate) fn put_workspace(&mut self, workspace: Workspace) {
+    fn put_workspace(&mut self, workspace: Workspace) {
         self.workspaces
             .insert(workspace.id.as_str().into(), workspace);
     }

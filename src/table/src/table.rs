@@ -6,25 +6,59 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 use tags::{Change, Tag};
 
-use crate::records::{Base, Overlay};
+use crate::base::{Base, Put};
+use crate::fold;
+use crate::key::KeyHasher;
+use crate::names::Names;
+use crate::overlay::{self, Overlay};
+use crate::record::Record;
 use crate::settings::Settings;
+use crate::snapshot::SnapshotError;
 use crate::view::View;
 
 /// All tags, domains and workspaces.
 ///
 /// It begins empty and incomplete. Changes of the bootstrap fill a base that no reader sees; [`Table::complete`] publishes it, and
-/// later changes are seen as soon as [`Table::apply`] returns.
+/// later changes are seen as soon as [`Table::apply`] returns. [`Table::begin_rebuild`] begins anew beside what readers see.
 pub struct Table {
-    published: ArcSwap<State>,
-    /// The one writer at a time; holds the bootstrap's base until it is published.
-    writer: Mutex<Option<Base>>,
-    len: AtomicUsize,
+    pub(crate) shared: Arc<Shared>,
 }
 
-/// What one request reads from: base, overlay and settings of one moment.
+/// What the table and its background thread have in common.
+pub(crate) struct Shared {
+    pub(crate) published: ArcSwap<State>,
+    writer: Mutex<Writer>,
+    len: AtomicUsize,
+    hasher: KeyHasher,
+    /// The fewest changes that are folded.
+    pub(crate) fold_at: usize,
+    /// Held by whoever keeps a base in memory for long: a fold or a snapshot.
+    pub(crate) background: Mutex<()>,
+}
+
+/// What only the one writer at a time sees.
+#[derive(Default)]
+pub(crate) struct Writer {
+    filling: Option<Filling>,
+    /// Whether the thread of the background is running.
+    pub(crate) in_background: bool,
+    /// States that have been replaced. They are kept until no reader holds them, so that no reader has to free one.
+    pub(crate) retired: Vec<Arc<State>>,
+}
+
+/// A base that no reader sees yet, with its settings.
+pub(crate) struct Filling {
+    pub(crate) base: Base,
+    pub(crate) settings: Settings,
+}
+
+/// What one request reads from: base, overlays and settings of one moment.
 pub struct State {
     pub(crate) base: Arc<Base>,
-    pub(crate) overlay: Arc<Overlay>,
+    /// Changes that are being folded into the next base.
+    pub(crate) frozen: Option<Arc<Overlay>>,
+    /// Changes since then.
+    pub(crate) live: Arc<Overlay>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) complete: bool,
 }
@@ -38,6 +72,8 @@ pub enum Effect {
     Superseded,
     /// It is nothing that a redirect reads.
     NotForRedirects,
+    /// A base cannot hold more than 16 GiB of tags: nothing changed.
+    Full,
 }
 
 impl Default for Table {
@@ -47,76 +83,108 @@ impl Default for Table {
 }
 
 impl Table {
+    /// Fewer changes are not worth a fold: they cost a few megabytes, and a look-up in the overlay is quick.
+    pub const FOLD_AT: usize = 65_536;
+
     /// An empty table, about to be filled.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_fold_at(Self::FOLD_AT)
+    }
+
+    /// As [`Table::new`], but that so many changes, and 2 % of the tags, are folded into a new base.
+    #[must_use]
+    pub fn with_fold_at(changes: usize) -> Self {
+        let hasher = KeyHasher::default();
         let state = State {
-            base: Arc::default(),
-            overlay: Arc::default(),
+            base: Arc::new(Base::for_tags(0, hasher.clone(), Names::default())),
+            frozen: None,
+            live: Arc::default(),
             settings: Arc::default(),
             complete: false,
         };
-        Self {
+        let shared = Shared {
             published: ArcSwap::from_pointee(state),
-            writer: Mutex::new(Some(Base::default())),
+            writer: Mutex::default(),
             len: AtomicUsize::new(0),
+            hasher,
+            fold_at: changes.max(1),
+            background: Mutex::default(),
+        };
+        shared.writer().filling = Some(shared.filling(0));
+        Self {
+            shared: Arc::new(shared),
         }
     }
 
     /// Takes a change in. Repeated and older ones change nothing, so a journal may be read again from any point.
     pub fn apply(&self, change: Change) -> Effect {
-        let mut writer = self.writer();
+        let mut writer = self.shared.writer();
         match change {
-            Change::Tag(tag) => self.apply_tag(tag, &mut writer),
-            Change::Workspace(workspace) => self.change_settings(|s| s.put_workspace(workspace)),
-            Change::Domain(domain) => self.change_settings(|s| s.put_domain(domain)),
+            Change::Tag(tag) => self.apply_tag(&tag, &mut writer),
+            change @ (Change::Workspace(_) | Change::Domain(_)) => {
+                self.change_settings(&mut writer, |settings| settings.put(change))
+            }
             Change::Key(_) | Change::Audit(_) => Effect::NotForRedirects,
         }
     }
 
-    /// Ends the bootstrap: publishes what was applied so far. From now on a tag that is not there does not exist.
+    /// Ends the bootstrap or the rebuild: publishes what was applied since it began, whole. From now on a tag that is not there
+    /// does not exist.
     pub fn complete(&self) {
-        if let Some(base) = self.writer().take() {
-            let now = self.published.load();
-            self.len.store(base.0.len(), Ordering::Relaxed);
-            self.published.store(Arc::new(State {
-                base: Arc::new(base),
-                overlay: Arc::default(),
-                complete: true,
-                ..now.share()
-            }));
+        let mut writer = self.shared.writer();
+        let Some(Filling { base, settings }) = writer.filling.take() else {
+            return;
+        };
+        self.shared.len.store(base.len(), Ordering::Relaxed);
+        let state = State {
+            base: Arc::new(base),
+            frozen: None,
+            live: Arc::default(),
+            settings: Arc::new(settings),
+            complete: true,
+        };
+        self.shared.publish(&mut writer, state);
+        fold::start_if_due(&self.shared, &mut writer);
+        if !writer.retired.is_empty() {
+            fold::start(&self.shared, &mut writer);
         }
     }
 
     /// Begins again from nothing: from now on changes fill a base that no reader sees, while readers keep the old state until
     /// [`Table::complete`] swaps the new one in, whole. Nothing of the old state stands against what is applied.
     pub fn begin_rebuild(&self) {
-        *self.writer() = Some(Base::default());
+        let now = self.shared.published.load();
+        let filling = self.shared.filling(now.base.len());
+        self.shared.writer().filling = Some(filling);
+        if !now.complete {
+            self.shared.len.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Gives a rebuild up: readers keep the old state, and changes go into it again. What was applied since
     /// [`Table::begin_rebuild`] is forgotten, so the journal is to be read again from where the rebuild began.
     pub fn abandon_rebuild(&self) {
-        let mut writer = self.writer();
+        let mut writer = self.shared.writer();
         if self.is_complete() {
-            *writer = None;
+            writer.filling = None;
         }
     }
 
     /// Whether the bootstrap is over.
     pub fn is_complete(&self) -> bool {
-        self.published.load().complete
+        self.shared.published.load().complete
     }
 
-    /// Whether changes go into a base that no reader sees.
-    pub(crate) fn is_filling(&self) -> bool {
-        self.writer().is_some()
+    /// Whether a thread is folding changes into a new base, or freeing an old one.
+    pub fn is_folding(&self) -> bool {
+        self.shared.writer().in_background
     }
 
-    /// How many tags are held, revoked ones among them.
+    /// How many tags are held, revoked ones among them: of those that readers see, or that the bootstrap has read so far.
     pub fn len(&self) -> usize {
         // A figure for people; it orders nothing.
-        self.len.load(Ordering::Relaxed)
+        self.shared.len.load(Ordering::Relaxed)
     }
 
     /// Whether no tag is held.
@@ -126,45 +194,143 @@ impl Table {
 
     /// The state of this moment. Take a new one for each request: it does not change under its reader, but for tags.
     pub fn load(&self) -> Guard<Arc<State>> {
-        self.published.load()
+        self.shared.published.load()
     }
 
-    fn apply_tag(&self, tag: Tag, bootstrap: &mut Option<Base>) -> Effect {
-        match bootstrap {
-            Some(base) => {
-                if !base.put(tag) {
-                    return Effect::Superseded;
+    /// Whether changes go into a base that no reader sees.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.shared.writer().filling.is_some()
+    }
+
+    /// Fills on from what has been read elsewhere; what was filled before stays where that stands against it.
+    pub(crate) fn take_over(&self, mut read: Filling) -> Result<(), SnapshotError> {
+        let mut writer = self.shared.writer();
+        let Some(filling) = &mut writer.filling else {
+            return Err(SnapshotError::NotFilling);
+        };
+        for change in filling.settings.changes() {
+            read.settings.put(change);
+        }
+        if filling.base.len() > 0 {
+            for (record, _) in read.base.records() {
+                let put = filling.base.put(&record);
+                put.map_err(|_| SnapshotError::Full)?;
+            }
+            filling.settings = read.settings;
+        } else {
+            *filling = read;
+        }
+        let now = self.shared.published.load();
+        if !now.complete {
+            self.shared.len.store(filling.base.len(), Ordering::Relaxed);
+            let settings = Arc::new(filling.settings.clone());
+            self.shared.publish(
+                &mut writer,
+                State {
+                    settings,
+                    ..now.share()
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn apply_tag(&self, tag: &Tag, writer: &mut Writer) -> Effect {
+        let record = Record::of(tag);
+        let now = self.shared.published.load();
+        if let Some(filling) = &mut writer.filling {
+            let effect = match filling.base.put(&record) {
+                Ok(Put::New | Put::Replaced) => Effect::Applied,
+                Ok(Put::Superseded) => Effect::Superseded,
+                Err(_) => Effect::Full,
+            };
+            if !now.complete {
+                self.shared.len.store(filling.base.len(), Ordering::Relaxed);
+            }
+            return effect;
+        }
+        let key = self.shared.hasher.key(record.domain, record.code);
+        let overlays = [Some(&*now.live), now.frozen.as_deref()];
+        let (stands, is_new) = overlay::known(overlays, &now.base, &key, |known| {
+            (
+                known.is_none_or(|known| record.supersedes(known)),
+                known.is_none(),
+            )
+        });
+        if !stands {
+            return Effect::Superseded;
+        }
+        now.live.put(&record, &self.shared.hasher);
+        self.shared
+            .len
+            .fetch_add(usize::from(is_new), Ordering::Relaxed);
+        fold::start_if_due(&self.shared, writer);
+        Effect::Applied
+    }
+
+    /// Changes the settings that are being filled, or else a copy of the published ones.
+    fn change_settings(&self, writer: &mut Writer, change: impl FnOnce(&mut Settings)) -> Effect {
+        let now = self.shared.published.load();
+        let settings = match &mut writer.filling {
+            Some(filling) => {
+                change(&mut filling.settings);
+                if now.complete {
+                    return Effect::Applied;
                 }
-                if !self.published.load().complete {
-                    self.len.store(base.0.len(), Ordering::Relaxed);
-                }
+                filling.settings.clone()
             }
             None => {
-                let state = self.published.load();
-                match state.overlay.put(tag, &state.base) {
-                    None => return Effect::Superseded,
-                    Some(is_new) => self.len.fetch_add(usize::from(is_new), Ordering::Relaxed),
-                };
+                let mut settings = Settings::clone(&now.settings);
+                change(&mut settings);
+                settings
             }
-        }
+        };
+        let settings = Arc::new(settings);
+        self.shared.publish(
+            writer,
+            State {
+                settings,
+                ..now.share()
+            },
+        );
         Effect::Applied
     }
+}
 
-    /// Copies the settings, changes the copy, publishes it. Called under the writer's lock, so that no change is lost.
-    fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Effect {
-        let now = self.published.load();
-        let mut settings = Settings::clone(&now.settings);
-        change(&mut settings);
-        self.published.store(Arc::new(State {
-            settings: Arc::new(settings),
-            ..now.share()
-        }));
-        Effect::Applied
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Option<Base>> {
+impl Shared {
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
         // Nothing is left half done when a writer panics: a tag is stored whole or not at all.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces what readers see. Whoever holds the writer's lock is alone, so nothing is lost between a load and this.
+    pub(crate) fn publish(&self, writer: &mut Writer, state: State) {
+        let old = self.published.swap(Arc::new(state));
+        writer.retired.push(old);
+        // Those with a base of their own are left to the background's thread.
+        let current = self.published.load();
+        let light = |state: &Arc<State>| Arc::ptr_eq(&state.base, &current.base);
+        writer
+            .retired
+            .retain(|state| Arc::strong_count(state) > 1 || !light(state));
+    }
+
+    /// An empty base with room for so many tags.
+    pub(crate) fn filling(&self, tags: usize) -> Filling {
+        Filling {
+            base: Base::for_tags(tags, self.hasher.clone(), Names::default()),
+            settings: Settings::default(),
+        }
+    }
+}
+
+impl Writer {
+    /// Takes out the retired states that nobody else holds. No reader can get hold of one again.
+    pub(crate) fn take_unheld(&mut self) -> impl Iterator<Item = State> {
+        let unheld = self
+            .retired
+            .extract_if(.., |state| Arc::strong_count(state) == 1);
+        unheld.filter_map(Arc::into_inner)
     }
 }
 
@@ -174,10 +340,11 @@ impl State {
         View::new(self)
     }
 
-    fn share(&self) -> Self {
+    pub(crate) fn share(&self) -> Self {
         Self {
             base: Arc::clone(&self.base),
-            overlay: Arc::clone(&self.overlay),
+            frozen: self.frozen.clone(),
+            live: Arc::clone(&self.live),
             settings: Arc::clone(&self.settings),
             complete: self.complete,
         }

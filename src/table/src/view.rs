@@ -3,20 +3,23 @@
 use papaya::LocalGuard;
 use tags::{Code, DomainSettings, TagView, Workspace};
 
-use crate::key::Lookup;
+use crate::overlay::Overlay;
 use crate::table::State;
 
 /// A pinned [`State`]. Keep it for one request or one batch of them: memory of replaced tags waits for it.
 pub struct View<'a> {
     state: &'a State,
-    overlay: LocalGuard<'a>,
+    live: LocalGuard<'a>,
+    frozen: Option<(&'a Overlay, LocalGuard<'a>)>,
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(state: &'a State) -> Self {
+        let frozen = state.frozen.as_deref();
         Self {
             state,
-            overlay: state.overlay.0.guard(),
+            live: state.live.guard(),
+            frozen: frozen.map(|overlay| (overlay, overlay.guard())),
         }
     }
 
@@ -45,28 +48,26 @@ impl<'a> View<'a> {
         self.state.settings.workspace(id)
     }
 
-    /// The newest version of a tag. On a case-insensitive domain the code is found in any case.
+    /// The newest version of a tag; of a revoked one, only what its answer needs. On a case-insensitive domain the code is found in
+    /// any case.
     pub fn tag(&self, domain: &str, code: &str) -> Option<TagView<'_>> {
         if !self.state.settings.folds_case(domain) {
-            return self.stored(Lookup { domain, code });
+            return self.stored(domain, code);
         }
         let mut folded = [0_u8; Code::MAX_LEN];
         let folded = folded.get_mut(..code.len())?;
         folded.copy_from_slice(code.as_bytes());
         folded.make_ascii_lowercase();
-        self.stored(Lookup {
-            domain,
-            code: str::from_utf8(folded).ok()?,
-        })
+        self.stored(domain, str::from_utf8(folded).ok()?)
     }
 
-    fn stored(&self, key: Lookup<'_>) -> Option<TagView<'_>> {
-        let newest = self
-            .state
-            .overlay
-            .0
-            .get(&key, &self.overlay)
-            .or_else(|| self.state.base.0.get(&key));
-        newest.map(tags::Tag::view)
+    fn stored(&self, domain: &str, code: &str) -> Option<TagView<'_>> {
+        let State { base, live, .. } = self.state;
+        let key = base.hasher().key(domain, code);
+        let changed = live.get(&key, &self.live).or_else(|| {
+            let (overlay, guard) = self.frozen.as_ref()?;
+            overlay.get(&key, guard)
+        });
+        changed.map_or_else(|| base.get(&key), |record| Some(record.tag))
     }
 }

@@ -1,110 +1,139 @@
-//! The table against a plain map: whatever is applied, before and after the bootstrap, replayed or not, both say the same.
+//! The table against a plain map: whatever is applied, replayed, folded, written, read or rebuilt, both say the same.
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod samples;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
-use table::{Effect, Table};
-use tags::{
-    Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
-    UpstreamHost, Version, WorkspaceId,
-};
+use samples::{DOMAINS, apply, held, kept, settle, tag, varied};
+use table::{Effect, SnapshotInfo, Table};
+use tags::{Change, Status, Tag};
 
-fn tag(domain: &str, code: &str, version: u64, status: Status) -> Tag {
-    Tag {
-        workspace: WorkspaceId::default_workspace(),
-        domain: Domain::parse(domain).unwrap(),
-        code: Code::parse(code).unwrap(),
-        version: Version::new(version).unwrap(),
-        status,
-        destination: Destination::parse(&format!("https://example.com/{code}/{version}")).unwrap(),
-        redirect_status: RedirectStatus::Found,
-        cache_max_age: None,
-        starts_at: None,
-        expires_at: None,
-        fallback_url: None,
-        query: QueryMode::Append,
-        campaign: String::new(),
-        name: "a name".to_owned(),
-        labels: vec!["a label".to_owned()],
-        created_at: Default::default(),
-        updated_at: Default::default(),
-        updated_by: "a key".to_owned(),
-    }
-}
+const CODES: [&str; 6] = [
+    "x",
+    "y",
+    "xy",
+    "x-y",
+    "X",
+    "a-code-that-is-somewhat-longer_than_others",
+];
 
-fn domain(name: &str, is_default: bool, case_insensitive: bool) -> DomainSettings {
-    DomainSettings {
-        name: Domain::parse(name).unwrap(),
-        workspace: None,
-        is_default,
-        home_url: None,
-        fallback_url: None,
-        upstream_url: None,
-        upstream_host: UpstreamHost::Visitor,
-        case_insensitive,
-        https_redirect: false,
-        hsts: None,
-        created_at: Default::default(),
-    }
-}
-
-/// Version and status as the table has them.
-fn held(table: &Table, domain: &str, code: &str) -> Option<(u64, Status)> {
-    let state = table.load();
-    let view = state.pin();
-    view.tag(domain, code).map(|tag| {
-        let version = tag.version.get();
-        assert_eq!(
-            tag.destination,
-            format!("https://example.com/{code}/{version}"),
-            "a version is whole"
-        );
-        (version, tag.status)
-    })
-}
-
-const DOMAINS: [&str; 2] = ["a.example.com", "b.example.com"];
-const CODES: [&str; 4] = ["x", "y", "xy", "x-y"];
+type Plain = HashMap<(usize, usize), Tag>;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Apply(usize, usize, u64, Status),
+    /// Domain, code, version, status, and what the other fields are like.
+    Apply(usize, usize, u64, Status, u8),
     Complete,
+    BeginRebuild,
+    AbandonRebuild,
+    /// Waits for the folds, so that some steps are sure to come after them.
+    Settle,
+    /// Writes what is published, and reads it back into what is being filled.
+    WriteAndRead,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let status = prop_oneof![4 => Just(Status::Active), 2 => Just(Status::Paused), 1 => Just(Status::Revoked)];
-    let apply = (0..DOMAINS.len(), 0..CODES.len(), 1_u64..8, status)
-        .prop_map(|(d, c, v, s)| Step::Apply(d, c, v, s));
-    prop_oneof![12 => apply, 1 => Just(Step::Complete)]
+    let apply = (
+        0..DOMAINS.len(),
+        0..CODES.len(),
+        1_u64..9,
+        status,
+        any::<u8>(),
+    )
+        .prop_map(|(d, c, v, s, kind)| Step::Apply(d, c, v, s, kind));
+    prop_oneof![
+        40 => apply,
+        3 => Just(Step::Complete),
+        1 => Just(Step::BeginRebuild),
+        1 => Just(Step::AbandonRebuild),
+        2 => Just(Step::Settle),
+        1 => Just(Step::WriteAndRead),
+    ]
+}
+
+/// What the table should be.
+#[derive(Default)]
+struct Model {
+    published: Option<Plain>,
+    filling: Option<Plain>,
+}
+
+impl Model {
+    fn put(plain: &mut Plain, key: (usize, usize), tag: Tag) -> bool {
+        let revoked = |tag: &Tag| tag.status == Status::Revoked;
+        let stands = plain.get(&key).is_some_and(|known| {
+            tag.version <= known.version || (revoked(known) && !revoked(&tag))
+        });
+        if !stands {
+            plain.insert(key, tag);
+        }
+        !stands
+    }
+
+    fn changing(&mut self) -> &mut Plain {
+        let Self { published, filling } = self;
+        filling.as_mut().or(published.as_mut()).unwrap()
+    }
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 96, ..ProptestConfig::default() })]
+
     #[test]
-    fn the_table_says_what_a_plain_map_says(steps in prop::collection::vec(step(), 1..80)) {
-        let table = Table::new();
-        let mut plain: HashMap<(usize, usize), (u64, Status)> = HashMap::new();
+    fn the_table_says_what_a_plain_map_says(steps in prop::collection::vec(step(), 1..150), fold_at in 1_usize..6) {
+        let table = Table::with_fold_at(fold_at);
+        let mut model = Model { published: None, filling: Some(Plain::new()) };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.snapshot");
         for step in steps {
             match step {
-                Step::Complete => table.complete(),
-                Step::Apply(d, c, version, status) => {
-                    let known = plain.get(&(d, c)).copied();
-                    let stands = known.is_some_and(|(v, s)| version <= v || (s == Status::Revoked && status != Status::Revoked));
-                    let effect = table.apply(Change::Tag(tag(DOMAINS[d], CODES[c], version, status)));
-                    prop_assert_eq!(effect, if stands { Effect::Superseded } else { Effect::Applied });
-                    if !stands {
-                        plain.insert((d, c), (version, status));
+                Step::Complete => {
+                    table.complete();
+                    if let Some(filled) = model.filling.take() {
+                        model.published = Some(filled);
                     }
                 }
+                Step::BeginRebuild => {
+                    table.begin_rebuild();
+                    model.filling = Some(Plain::new());
+                }
+                Step::AbandonRebuild => {
+                    table.abandon_rebuild();
+                    if model.published.is_some() {
+                        model.filling = None;
+                    }
+                }
+                Step::Settle => settle(&table),
+                Step::WriteAndRead => {
+                    let info = SnapshotInfo { cluster: "c".to_owned(), positions: Vec::new(), taken_at: Default::default() };
+                    let written = table.write_snapshot(&path, &info);
+                    prop_assert_eq!(written.ok(), model.published.as_ref().map(|plain| plain.len() as u64));
+                    if let (Some(published), Some(filling)) = (&model.published, &mut model.filling) {
+                        prop_assert_eq!(table.read_snapshot(&path).unwrap(), info);
+                        for (key, tag) in published {
+                            Model::put(filling, *key, tag.clone());
+                        }
+                    }
+                }
+                Step::Apply(d, c, version, status, kind) => {
+                    let tag = varied(DOMAINS[d], CODES[c], version, status, kind);
+                    let effect = apply(&table, tag.clone());
+                    let applied = Model::put(model.changing(), (d, c), tag);
+                    prop_assert_eq!(effect, if applied { Effect::Applied } else { Effect::Superseded });
+                }
             }
-            prop_assert_eq!(table.len(), plain.len());
+            let counted = model.published.as_ref().or(model.filling.as_ref()).unwrap();
+            prop_assert_eq!(table.len(), counted.len());
+            prop_assert_eq!(table.is_complete(), model.published.is_some());
             for (d, domain) in DOMAINS.iter().enumerate() {
                 for (c, code) in CODES.iter().enumerate() {
-                    let expected = plain.get(&(d, c)).copied().filter(|_| table.is_complete());
-                    prop_assert_eq!(held(&table, domain, code), expected);
+                    let expected = model.published.as_ref().and_then(|plain| plain.get(&(d, c)));
+                    prop_assert_eq!(held(&table, domain, code), expected.map(kept));
                 }
             }
         }
@@ -112,98 +141,12 @@ proptest! {
 }
 
 #[test]
-fn nothing_is_seen_before_the_bootstrap_is_over_but_settings_are() {
-    let table = Table::new();
-    table.apply(Change::Domain(domain(DOMAINS[0], true, false)));
-    table.apply(Change::Tag(tag(DOMAINS[0], "x", 1, Status::Active)));
-    let state = table.load();
-    assert!(!state.pin().is_complete() && state.pin().tag(DOMAINS[0], "x").is_none());
-    assert!(state.pin().domain(DOMAINS[0]).is_some());
-    table.complete();
-    assert_eq!(held(&table, DOMAINS[0], "x"), Some((1, Status::Active)));
-}
-
-#[test]
-fn replaying_the_journal_changes_nothing() {
-    let table = Table::new();
-    let journal = [
-        (1, Status::Active),
-        (2, Status::Paused),
-        (3, Status::Revoked),
-    ];
-    journal.iter().for_each(|(v, s)| {
-        table.apply(Change::Tag(tag(DOMAINS[0], "x", *v, *s)));
-    });
-    table.complete();
-    for (version, status) in journal {
-        assert_eq!(
-            table.apply(Change::Tag(tag(DOMAINS[0], "x", version, status))),
-            Effect::Superseded
-        );
-    }
-    assert_eq!(held(&table, DOMAINS[0], "x"), Some((3, Status::Revoked)));
-    assert_eq!(table.len(), 1);
-}
-
-#[test]
-fn the_default_domain_and_whether_there_are_others_follow_the_settings() {
-    let table = Table::new();
-    assert!(table.load().pin().default_domain().is_none());
-    table.apply(Change::Domain(domain(DOMAINS[0], true, false)));
-    assert!(!table.load().pin().has_other_domains());
-    table.apply(Change::Domain(domain(DOMAINS[1], false, false)));
-    assert!(table.load().pin().has_other_domains());
-    table.apply(Change::Domain(domain(DOMAINS[0], false, false)));
-    table.apply(Change::Domain(domain(DOMAINS[1], true, false)));
-    let state = table.load();
-    assert_eq!(
-        state.pin().default_domain().map(|d| d.name.as_str()),
-        Some(DOMAINS[1])
-    );
-}
-
-#[test]
-fn a_case_insensitive_domain_finds_a_code_in_any_case_and_others_do_not() {
-    let table = Table::new();
-    table.apply(Change::Domain(domain(DOMAINS[0], true, true)));
-    table.apply(Change::Domain(domain(DOMAINS[1], false, false)));
-    for domain in DOMAINS {
-        table.apply(Change::Tag(tag(domain, "x-y", 1, Status::Active)));
-    }
-    table.complete();
-    let state = table.load();
-    let view = state.pin();
-    assert!(view.tag(DOMAINS[0], "X-y").is_some() && view.tag(DOMAINS[0], "x-y").is_some());
-    assert!(view.tag(DOMAINS[1], "X-y").is_none() && view.tag(DOMAINS[1], "x-y").is_some());
-    assert!(
-        view.tag(DOMAINS[0], &"X".repeat(100)).is_none(),
-        "longer than any code"
-    );
-}
-
-#[test]
-fn what_no_redirect_reads_is_not_taken_in() {
-    let key = tags::ApiKey {
-        id: tags::KeyId::parse("k_1").unwrap(),
-        workspace: WorkspaceId::default_workspace(),
-        name: String::new(),
-        role: tags::Role::Owner,
-        secret_hash: tags::SecretHash([0; 32]),
-        created_at: Default::default(),
-        revoked_at: None,
-    };
-    assert_eq!(
-        Table::new().apply(Change::Key(key)),
-        Effect::NotForRedirects
-    );
-}
-
-#[test]
-fn readers_see_versions_that_only_rise_and_never_a_revoked_tag_alive_while_one_writes() {
-    let table = Table::new();
-    let codes: Vec<String> = (0..64).map(|n| format!("c{n}")).collect();
+fn readers_see_versions_that_only_rise_and_never_a_revoked_tag_alive_while_one_writes_and_another_folds()
+ {
+    let table = Table::with_fold_at(8);
+    let codes: Vec<String> = (0..200).map(|n| format!("c{n}")).collect();
     for code in &codes {
-        table.apply(Change::Tag(tag(DOMAINS[0], code, 1, Status::Active)));
+        apply(&table, tag(DOMAINS[0], code, 1, Status::Active));
     }
     table.complete();
     let done = AtomicBool::new(false);
@@ -215,10 +158,11 @@ fn readers_see_versions_that_only_rise_and_never_a_revoked_tag_alive_while_one_w
                 loop {
                     let last = done.load(Ordering::Acquire);
                     for code in &codes {
-                        let now = held(&table, DOMAINS[0], code).expect("no tag is ever missing");
+                        let now = version_and_status(&table, code);
                         let before = seen.insert(code, now).unwrap_or((1, Status::Active));
                         assert!(
-                            now.0 >= before.0 && (before.1 != Status::Revoked || now == before)
+                            now.0 >= before.0 && (before.1 != Status::Revoked || now == before),
+                            "{code}: {before:?}, then {now:?}"
                         );
                     }
                     if last {
@@ -227,25 +171,53 @@ fn readers_see_versions_that_only_rise_and_never_a_revoked_tag_alive_while_one_w
                 }
             });
         }
-        for version in 2..40 {
-            let status = if version == 30 {
+        for version in 2..60 {
+            let status = if version == 40 {
                 Status::Revoked
             } else {
                 Status::Active
             };
-            let expected = if version > 30 {
+            let expected = if version > 40 {
                 Effect::Superseded
             } else {
                 Effect::Applied
             };
             for code in &codes {
-                let effect = table.apply(Change::Tag(tag(DOMAINS[0], code, version, status)));
+                let effect = apply(&table, tag(DOMAINS[0], code, version, status));
                 surprises.extend((effect != expected).then_some((version, effect)));
+                // A replay of what was, at any moment, changes nothing.
+                let replayed = apply(&table, tag(DOMAINS[0], code, version - 1, Status::Active));
+                surprises.extend((replayed != Effect::Superseded).then_some((version, replayed)));
             }
-            table.apply(Change::Domain(domain(DOMAINS[1], false, version % 2 == 0)));
+            table.apply(Change::Domain(samples::domain(
+                DOMAINS[1],
+                false,
+                version % 2 == 0,
+            )));
         }
         done.store(true, Ordering::Release);
     });
     assert_eq!(surprises, []);
     assert_eq!(table.len(), codes.len());
+    settle(&table);
+    assert!(
+        codes
+            .iter()
+            .all(|code| version_and_status(&table, code) == (40, Status::Revoked))
+    );
+}
+
+/// What a reader sees of a tag that is never missing; its parts must be of one version.
+fn version_and_status(table: &Table, code: &str) -> (u64, Status) {
+    let state = table.load();
+    let view = state.pin();
+    let tag = view.tag(DOMAINS[0], code).expect("no tag is ever missing");
+    let version = tag.version.get();
+    if tag.status != Status::Revoked {
+        assert_eq!(
+            tag.destination,
+            format!("https://example.com/{code}/{version}")
+        );
+    }
+    (version, tag.status)
 }

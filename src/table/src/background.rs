@@ -1,0 +1,49 @@
+//! How work beside the redirects is done: at the lowest priority, and in short pieces, so that a worker on the same core neither
+//! waits long for it nor loses its caches to it.
+
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Starts a thread that yields to all others.
+pub(crate) fn spawn(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let builder = thread::Builder::new().name(name.to_owned());
+    builder.spawn(move || {
+        yield_to_others();
+        work();
+    })
+}
+
+/// Gives the calling thread, and only it, the lowest priority. There is no way back without privileges.
+pub(crate) fn yield_to_others() {
+    // On Linux, process 0 in this call is the calling thread. Lowering is always allowed; if not, the work is done all the same.
+    let _ = rustix::process::setpriority_process(None, 19);
+}
+
+/// Interrupts work on many records.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    done: usize,
+}
+
+impl Pace {
+    /// About half a millisecond of copying.
+    const PIECE: usize = 4096;
+    const REST: Duration = Duration::from_micros(500);
+
+    /// Counts one record.
+    pub(crate) fn step(&mut self) {
+        self.done += 1;
+        if self.done.is_multiple_of(Self::PIECE) {
+            self.rest();
+        }
+    }
+
+    /// A pause.
+    pub(crate) fn rest(&mut self) {
+        thread::sleep(Self::REST);
+    }
+}

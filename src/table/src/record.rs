@@ -1,0 +1,393 @@
+//! A tag as it is kept: only what a redirect reads, in one run of bytes, the same in base, overlay and snapshot file.
+//!
+//! ```text
+//! byte      status (bits 0-1), redirect status (2-4), query mode (5-6); bit 7 is 0
+//! byte      which of the optional fields follow, those in capitals below; the other bits are 0
+//! byte      length of the code, then the code
+//! name      domain
+//! varint    version
+//! name      workspace
+//! name      campaign                                 CAMPAIGN
+//! varint    cache_max_age, seconds                   CACHE_MAX_AGE
+//! 8 bytes   starts_at, µs since 1970                 STARTS_AT
+//! 8 bytes   expires_at, µs since 1970                EXPIRES_AT
+//! text      fallback URL                             FALLBACK
+//! text      destination
+//! text      further content, such as rules           MORE; no format up to the present one has it
+//! ```
+//!
+//! Numbers are little-endian, a varint is LEB128, a text is its length as a varint and its bytes. A name is a varint whose lowest
+//! bit says what the others are: 0, a number in the list of [`Names`]; 1, the length of the text that follows.
+
+use jiff::Timestamp;
+use tags::{Code, Destination, QueryMode, RedirectStatus, Status, Tag, TagView, Version};
+
+use crate::key::Key;
+use crate::names::Names;
+
+const CAMPAIGN: u8 = 1;
+const CACHE_MAX_AGE: u8 = 1 << 1;
+const STARTS_AT: u8 = 1 << 2;
+const EXPIRES_AT: u8 = 1 << 3;
+const FALLBACK: u8 = 1 << 4;
+/// Bit 5 is kept for MORE. Whoever gives it a meaning raises the snapshot's format, so that an older build refuses the file.
+const KNOWN: u8 = CAMPAIGN | CACHE_MAX_AGE | STARTS_AT | EXPIRES_AT | FALLBACK;
+
+/// A tag by its key, with what a redirect reads of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) domain: &'a str,
+    pub(crate) code: &'a str,
+    pub(crate) tag: TagView<'a>,
+}
+
+impl<'a> Record<'a> {
+    /// The fewest bytes that a record can have.
+    pub(crate) const MIN_BYTES: usize = 8;
+
+    /// The record of a tag. Of a revoked one only what its answer needs is kept, since it is kept for ever.
+    pub(crate) fn of(tag: &'a Tag) -> Self {
+        let mut view = tag.view();
+        if view.status == Status::Revoked {
+            view.destination = "";
+            (view.cache_max_age, view.starts_at, view.expires_at) = (None, None, None);
+        }
+        Self {
+            domain: tag.domain.as_str(),
+            code: tag.code.as_str(),
+            tag: view,
+        }
+    }
+
+    /// Whether this may stand where `known` is. A journal is read at least once, so what comes again must change nothing; and a
+    /// revoked code stays revoked whatever version claims otherwise, since the print it is on was given up for good.
+    pub(crate) fn supersedes(&self, known: &Self) -> bool {
+        let revoked = |it: &Self| it.tag.status == Status::Revoked;
+        self.tag.version > known.tag.version && (!revoked(known) || revoked(self))
+    }
+
+    /// Appends the record's bytes to `out`. `number` gives a name's number, or none for it to be spelt out.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, mut number: impl FnMut(&str) -> Option<u64>) {
+        let tag = &self.tag;
+        let flag = |present: bool, flag: u8| if present { flag } else { 0 };
+        out.push(
+            status_bits(tag.status) | redirect_bits(tag.redirect_status) | query_bits(tag.query),
+        );
+        out.push(
+            flag(!tag.campaign.is_empty(), CAMPAIGN)
+                | flag(tag.cache_max_age.is_some(), CACHE_MAX_AGE)
+                | flag(tag.starts_at.is_some(), STARTS_AT)
+                | flag(tag.expires_at.is_some(), EXPIRES_AT)
+                | flag(tag.fallback_url.is_some(), FALLBACK),
+        );
+        out.push(self.code.len() as u8); // a code has at most 64 bytes
+        out.extend_from_slice(self.code.as_bytes());
+        let mut name = |out: &mut Vec<u8>, text: &str| match number(text) {
+            Some(number) => put_varint(out, number << 1),
+            None => {
+                put_varint(out, (text.len() as u64) << 1 | 1);
+                out.extend_from_slice(text.as_bytes());
+            }
+        };
+        name(out, self.domain);
+        put_varint(out, tag.version.get());
+        name(out, tag.workspace);
+        if !tag.campaign.is_empty() {
+            name(out, tag.campaign);
+        }
+        if let Some(seconds) = tag.cache_max_age {
+            put_varint(out, seconds.into());
+        }
+        for time in [tag.starts_at, tag.expires_at].into_iter().flatten() {
+            out.extend_from_slice(&time.as_microsecond().to_le_bytes());
+        }
+        if let Some(url) = tag.fallback_url {
+            put_text(out, url);
+        }
+        put_text(out, tag.destination);
+    }
+
+    /// Reads the record at the beginning of `bytes`, and says how long it is. None: these bytes are no record.
+    pub(crate) fn read(bytes: &'a [u8], names: &'a Names) -> Option<(Self, usize)> {
+        let mut cursor = Cursor { rest: bytes };
+        let bits = cursor.byte()?;
+        let fields = cursor.byte()?;
+        if bits & 0x80 != 0 || fields & !KNOWN != 0 {
+            return None;
+        }
+        let code_len = cursor.byte()?;
+        let code = str::from_utf8(cursor.take(code_len.into())?).ok()?;
+        let has = |flag: u8| fields & flag != 0;
+        let domain = cursor.name(names)?;
+        let version = Version::new(cursor.varint()?)?;
+        let workspace = cursor.name(names)?;
+        let campaign = if has(CAMPAIGN) {
+            cursor.name(names)?
+        } else {
+            ""
+        };
+        let cache_max_age = if has(CACHE_MAX_AGE) {
+            Some(u32::try_from(cursor.varint()?).ok()?)
+        } else {
+            None
+        };
+        let starts_at = if has(STARTS_AT) {
+            Some(cursor.time()?)
+        } else {
+            None
+        };
+        let expires_at = if has(EXPIRES_AT) {
+            Some(cursor.time()?)
+        } else {
+            None
+        };
+        let fallback_url = if has(FALLBACK) {
+            Some(cursor.text()?)
+        } else {
+            None
+        };
+        let destination = cursor.text()?;
+        let tag = TagView {
+            workspace,
+            version,
+            status: status(bits)?,
+            destination,
+            redirect_status: redirect_status(bits)?,
+            cache_max_age,
+            starts_at,
+            expires_at,
+            fallback_url,
+            query: query_mode(bits)?,
+            campaign,
+        };
+        Some((Self { domain, code, tag }, bytes.len() - cursor.rest.len()))
+    }
+
+    /// Whether the record at the beginning of `bytes` has this key.
+    pub(crate) fn has_key(bytes: &[u8], names: &Names, key: &Key<'_>) -> bool {
+        let code_and_rest = || {
+            let (_, rest) = bytes.split_at_checked(2)?;
+            let (code_len, rest) = rest.split_first()?;
+            rest.split_at_checked((*code_len).into())
+        };
+        code_and_rest().is_some_and(|(code, rest)| {
+            code == key.code.as_bytes() && Cursor { rest }.name(names) == Some(key.domain)
+        })
+    }
+
+    /// Whether a file's record keeps the rules by which tags are made, so that nothing from it can break an answer.
+    pub(crate) fn is_sound(&self) -> bool {
+        let url = |text: &str| Destination::from_stored(text).is_ok();
+        let word = |text: &str, max: usize| {
+            (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+        };
+        let tag = &self.tag;
+        Code::is_well_formed(self.code)
+            && word(self.domain, tags::Domain::MAX_LEN)
+            && word(tag.workspace, 64)
+            && (url(tag.destination) || tag.destination.is_empty() && tag.status == Status::Revoked)
+            && tag.fallback_url.is_none_or(url)
+    }
+}
+
+fn status_bits(status: Status) -> u8 {
+    match status {
+        Status::Active => 0,
+        Status::Paused => 1,
+        Status::Revoked => 2,
+    }
+}
+
+fn status(bits: u8) -> Option<Status> {
+    match bits & 3 {
+        0 => Some(Status::Active),
+        1 => Some(Status::Paused),
+        2 => Some(Status::Revoked),
+        _ => None,
+    }
+}
+
+fn redirect_bits(status: RedirectStatus) -> u8 {
+    let number = match status {
+        RedirectStatus::Found => 0,
+        RedirectStatus::MovedPermanently => 1,
+        RedirectStatus::SeeOther => 2,
+        RedirectStatus::TemporaryRedirect => 3,
+        RedirectStatus::PermanentRedirect => 4,
+    };
+    number << 2
+}
+
+fn redirect_status(bits: u8) -> Option<RedirectStatus> {
+    match bits >> 2 & 7 {
+        0 => Some(RedirectStatus::Found),
+        1 => Some(RedirectStatus::MovedPermanently),
+        2 => Some(RedirectStatus::SeeOther),
+        3 => Some(RedirectStatus::TemporaryRedirect),
+        4 => Some(RedirectStatus::PermanentRedirect),
+        _ => None,
+    }
+}
+
+fn query_bits(mode: QueryMode) -> u8 {
+    let number = match mode {
+        QueryMode::Drop => 0,
+        QueryMode::Append => 1,
+        QueryMode::Override => 2,
+    };
+    number << 5
+}
+
+fn query_mode(bits: u8) -> Option<QueryMode> {
+    match bits >> 5 & 3 {
+        0 => Some(QueryMode::Drop),
+        1 => Some(QueryMode::Append),
+        2 => Some(QueryMode::Override),
+        _ => None,
+    }
+}
+
+fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_varint(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*byte)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn utf8(&mut self, len: u64) -> Option<&'a str> {
+        str::from_utf8(self.take(usize::try_from(len).ok()?)?).ok()
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let len = self.varint()?;
+        self.utf8(len)
+    }
+
+    fn name(&mut self, names: &'a Names) -> Option<&'a str> {
+        let name = self.varint()?;
+        match name & 1 {
+            0 => names.get(name >> 1),
+            _ => self.utf8(name >> 1),
+        }
+    }
+
+    fn time(&mut self) -> Option<Timestamp> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Timestamp::from_microsecond(i64::from_le_bytes(*bytes)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::SPELT_OUT;
+
+    fn full() -> Record<'static> {
+        Record {
+            domain: "a.example.com",
+            code: "abc",
+            tag: TagView {
+                workspace: "w",
+                version: Version::new(u64::MAX).expect("not 0"),
+                status: Status::Paused,
+                destination: "https://example.com/",
+                redirect_status: RedirectStatus::PermanentRedirect,
+                cache_max_age: Some(u32::MAX),
+                starts_at: Some(Timestamp::from_microsecond(-1).expect("a time")),
+                expires_at: Some(Timestamp::from_microsecond(1).expect("a time")),
+                fallback_url: Some("https://example.com/fallback"),
+                query: QueryMode::Override,
+                campaign: "Sommer ü",
+            },
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_says_its_length() {
+        let mut bytes = Vec::new();
+        full().write(&mut bytes, |_| None);
+        let len = bytes.len();
+        bytes.extend(b"the next record");
+        let (read, read_len) = Record::read(&bytes, &SPELT_OUT).expect("a record");
+        assert_eq!(format!("{read:?}"), format!("{:?}", full()));
+        assert_eq!(read_len, len);
+        assert!(read.is_sound());
+    }
+
+    #[test]
+    fn a_record_that_is_cut_anywhere_is_none() {
+        let mut bytes = Vec::new();
+        full().write(&mut bytes, |_| None);
+        for len in 0..bytes.len() {
+            assert!(Record::read(&bytes[..len], &SPELT_OUT).is_none(), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_record_with_content_that_this_build_does_not_know_is_none() {
+        let mut bytes = Vec::new();
+        full().write(&mut bytes, |_| None);
+        for unknown in [1 << 5, 1 << 6, 1 << 7] {
+            let mut newer = bytes.clone();
+            newer[1] |= unknown;
+            assert!(Record::read(&newer, &SPELT_OUT).is_none());
+        }
+    }
+
+    #[test]
+    fn what_could_break_an_answer_is_not_sound() {
+        let with = |change: fn(&mut Record<'static>)| {
+            let mut record = full();
+            change(&mut record);
+            record.is_sound()
+        };
+        assert!(!with(|r| r.code = "a b"));
+        assert!(!with(|r| r.domain = ""));
+        assert!(!with(|r| r.tag.workspace = "a\nb"));
+        assert!(!with(
+            |r| r.tag.destination = "https://example.com/\r\nSet-Cookie: a=b"
+        ));
+        assert!(!with(|r| r.tag.destination = "javascript:alert(1)"));
+        assert!(!with(|r| r.tag.destination = ""));
+        assert!(!with(|r| r.tag.fallback_url = Some("")));
+        assert!(with(
+            |r| (r.tag.destination, r.tag.status) = ("", Status::Revoked)
+        ));
+    }
+}

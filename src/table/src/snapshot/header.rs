@@ -1,0 +1,104 @@
+//! What the header, settings and names frames hold: protobuf, since they are few and may get more fields.
+
+use jiff::Timestamp;
+use prost::Message;
+use tags::{Change, Topic};
+
+use super::{SnapshotError, SnapshotInfo};
+
+/// The content of the header frame.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Header {
+    #[prost(string, tag = "1")]
+    cluster: String,
+    #[prost(message, repeated, tag = "2")]
+    positions: Vec<Position>,
+    /// Microseconds since 1970.
+    #[prost(int64, tag = "3")]
+    taken_at: i64,
+    /// How many tags there were when it was begun; the exact number is at the end.
+    #[prost(uint64, tag = "4")]
+    pub(super) tags: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Position {
+    #[prost(string, tag = "1")]
+    topic: String,
+    #[prost(int32, tag = "2")]
+    partition: i32,
+    #[prost(int64, tag = "3")]
+    offset: i64,
+}
+
+/// The content of a settings frame.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SettingsFrame {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) records: Vec<SettingsRecord>,
+}
+
+/// A record of the journal's topic of settings.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SettingsRecord {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+/// The content of a names frame: the next numbers' words.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct NamesFrame {
+    #[prost(string, repeated, tag = "1")]
+    pub(super) names: Vec<String>,
+}
+
+impl Header {
+    pub(super) fn new(info: &SnapshotInfo, tags: usize) -> Self {
+        let position = |(topic, partition, offset): &(Topic, i32, i64)| Position {
+            topic: topic.as_str().to_owned(),
+            partition: *partition,
+            offset: *offset,
+        };
+        Self {
+            cluster: info.cluster.clone(),
+            positions: info.positions.iter().map(position).collect(),
+            taken_at: info.taken_at.as_microsecond(),
+            tags: tags as u64,
+        }
+    }
+
+    pub(super) fn info(self) -> Result<SnapshotInfo, SnapshotError> {
+        let position = |position: Position| {
+            let mut topics = Topic::ALL.into_iter();
+            let topic = topics.find(|topic| topic.as_str() == position.topic);
+            let topic = topic.ok_or(SnapshotError::damaged("name of a topic"))?;
+            Ok::<_, SnapshotError>((topic, position.partition, position.offset))
+        };
+        let taken_at = Timestamp::from_microsecond(self.taken_at);
+        Ok(SnapshotInfo {
+            cluster: self.cluster,
+            positions: self
+                .positions
+                .into_iter()
+                .map(position)
+                .collect::<Result<_, SnapshotError>>()?,
+            taken_at: taken_at.map_err(|_| SnapshotError::damaged("time"))?,
+        })
+    }
+}
+
+impl SettingsRecord {
+    pub(super) fn new(change: &Change) -> Self {
+        Self {
+            key: change.key(),
+            value: change.encode(),
+        }
+    }
+
+    pub(super) fn change(&self) -> Result<Change, SnapshotError> {
+        let change = Change::decode(Topic::Settings, &self.key, &self.value);
+        change.map_err(|_| SnapshotError::damaged("record of settings"))
+    }
+}

@@ -1,0 +1,94 @@
+//! Reads a snapshot, piece by piece, into a base that is handed over only when all of it has been found right.
+
+use std::io::Read;
+
+use prost::Message;
+
+use crate::arena::Full;
+use crate::names::Names;
+use crate::record::Record;
+use crate::settings::Settings;
+use crate::table::Filling;
+
+use super::frames::{FrameReader, Kind};
+use super::header::{Header, NamesFrame, SettingsFrame};
+use super::{SnapshotError, SnapshotInfo};
+
+/// Reads what the snapshot is of.
+pub(super) fn info(input: impl Read) -> Result<SnapshotInfo, SnapshotError> {
+    header(&mut FrameReader::new(input)?)?.info()
+}
+
+/// Reads all of a snapshot of so many bytes. `empty` makes what it is read into, with room for so many tags.
+pub(super) fn whole(
+    input: impl Read,
+    bytes: u64,
+    empty: impl FnOnce(usize) -> Filling,
+) -> Result<(SnapshotInfo, Filling), SnapshotError> {
+    let mut frames = FrameReader::new(input)?;
+    let header = header(&mut frames)?;
+    // A header may lie, but no file has more tags than bytes for them.
+    let room = header.tags.min(bytes / Record::MIN_BYTES as u64);
+    let info = header.info()?;
+    let mut filling = empty(usize::try_from(room).map_err(|_| SnapshotError::Full)?);
+    let mut names = Names::default();
+    let mut count = 0;
+    loop {
+        match frames.next()? {
+            (Kind::Settings, content) => settings(content, &mut filling.settings)?,
+            (Kind::Names, content) => more_names(content, &mut names)?,
+            (Kind::Tags, content) => count += tags(content, &names, &mut filling)?,
+            (Kind::End, content) if content == u64::to_le_bytes(count) => break,
+            (Kind::End, _) => return Err(SnapshotError::damaged("number of tags")),
+            (Kind::Header, _) => return Err(SnapshotError::damaged("a second header")),
+        }
+    }
+    frames.finish()?;
+    Ok((info, filling))
+}
+
+fn header(frames: &mut FrameReader<impl Read>) -> Result<Header, SnapshotError> {
+    match frames.next()? {
+        (Kind::Header, content) => decoded(content, "header"),
+        _ => Err(SnapshotError::damaged("no header")),
+    }
+}
+
+fn settings(content: &[u8], settings: &mut Settings) -> Result<(), SnapshotError> {
+    let frame: SettingsFrame = decoded(content, "settings")?;
+    for record in &frame.records {
+        settings.put(record.change()?);
+    }
+    Ok(())
+}
+
+fn more_names(content: &[u8], names: &mut Names) -> Result<(), SnapshotError> {
+    let frame: NamesFrame = decoded(content, "names")?;
+    if names.len() + frame.names.len() > Names::MAX {
+        return Err(SnapshotError::damaged("number of names"));
+    }
+    frame.names.iter().for_each(|name| names.push(name));
+    Ok(())
+}
+
+fn tags(mut content: &[u8], names: &Names, filling: &mut Filling) -> Result<u64, SnapshotError> {
+    let mut count = 0;
+    while !content.is_empty() {
+        let (record, len) =
+            Record::read(content, names).ok_or(SnapshotError::damaged("record of a tag"))?;
+        if !record.is_sound() {
+            return Err(SnapshotError::damaged("field of a tag"));
+        }
+        filling
+            .base
+            .put(&record)
+            .map_err(|Full| SnapshotError::Full)?;
+        content = &content[len..];
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn decoded<M: Message + Default>(content: &[u8], what: &'static str) -> Result<M, SnapshotError> {
+    M::decode(content).map_err(|_| SnapshotError::damaged(what))
+}

@@ -1,0 +1,121 @@
+//! Tags and settings for tests, and what a table is expected to say of them.
+
+#![allow(clippy::unwrap_used, dead_code)] // a panic is how a test fails; not every test uses every sample
+
+use std::time::{Duration, Instant};
+
+use table::Table;
+use tags::{
+    Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
+    UpstreamHost, Version, Workspace, WorkspaceId,
+};
+
+pub const DOMAINS: [&str; 2] = ["a.example.com", "b.example.com"];
+
+pub fn tag(domain: &str, code: &str, version: u64, status: Status) -> Tag {
+    Tag {
+        workspace: WorkspaceId::default_workspace(),
+        domain: Domain::parse(domain).unwrap(),
+        code: Code::parse(code).unwrap(),
+        version: Version::new(version).unwrap(),
+        status,
+        destination: url(&format!("https://example.com/{code}/{version}")),
+        redirect_status: RedirectStatus::Found,
+        cache_max_age: None,
+        starts_at: None,
+        expires_at: None,
+        fallback_url: None,
+        query: QueryMode::Append,
+        campaign: String::new(),
+        name: "a name".to_owned(),
+        labels: vec!["a label".to_owned()],
+        created_at: Default::default(),
+        updated_at: Default::default(),
+        updated_by: "a key".to_owned(),
+    }
+}
+
+/// A tag whose every field depends on `kind`.
+pub fn varied(domain: &str, code: &str, version: u64, status: Status, kind: u8) -> Tag {
+    let bit = |n: u8| kind & (1 << n) != 0;
+    let time = |s| jiff::Timestamp::from_second(s).unwrap();
+    Tag {
+        workspace: WorkspaceId::parse(if bit(0) { "default" } else { "other" }).unwrap(),
+        destination: url(&format!(
+            "https://example.com/{kind}/{}",
+            "x".repeat(usize::from(kind) * 7)
+        )),
+        redirect_status: [RedirectStatus::Found, RedirectStatus::PermanentRedirect]
+            [usize::from(bit(1))],
+        cache_max_age: bit(2).then_some(u32::MAX),
+        starts_at: bit(3).then(|| time(-1)),
+        expires_at: bit(4).then(|| time(1_800_000_000)),
+        fallback_url: bit(5).then(|| url("https://example.com/fallback")),
+        query: [QueryMode::Drop, QueryMode::Override][usize::from(bit(6))],
+        campaign: if bit(7) {
+            format!("campaign {kind}")
+        } else {
+            String::new()
+        },
+        ..tag(domain, code, version, status)
+    }
+}
+
+fn url(text: &str) -> Destination {
+    Destination::parse(text).unwrap()
+}
+
+pub fn domain(name: &str, is_default: bool, case_insensitive: bool) -> DomainSettings {
+    DomainSettings {
+        name: Domain::parse(name).unwrap(),
+        workspace: None,
+        is_default,
+        home_url: None,
+        fallback_url: None,
+        upstream_url: None,
+        upstream_host: UpstreamHost::Visitor,
+        case_insensitive,
+        https_redirect: false,
+        hsts: None,
+        created_at: Default::default(),
+    }
+}
+
+pub fn workspace(id: &str) -> Workspace {
+    Workspace {
+        id: WorkspaceId::parse(id).unwrap(),
+        name: id.to_uppercase(),
+        fallback_url: Some(url("https://example.com/workspace")),
+        created_at: Default::default(),
+    }
+}
+
+pub fn apply(table: &Table, tag: Tag) -> table::Effect {
+    table.apply(Change::Tag(tag))
+}
+
+/// What the table has of a tag, field by field.
+pub fn held(table: &Table, domain: &str, code: &str) -> Option<String> {
+    let state = table.load();
+    let view = state.pin();
+    view.tag(domain, code).map(|tag| format!("{tag:?}"))
+}
+
+/// What it should have.
+pub fn kept(tag: &Tag) -> String {
+    let mut view = tag.view();
+    if view.status == Status::Revoked {
+        view.destination = "";
+        (view.cache_max_age, view.starts_at, view.expires_at) = (None, None, None);
+    }
+    format!("{view:?}")
+}
+
+/// Waits until nothing is folded any more.
+pub fn settle(table: &Table) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while table.is_folding() {
+        assert!(Instant::now() < deadline, "a fold ends");
+        std::thread::yield_now();
+    }
+}
