@@ -6,9 +6,11 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tempfile::TempDir;
 
 use crate::deployment::{Deployment, Plan, Shape, given};
+use crate::support::DEADLINE;
 
 /// Started by the first case that needs it.
 #[derive(Default)]
@@ -73,9 +75,7 @@ impl OwnKafka {
 
     /// Gives a topic more partitions.
     pub async fn add_partitions(&self, topic: &str, partitions: usize) -> anyhow::Result<()> {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.address()?);
-        let admin: AdminClient<_> = config.create()?;
+        let admin: AdminClient<_> = self.client()?.create()?;
         let wanted = [NewPartitions::new(topic, partitions)];
         let answers = admin
             .create_partitions(&wanted, &AdminOptions::new())
@@ -84,6 +84,50 @@ impl OwnKafka {
             answer.map_err(|(topic, error)| anyhow::anyhow!("{topic}: {error}"))?;
         }
         Ok(())
+    }
+
+    /// Deletes topics.
+    pub async fn delete_topics(&self, topics: &[String]) -> anyhow::Result<()> {
+        let admin: AdminClient<_> = self.client()?.create()?;
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let answers = admin.delete_topics(&topics, &AdminOptions::new()).await?;
+        for answer in answers {
+            answer.map_err(|(topic, error)| anyhow::anyhow!("{topic}: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a record, and waits until it is there.
+    pub fn produce(&self, topic: &str, key: &str, value: &[u8]) -> anyhow::Result<()> {
+        let mut config = self.client()?;
+        config.set("message.max.bytes", "20000000");
+        let producer: BaseProducer = config.create()?;
+        let record = BaseRecord::to(topic).key(key).payload(value);
+        producer.send(record).map_err(|(error, _)| error)?;
+        Ok(producer.flush(DEADLINE)?)
+    }
+
+    /// Begins a transaction, writes into it, and leaves it open until what is returned is dropped.
+    pub fn open_transaction(&self, topic: &str) -> anyhow::Result<BaseProducer> {
+        let mut config = self.client()?;
+        config.set("transactional.id", "left-open");
+        let producer: BaseProducer = config.create()?;
+        producer.init_transactions(DEADLINE)?;
+        producer.begin_transaction()?;
+        for partition in 0..8 {
+            let record = BaseRecord::to(topic).key("left/open").payload("x");
+            producer
+                .send(record.partition(partition))
+                .map_err(|(error, _)| error)?;
+        }
+        producer.flush(DEADLINE)?;
+        Ok(producer)
+    }
+
+    fn client(&self) -> anyhow::Result<ClientConfig> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.address()?);
+        Ok(config)
     }
 
     fn run(&self, what: &str) -> anyhow::Result<()> {

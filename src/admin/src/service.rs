@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use analytics::ScanStore;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use journal::{Applied, Edges, EdgesError, FollowError, Journal, Positions, PublishError};
+use journal::{Applied, Edges, EdgesError, FollowError, Journal, Positions, PublishError, Since};
 use prometheus::Registry;
 use tags::{Change, Topic};
 use tokio::sync::Mutex;
@@ -168,7 +168,7 @@ impl Admin {
         self.prepare_edges(&waiting).await?;
         // Only now is the end of the log final: an older writer can no longer add to it.
         waiting("reading the journal to its end");
-        let follower = self.0.journal.follow(&Topic::ALL, Positions::default())?;
+        let follower = self.0.journal.follow(&Topic::ALL, Since::default())?;
         let progress = self
             .0
             .progress

@@ -28,7 +28,7 @@ mod upstream;
 
 pub use answer::{Answer, Body, Scanned, answer};
 pub use client::TrustedProxies;
-pub use feed::{Feed, FeedState};
+pub use feed::{Feed, FeedState, SnapshotOptions};
 pub use fields::Fields;
 pub use head::{Head, Reading};
 pub use heartbeat::{AboutEdge, Heartbeats};

@@ -30,6 +30,17 @@ const STATUSES: [u16; 21] = [
 
 const VERSIONS: [HttpVersion; 3] = [HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2];
 
+/// Why a snapshot may be refused.
+pub(crate) const REFUSALS: [&str; 7] = [
+    "damaged",
+    "newer_format",
+    "not_a_snapshot",
+    "other_log",
+    "outdated",
+    "truncated",
+    "unreadable",
+];
+
 /// The edge's numbers; clones count together.
 #[derive(Clone, Debug)]
 pub struct EdgeMetrics {
@@ -38,6 +49,8 @@ pub struct EdgeMetrics {
     tags: IntGauge,
     journal_lag: Gauge,
     local_salts: IntCounter,
+    snapshot_age: Gauge,
+    refused_snapshots: IntCounterVec,
     pub(crate) upstream: UpstreamMetrics,
 }
 
@@ -72,14 +85,30 @@ impl EdgeMetrics {
                 "tagwire_edge_local_salts_total",
                 "Days' salts that this edge made for itself, so that `visitor` is comparable within it alone",
             )?,
+            snapshot_age: Gauge::new(
+                "tagwire_edge_snapshot_age_seconds",
+                "Age of the newest snapshot of the table; while there is none, how long there has been none",
+            )?,
+            refused_snapshots: IntCounterVec::new(
+                Opts::new(
+                    "tagwire_edge_snapshots_refused_total",
+                    "Snapshots that were not followed on from, by reason",
+                ),
+                &["reason"],
+            )?,
             upstream: UpstreamMetrics::register(registry)?,
         };
-        let collectors: [Box<dyn Collector>; 5] = [
+        for reason in REFUSALS {
+            metrics.refused_snapshots.with_label_values(&[reason]);
+        }
+        let collectors: [Box<dyn Collector>; 7] = [
             Box::new(metrics.redirects.clone()),
             Box::new(metrics.responses.clone()),
             Box::new(metrics.tags.clone()),
             Box::new(metrics.journal_lag.clone()),
             Box::new(metrics.local_salts.clone()),
+            Box::new(metrics.snapshot_age.clone()),
+            Box::new(metrics.refused_snapshots.clone()),
         ];
         collectors
             .into_iter()
@@ -90,6 +119,16 @@ impl EdgeMetrics {
 
     pub(crate) fn set_tags(&self, tags: usize) {
         self.tags.set(i64::try_from(tags).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn set_snapshot_age(&self, seconds: f64) {
+        self.snapshot_age.set(seconds);
+    }
+
+    /// `reason` is one of [`REFUSALS`].
+    pub(crate) fn count_refused_snapshot(&self, reason: &str) {
+        debug_assert!(REFUSALS.contains(&reason), "{reason}");
+        self.refused_snapshots.with_label_values(&[reason]).inc();
     }
 
     pub(crate) fn local_salts(&self) -> IntCounter {

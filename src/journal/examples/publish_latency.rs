@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use journal::{Applied, Event, Journal, KafkaJournal, KafkaOptions, Positions, SqliteJournal};
+use journal::{
+    Applied, Event, Journal, KafkaJournal, KafkaOptions, Positions, Since, SqliteJournal,
+};
 use tags::{Action, AuditEntry, Change, Topic, Workspace, WorkspaceId};
 
 const ALONE: usize = 300;
@@ -42,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
 async fn measure(name: &str, journal: Arc<dyn Journal>) -> anyhow::Result<()> {
     journal.become_writer().await?;
     let (sender, applied) = Applied::new();
-    let mut follower = journal.follow(&Topic::ALL, Positions::default())?;
+    let mut follower = journal.follow(&Topic::ALL, Since::default())?;
     std::thread::spawn(move || {
         while let Ok(event) = follower.next(Duration::from_secs(1)) {
             event.iter().for_each(|event: &Event| sender.applied(event));

@@ -58,6 +58,11 @@ impl AppliedSender {
             .send_if_modified(|positions| positions.advance(topic, partition, next_offset));
     }
 
+    /// Begins anew: the log has been replaced by another, whose offsets say nothing of the old one's.
+    pub fn restart(&self) {
+        self.0.send_replace(Positions::default());
+    }
+
     /// Moves on to where an event leads, once what it says has been applied.
     pub fn applied(&self, event: &Event) {
         if let Some((topic, partition, next_offset)) = event.position() {

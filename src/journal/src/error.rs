@@ -70,6 +70,14 @@ pub enum FollowError {
         /// What happened.
         reason: String,
     },
+    /// The positions to read from are of another log, which this one has taken the place of: it has to be read from its beginning.
+    #[error("following the journal at {place}: {reason}; it has to be read from its beginning")]
+    OtherLog {
+        /// The brokers or the file.
+        place: String,
+        /// How it is known.
+        reason: String,
+    },
     /// The log cannot be read any more.
     #[error("following the journal at {place}: {reason}; restart the process")]
     Broken {

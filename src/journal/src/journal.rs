@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tags::{Change, Topic};
 
-use crate::{Event, FollowError, Positions, PublishError};
+use crate::{Event, FollowError, Positions, PublishError, Since};
 
 /// The log of changes.
 #[async_trait]
@@ -27,10 +27,11 @@ pub trait Journal: Send + Sync + 'static {
     /// dropped meanwhile may still be carried out.
     async fn publish(&self, changes: Vec<Change>) -> Result<Positions, PublishError>;
 
-    /// Starts following on a connection of its own: from `from`, and from the beginning where it names no position.
+    /// Starts following on a connection of its own: from `since`, and from the beginning where it names no position.
     ///
-    /// Does not wait for the log to be reachable: [`Event::Disconnected`] tells when it is not.
-    fn follow(&self, topics: &[Topic], from: Positions) -> Result<Box<dyn Follower>, FollowError>;
+    /// Does not wait for the log to be reachable: [`Event::Disconnected`] tells when it is not. That `since` is of another log may so
+    /// show later, as an error of [`Follower::next`].
+    fn follow(&self, topics: &[Topic], since: Since) -> Result<Box<dyn Follower>, FollowError>;
 }
 
 /// A reader of the log, meant for a thread of its own.
@@ -39,4 +40,9 @@ pub trait Follower: Send {
     ///
     /// An error ends the follower; what can pass by itself is [`Event::Disconnected`] instead.
     fn next(&mut self, wait: Duration) -> Result<Option<Event>, FollowError>;
+
+    /// Which log this is, once it has been reached; none for one that only this machine can have.
+    fn log(&self) -> Option<&str> {
+        None
+    }
 }

@@ -16,6 +16,7 @@ mod kafka;
 mod metrics;
 mod positions;
 mod record;
+mod since;
 mod sqlite;
 
 pub use applied::{Applied, AppliedSender, Closed};
@@ -30,4 +31,5 @@ pub use kafka::{KafkaJournal, KafkaOptions, TopicSettingError};
 pub use metrics::JournalMetrics;
 pub use positions::Positions;
 pub use record::MAX_RECORD_BYTES;
+pub use since::{KnownLog, Since};
 pub use sqlite::SqliteJournal;

@@ -1,5 +1,6 @@
 //! The cases, each named after its row in docs/reliability.md.
 
+mod bootstrap;
 mod edges;
 mod input;
 mod kafka;
@@ -41,11 +42,17 @@ macro_rules! cases {
 cases![
     Long kafka::row_01_kafka_is_killed_and_comes_back,
     Seconds edges::row_05_edges_are_restarted_one_after_the_other,
+    Seconds bootstrap::row_07_an_edge_starts_cold_while_everything_else_is_away,
+    Seconds bootstrap::row_08_a_snapshot_that_is_no_good_is_refused_with_its_reason,
+    Seconds bootstrap::row_09_topics_are_made_anew_while_an_edge_is_down,
+    Seconds bootstrap::row_12_poison_in_tags_leaves_the_version_before,
     Seconds input::row_26_unknown_codes_are_guessed_by_the_thousand,
     Seconds edges::row_28_the_geoip_file_is_replaced_truncated_and_removed,
     Long input::row_29_a_thousand_edits_a_second,
     Seconds edges::row_30_file_descriptors_are_exhausted,
+    Seconds bootstrap::row_35_topics_are_deleted_and_made_anew,
     Seconds kafka::row_36_partitions_are_added_to_scans,
+    Seconds bootstrap::row_38_the_admin_is_killed_within_a_transaction,
     Seconds edges::row_39_there_is_no_salt_for_today,
 ];
 

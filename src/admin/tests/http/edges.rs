@@ -64,7 +64,7 @@ struct TestEdge {
 impl TestEdge {
     async fn start(server: &Server, edge: &str) -> Self {
         let journal = SqliteJournal::open(&server.folder().join("journal.sqlite")).unwrap();
-        let mut follower = journal.follow(&Topic::EDGE, Positions::default()).unwrap();
+        let mut follower = journal.follow(&Topic::EDGE, Since::default()).unwrap();
         let (edges, mut said) = (server.edges.clone(), heartbeat(edge, 1));
         let ended = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ended);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use journal::{Event, FollowError, Follower, Journal, Positions, PublishError, SqliteJournal};
+use journal::{
+    Event, FollowError, Follower, Journal, Positions, PublishError, Since, SqliteJournal,
+};
 use serde_json::json;
 use tags::{Change, Topic};
 
@@ -72,7 +74,7 @@ impl Journal for FaultyJournal {
         })
     }
 
-    fn follow(&self, topics: &[Topic], from: Positions) -> Result<Box<dyn Follower>, FollowError> {
+    fn follow(&self, topics: &[Topic], from: Since) -> Result<Box<dyn Follower>, FollowError> {
         let follower = self.journal.follow(topics, from)?;
         let faults = self.faults.clone();
         Ok(Box::new(FaultyFollower { follower, faults }))

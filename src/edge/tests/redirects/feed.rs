@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use edge::{EdgeMetrics, Feed, FeedState};
+use edge::{EdgeMetrics, Feed, FeedState, SnapshotOptions};
 use journal::{
-    Applied, Event, FollowError, Follower, Journal, Positions, PublishError, SqliteJournal,
+    Applied, Event, FollowError, Follower, Journal, Positions, PublishError, Since, SqliteJournal,
 };
 use prometheus::Registry;
-use table::Table;
+use table::{SnapshotInfo, Table};
 use tags::{Change, Status, Tag, Topic};
 
 use crate::fixture::{HOST, changes, tag};
@@ -30,6 +30,7 @@ async fn what_is_published_is_in_the_table_when_its_position_is_said_to_be_appli
         table.clone(),
         sender,
         metrics,
+        None,
         move |state| hears.send(state).unwrap(),
     )
     .unwrap();
@@ -85,9 +86,9 @@ impl Journal for Breaking {
         Err(PublishError::NotWriter)
     }
 
-    fn follow(&self, _: &[Topic], from: Positions) -> Result<Box<dyn Follower>, FollowError> {
-        let offset = from.get(Topic::Tags, 0).unwrap_or(0);
-        self.followed_from.lock().unwrap().push(from);
+    fn follow(&self, _: &[Topic], since: Since) -> Result<Box<dyn Follower>, FollowError> {
+        let offset = since.positions.get(Topic::Tags, 0).unwrap_or(0);
+        self.followed_from.lock().unwrap().push(since.positions);
         let change = self.tags.get(offset as usize).map(|tag| Event::Change {
             change: Box::new(Change::Tag(tag.clone())),
             topic: Topic::Tags,
@@ -138,6 +139,7 @@ fn a_follower_that_ends_is_followed_by_another_that_goes_on_where_it_was() {
         table.clone(),
         sender,
         metrics,
+        None,
         move |state| hears.send(state).unwrap(),
     )
     .unwrap();
@@ -174,4 +176,120 @@ fn a_follower_that_ends_is_followed_by_another_that_goes_on_where_it_was() {
         .map(|from: &Positions| from.get(Topic::Tags, 0))
         .collect();
     assert_eq!(offsets, [None, Some(1), Some(2)]);
+}
+
+/// A table with one tag, as a snapshot that was taken then.
+fn snapshot(file: &std::path::Path, code: &str, taken_at: jiff::Timestamp) {
+    let table = Table::new();
+    for change in changes() {
+        if !matches!(change, Change::Tag(_)) {
+            table.apply(change);
+        }
+    }
+    table.apply(Change::Tag(tag(HOST, code)));
+    table.complete();
+    let info = SnapshotInfo {
+        cluster: "cluster".to_owned(),
+        positions: vec![(Topic::Tags, 0, 1)],
+        taken_at,
+    };
+    table.write_snapshot(file, &info).unwrap();
+}
+
+#[test]
+fn an_old_snapshot_serves_until_the_journal_has_been_read_from_its_beginning_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tags.snapshot");
+    let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(25);
+    snapshot(&file, "forgotten", long_ago);
+    let followed_from = Arc::default();
+    let journal = Breaking {
+        tags: vec![tag(HOST, "abc")],
+        followed_from: Arc::clone(&followed_from),
+    };
+    let table = Arc::new(Table::new());
+    let (sender, _applied) = Applied::new();
+    let (hears, heard) = mpsc::channel();
+    let registry = Registry::new();
+    let metrics = EdgeMetrics::register(&registry).unwrap();
+    let options = SnapshotOptions {
+        file,
+        every: Duration::from_secs(300),
+    };
+    let feed = Feed::start(
+        Arc::new(journal),
+        table.clone(),
+        sender,
+        metrics,
+        Some(options),
+        move |state| hears.send(state).unwrap(),
+    )
+    .unwrap();
+    let known = |code: &str| table.load().pin().tag(HOST, code).is_some();
+
+    assert_eq!(heard.recv().unwrap(), FeedState::Complete, "the snapshot");
+    let rebuilt = heard.iter().find(|state| *state == FeedState::Complete);
+    assert!(rebuilt.is_some(), "the journal");
+    assert!(known("abc") && !known("forgotten"));
+    feed.stop();
+    assert_eq!(
+        followed_from.lock().unwrap()[0],
+        Positions::default(),
+        "not from where it was a day ago"
+    );
+    let page = prometheus::TextEncoder::new()
+        .encode_to_string(&registry.gather())
+        .unwrap();
+    assert!(
+        page.contains("tagwire_edge_snapshots_refused_total{reason=\"outdated\"} 1"),
+        "{page}"
+    );
+}
+
+/// A journal that never answers.
+struct Silent;
+
+#[async_trait]
+impl Journal for Silent {
+    async fn become_writer(&self) -> Result<(), PublishError> {
+        Err(PublishError::NotWriter)
+    }
+
+    async fn publish(&self, _: Vec<Change>) -> Result<Positions, PublishError> {
+        Err(PublishError::NotWriter)
+    }
+
+    fn follow(&self, _: &[Topic], _: Since) -> Result<Box<dyn Follower>, FollowError> {
+        Ok(Box::new(BreakingFollower {
+            events: Vec::new(),
+            breaks: false,
+        }))
+    }
+}
+
+#[test]
+fn a_snapshot_serves_while_the_journal_is_silent() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tags.snapshot");
+    snapshot(&file, "abc", jiff::Timestamp::now());
+    let table = Arc::new(Table::new());
+    let (sender, _applied) = Applied::new();
+    let (hears, heard) = mpsc::channel();
+    let metrics = EdgeMetrics::register(&Registry::new()).unwrap();
+    let options = SnapshotOptions {
+        file,
+        every: Duration::from_secs(300),
+    };
+    let feed = Feed::start(
+        Arc::new(Silent),
+        table.clone(),
+        sender,
+        metrics,
+        Some(options),
+        move |state| hears.send(state).unwrap(),
+    )
+    .unwrap();
+    assert_eq!(heard.recv().unwrap(), FeedState::Complete);
+    assert!(table.load().pin().tag(HOST, "abc").is_some());
+    feed.stop();
 }

@@ -13,9 +13,9 @@ use tags::{Change, Topic};
 
 use super::KafkaOptions;
 use super::client::Listener;
-use super::scout::{self, Absence, Partitions, Post, Sighting};
+use super::scout::{Absence, Partitions, Post, Scout, Sighting};
 use crate::metrics::refuse;
-use crate::{Event, FollowError, Follower, JournalMetrics, Positions};
+use crate::{Event, FollowError, Follower, JournalMetrics, Positions, Since};
 
 /// How long to sleep at most before the queues are looked at again, in case one filled up without saying so.
 const LOOK: Duration = Duration::from_millis(50);
@@ -25,6 +25,8 @@ pub(crate) struct KafkaFollower {
     brokers: String,
     lanes: Vec<Lane>,
     positions: Positions,
+    /// See [`Follower::log`].
+    identity: Option<String>,
     post: Arc<Post>,
     metrics: JournalMetrics,
     ready: VecDeque<Event>,
@@ -52,7 +54,7 @@ impl KafkaFollower {
     pub(crate) fn start(
         options: &KafkaOptions,
         topics: &[Topic],
-        from: Positions,
+        since: Since,
         metrics: JournalMetrics,
     ) -> Result<Self, FollowError> {
         let post = Arc::new(Post::default());
@@ -62,21 +64,23 @@ impl KafkaFollower {
             .map(|topic| Lane::open(options, topic, &post))
             .collect::<Result<Vec<_>, _>>()?;
         if let Some(first) = lanes.first() {
-            let names = lanes
-                .iter()
-                .map(|lane| (lane.topic, lane.name.clone()))
-                .collect();
-            scout::start(
-                Arc::clone(&first.consumer),
-                names,
-                Arc::clone(&post),
-                &options.brokers,
-            )?;
+            let scout = Scout {
+                consumer: Arc::clone(&first.consumer),
+                topics: lanes
+                    .iter()
+                    .map(|lane| (lane.topic, lane.name.clone()))
+                    .collect(),
+                prefix: options.prefix.clone(),
+                since: since.clone(),
+                post: Arc::clone(&post),
+            };
+            scout.start(&options.brokers)?;
         }
         Ok(Self {
             brokers: options.brokers.clone(),
             lanes,
-            positions: from,
+            positions: since.positions,
+            identity: None,
             post,
             metrics,
             ready: VecDeque::new(),
@@ -89,9 +93,10 @@ impl KafkaFollower {
     /// Takes what the scout saw: new partitions, or that there is nothing to be read.
     fn heed(&mut self, sighting: Sighting) -> Result<(), FollowError> {
         match sighting {
-            Ok(found) => {
+            Sighting::Found { identity, topics } => {
+                self.identity = identity;
                 for lane in &mut self.lanes {
-                    let Some(partitions) = found.get(&lane.topic) else {
+                    let Some(partitions) = topics.get(&lane.topic) else {
                         continue;
                     };
                     lane.assign(partitions, &self.positions).map_err(|error| {
@@ -103,9 +108,17 @@ impl KafkaFollower {
                 }
                 self.connected();
             }
-            Err(absence) => self.disconnect(absence),
+            Sighting::Absent(absence) => self.disconnect(absence),
+            Sighting::OtherLog(reason) => return Err(self.other_log(reason)),
         }
         Ok(())
+    }
+
+    fn other_log(&self, reason: String) -> FollowError {
+        FollowError::OtherLog {
+            place: self.brokers.clone(),
+            reason,
+        }
     }
 
     fn connected(&mut self) {
@@ -153,8 +166,7 @@ impl KafkaFollower {
         );
         let event = read(topic, message)
             .unwrap_or_else(|error| refuse(&self.metrics, topic, partition, offset, error));
-        // Set, not advanced: a topic that was made anew is read from its beginning, which lies behind.
-        self.positions.set(topic, partition, offset + 1);
+        self.positions.advance(topic, partition, offset + 1);
         self.connected();
         self.ready.push_back(event);
         let lane = &mut self.lanes[lane];
@@ -221,8 +233,14 @@ impl KafkaFollower {
                 self.post.ask_to_look();
             }
             // Deleted, or not known to this broker yet; the scout finds out which.
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                self.post.ask_to_look()
+            Some(
+                RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicId,
+            ) => self.post.suspect(),
+            Some(RDKafkaErrorCode::AutoOffsetReset) => {
+                let reason = format!("the position in topic {name} lies outside it");
+                return Err(self.other_log(reason));
             }
             // One broker of several, and whatever librdkafka tries again by itself.
             _ => tracing::debug!(topic = name, %error, "reading the journal"),
@@ -240,8 +258,8 @@ impl Lane {
             ("enable.auto.offset.store", "false"),
             ("isolation.level", "read_committed"),
             ("enable.partition.eof", "true"),
-            // Positions outside the log: it was made anew, or cut; everything in it is read.
-            ("auto.offset.reset", "earliest"),
+            // Positions outside the log: it was made anew, or cut. That is for whoever follows to know.
+            ("auto.offset.reset", "error"),
             ("allow.auto.create.topics", "false"),
             ("check.crcs", "true"),
             // A fetch returns as soon as there is data; this is for what is not in the fetch under way, such as a new partition.
@@ -337,6 +355,10 @@ impl Follower for KafkaFollower {
             }
             self.post.wait(left.min(LOOK));
         }
+    }
+
+    fn log(&self) -> Option<&str> {
+        self.identity.as_deref()
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 mod follower;
+mod other_log;
 mod publisher;
 mod scout;
 pub(crate) mod topics;
@@ -18,7 +19,9 @@ use tags::{Change, Topic};
 
 use crate::group_commit::GroupCommit;
 use crate::record::Record;
-use crate::{FollowError, Follower, Journal, JournalMetrics, OpenError, Positions, PublishError};
+use crate::{
+    FollowError, Follower, Journal, JournalMetrics, OpenError, Positions, PublishError, Since,
+};
 use follower::KafkaFollower;
 use publisher::KafkaCommitter;
 pub use topics::TopicSettingError;
@@ -200,11 +203,11 @@ impl Journal for KafkaJournal {
         self.commits.publish(Record::encode_all(&changes)?).await
     }
 
-    fn follow(&self, topics: &[Topic], from: Positions) -> Result<Box<dyn Follower>, FollowError> {
+    fn follow(&self, topics: &[Topic], since: Since) -> Result<Box<dyn Follower>, FollowError> {
         Ok(Box::new(KafkaFollower::start(
             &self.options,
             topics,
-            from,
+            since,
             self.metrics.clone(),
         )?))
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
@@ -12,7 +13,8 @@ use tags::Topic;
 
 use super::RETRY;
 use super::client::Listener;
-use crate::FollowError;
+use super::other_log::other_log;
+use crate::{FollowError, Since};
 
 /// How often to look for new partitions.
 const REFRESH: Duration = Duration::from_secs(30);
@@ -22,8 +24,19 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// The partitions of a topic, and where each ended when it was first seen, where the broker told.
 pub(crate) type Partitions = BTreeMap<i32, Option<i64>>;
 
-/// What a look at the brokers showed: each topic's partitions, or why there is nothing to follow.
-pub(crate) type Sighting = Result<BTreeMap<Topic, Partitions>, Absence>;
+/// What a look at the brokers showed.
+#[derive(Debug)]
+pub(crate) enum Sighting {
+    /// Which log it is, and each topic's partitions.
+    Found {
+        identity: Option<String>,
+        topics: BTreeMap<Topic, Partitions>,
+    },
+    /// There is nothing to follow, for now.
+    Absent(Absence),
+    /// What there is has taken the place of what is followed.
+    OtherLog(String),
+}
 
 /// Why there is nothing to follow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +71,8 @@ struct State {
     sighting: Option<Sighting>,
     /// The scout is to look now, not at its next hour.
     look: bool,
+    /// A broker does not know what is followed: it may have been deleted, and made anew.
+    suspicion: bool,
     /// The follower has gone.
     ended: bool,
 }
@@ -88,6 +103,16 @@ impl Post {
         self.changed.notify_all();
     }
 
+    /// Has the scout look at once, and find out whether the topics are still the same.
+    pub(crate) fn suspect(&self) {
+        self.lock().suspicion = true;
+        self.ask_to_look();
+    }
+
+    fn take_suspicion(&self) -> bool {
+        std::mem::take(&mut self.lock().suspicion)
+    }
+
     /// Has the scout end.
     pub(crate) fn end(&self) {
         self.lock().ended = true;
@@ -96,7 +121,10 @@ impl Post {
 
     /// Hands in a sighting, then waits for the next time to look; false when there is none.
     fn report(&self, sighting: Sighting) -> bool {
-        let pause = if sighting.is_ok() { REFRESH } else { RETRY };
+        let pause = match sighting {
+            Sighting::Found { .. } => REFRESH,
+            Sighting::Absent(_) | Sighting::OtherLog(_) => RETRY,
+        };
         let mut state = self.lock();
         state.sighting = Some(sighting);
         self.changed.notify_all();
@@ -113,50 +141,158 @@ impl Post {
     }
 }
 
-/// Starts looking, over the connections of one of the follower's consumers.
-pub(crate) fn start(
-    consumer: Arc<BaseConsumer<Listener>>,
-    topics: Vec<(Topic, String)>,
-    post: Arc<Post>,
-    brokers: &str,
-) -> Result<(), FollowError> {
-    let run = move || {
-        let mut known = BTreeMap::new();
-        while post.report(look(&consumer, &topics, &mut known)) {}
-    };
-    match thread::Builder::new()
-        .name("journal-scout".into())
-        .spawn(run)
-    {
-        Ok(_) => Ok(()),
-        Err(error) => Err(FollowError::Start {
+/// Looks at the brokers, over the connections of one of the follower's consumers.
+pub(crate) struct Scout {
+    pub(crate) consumer: Arc<BaseConsumer<Listener>>,
+    /// Each topic and its name.
+    pub(crate) topics: Vec<(Topic, String)>,
+    pub(crate) prefix: String,
+    pub(crate) since: Since,
+    pub(crate) post: Arc<Post>,
+}
+
+impl Scout {
+    /// Starts the thread.
+    pub(crate) fn start(self, brokers: &str) -> Result<(), FollowError> {
+        let run = move || {
+            let mut memory = Memory::default();
+            while self.post.report(self.look(&mut memory)) {}
+        };
+        let started = thread::Builder::new()
+            .name("journal-scout".into())
+            .spawn(run);
+        started.map(|_| ()).map_err(|error| FollowError::Start {
             place: brokers.to_owned(),
             reason: format!("starting a thread: {error}"),
-        }),
+        })
+    }
+
+    fn look(&self, memory: &mut Memory) -> Sighting {
+        self.try_look(memory).unwrap_or_else(Sighting::Absent)
+    }
+
+    fn try_look(&self, memory: &mut Memory) -> Result<Sighting, Absence> {
+        let mut found = Vec::new();
+        for (topic, name) in &self.topics {
+            match partitions(&self.consumer, name) {
+                Ok(partitions) => found.push((*topic, name, partitions)),
+                Err(KafkaError::MetadataFetch(
+                    RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
+                )) => {
+                    if memory.partitions.contains_key(topic) {
+                        memory.vanished = Some(name.clone());
+                    }
+                    return Err(Absence::Topic(name.clone()));
+                }
+                Err(error) => return Err(self.absence(&error)),
+            }
+        }
+        if let Some(name) = &memory.vanished {
+            let reason = format!("topic {name} was deleted and made anew");
+            return Ok(Sighting::OtherLog(reason));
+        }
+        if memory.identity.is_none() {
+            let cluster = self.consumer.client().fetch_cluster_id(ANSWER);
+            let identity = cluster.map(|cluster| format!("{cluster}/{}", self.prefix));
+            if let Some(other) = self.judge_since(identity.as_deref())? {
+                return Ok(Sighting::OtherLog(other));
+            }
+            memory.identity = identity;
+        } else if self.post.take_suspicion()
+            && let Some(other) = self.judge_again(memory)?
+        {
+            return Ok(Sighting::OtherLog(other));
+        }
+        for (topic, name, partitions) in found {
+            let known = memory.partitions.entry(topic).or_default();
+            for partition in partitions {
+                // Without it, only the end's being reported tells that the reader is there.
+                known
+                    .entry(partition)
+                    .or_insert_with(|| end(&self.consumer, name, partition));
+            }
+        }
+        Ok(Sighting::Found {
+            identity: memory.identity.clone(),
+            topics: memory.partitions.clone(),
+        })
+    }
+
+    /// Whether the positions to begin from are of another log.
+    fn judge_since(&self, identity: Option<&str>) -> Result<Option<String>, Absence> {
+        let known = self.since.log.as_ref();
+        if let (Some(known), Some(identity)) = (known, identity)
+            && known.identity != identity
+        {
+            let known = &known.identity;
+            return Ok(Some(format!("this is {identity}, and not {known}")));
+        }
+        let at = known.map(|known| known.at);
+        for (topic, partition, position) in self.since.positions.iter() {
+            if let Some(name) = self.name(topic)
+                && let Some(other) = self.judge(name, partition, position, at)?
+            {
+                return Ok(Some(other));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether what has been followed has been replaced by something that looks alike.
+    fn judge_again(&self, memory: &Memory) -> Result<Option<String>, Absence> {
+        for (topic, partitions) in &memory.partitions {
+            for (&partition, &end) in partitions {
+                if let (Some(name), Some(end)) = (self.name(*topic), end)
+                    && let Some(other) = self.judge(name, partition, end, Some(memory.began))?
+                {
+                    return Ok(Some(other));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn judge(
+        &self,
+        name: &str,
+        partition: i32,
+        position: i64,
+        at: Option<Timestamp>,
+    ) -> Result<Option<String>, Absence> {
+        other_log(&self.consumer, name, partition, position, at)
+            .map_err(|error| self.absence(&error))
+    }
+
+    fn name(&self, topic: Topic) -> Option<&str> {
+        let mut topics = self.topics.iter();
+        topics
+            .find(|(known, _)| *known == topic)
+            .map(|(_, name)| name.as_str())
+    }
+
+    fn absence(&self, error: &KafkaError) -> Absence {
+        Absence::Brokers(self.consumer.context().explain(error))
     }
 }
 
-fn look(
-    consumer: &BaseConsumer<Listener>,
-    topics: &[(Topic, String)],
-    known: &mut BTreeMap<Topic, Partitions>,
-) -> Sighting {
-    for (topic, name) in topics {
-        let partitions = partitions(consumer, name).map_err(|error| match error {
-            KafkaError::MetadataFetch(
-                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
-            ) => Absence::Topic(name.clone()),
-            error => Absence::Brokers(consumer.context().explain(&error)),
-        })?;
-        let known = known.entry(*topic).or_default();
-        for partition in partitions {
-            // Without it, only the end's being reported tells that the reader is there.
-            known
-                .entry(partition)
-                .or_insert_with(|| end(consumer, name, partition));
+/// What a scout has seen so far.
+struct Memory {
+    began: Timestamp,
+    identity: Option<String>,
+    partitions: BTreeMap<Topic, Partitions>,
+    /// A topic that was there and then was not.
+    vanished: Option<String>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            began: Timestamp::now(),
+            identity: None,
+            partitions: BTreeMap::new(),
+            vanished: None,
         }
     }
-    Ok(known.clone())
 }
 
 /// Where what is committed of a partition ends now.

@@ -12,7 +12,7 @@ use tags::{Change, Topic};
 use super::database;
 use super::wake::Wake;
 use crate::metrics::refuse;
-use crate::{Event, FollowError, Follower, JournalMetrics, Positions};
+use crate::{Event, FollowError, Follower, JournalMetrics, Positions, Since};
 
 /// How often another process's changes are looked for: an indexed query per topic that finds nothing.
 const POLL: Duration = Duration::from_millis(100);
@@ -37,7 +37,7 @@ impl SqliteFollower {
     pub(crate) fn start(
         path: &Path,
         topics: &[Topic],
-        from: Positions,
+        since: Since,
         wake: Arc<Wake>,
         metrics: JournalMetrics,
     ) -> Result<Self, FollowError> {
@@ -49,7 +49,8 @@ impl SqliteFollower {
         let mut topics = topics.to_vec();
         topics.sort_unstable();
         topics.dedup();
-        let positions = inside(&connection, &topics, from).map_err(failed)?;
+        let positions = since.positions;
+        check_inside(path, &connection, &topics, &positions)?;
         Ok(Self {
             path: path.to_owned(),
             connection,
@@ -115,20 +116,26 @@ impl SqliteFollower {
     }
 }
 
-/// Positions beyond the log's end are of another log, such as one before a backup was restored: this one is read from its beginning.
-fn inside(
+/// Positions beyond the log's end are of another log, such as one before a backup was restored.
+fn check_inside(
+    path: &Path,
     connection: &Connection,
     topics: &[Topic],
-    mut positions: Positions,
-) -> rusqlite::Result<Positions> {
+    positions: &Positions,
+) -> Result<(), FollowError> {
     for &topic in topics {
-        let end = database::end_of(connection, topic)?;
+        let end = database::end_of(connection, topic).map_err(|error| FollowError::Start {
+            place: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
         if let Some(beyond) = positions.get(topic, 0).filter(|&position| position > end) {
-            tracing::warn!(%topic, position = beyond, end, "a position lies behind the journal's end; reading from its beginning");
-            positions.set(topic, 0, 0);
+            return Err(FollowError::OtherLog {
+                place: path.display().to_string(),
+                reason: format!("position {beyond} of {topic} lies behind its end, {end}"),
+            });
         }
     }
-    Ok(positions)
+    Ok(())
 }
 
 fn event(topic: Topic, offset: i64, row: &Row<'_>) -> Result<Event, String> {

@@ -15,7 +15,9 @@ use tags::{Change, Topic};
 
 use crate::group_commit::GroupCommit;
 use crate::record::Record;
-use crate::{FollowError, Follower, Journal, JournalMetrics, OpenError, Positions, PublishError};
+use crate::{
+    FollowError, Follower, Journal, JournalMetrics, OpenError, Positions, PublishError, Since,
+};
 use follower::SqliteFollower;
 use wake::Wake;
 use writer::SqliteCommitter;
@@ -74,11 +76,11 @@ impl Journal for SqliteJournal {
         self.commits.publish(Record::encode_all(&changes)?).await
     }
 
-    fn follow(&self, topics: &[Topic], from: Positions) -> Result<Box<dyn Follower>, FollowError> {
+    fn follow(&self, topics: &[Topic], since: Since) -> Result<Box<dyn Follower>, FollowError> {
         Ok(Box::new(SqliteFollower::start(
             &self.path,
             topics,
-            from,
+            since,
             Arc::clone(&self.wake),
             self.metrics.clone(),
         )?))

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use journal::{Event, Journal, KafkaJournal, KafkaOptions, Positions, PublishError};
+use journal::{Event, Journal, KafkaJournal, KafkaOptions, PublishError, Since};
 use rdkafka::admin::{AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use tags::Topic;
 
@@ -137,7 +137,7 @@ kafka_test!(
     place,
     {
         let journal = KafkaJournal::new(place.options())?;
-        let mut follower = journal.follow(&Topic::EDGE, Positions::default())?;
+        let mut follower = journal.follow(&Topic::EDGE, Since::default())?;
         let events = until(&mut *follower, |event| {
             matches!(event, Event::Disconnected { .. })
         })?;
@@ -162,7 +162,7 @@ kafka_test!(
 async fn a_follower_without_a_broker_says_so_and_keeps_its_waiting_short() -> anyhow::Result<()> {
     // Port 1 is reserved, and nothing listens there.
     let journal = KafkaJournal::new(KafkaOptions::new("127.0.0.1:1"))?;
-    let mut follower = journal.follow(&Topic::EDGE, Positions::default())?;
+    let mut follower = journal.follow(&Topic::EDGE, Since::default())?;
     let events = until(&mut *follower, |event| {
         matches!(event, Event::Disconnected { .. })
     })?;
@@ -227,7 +227,7 @@ kafka_test!(
         })?;
         journal.publish(vec![change("b", 1)]).await?;
 
-        let mut follower = journal.follow(&[Topic::Tags], Positions::default())?;
+        let mut follower = journal.follow(&[Topic::Tags], Since::default())?;
         let events = to_the_end(&mut *follower)?;
         assert_eq!(changes(&events), [change("a", 1), change("b", 1)]);
         assert_eq!(journal.metrics().refused(), 3);
@@ -253,7 +253,7 @@ kafka_test!(
                 .publish(vec![change(&format!("t{number}"), 1)])
                 .await?;
         }
-        let mut follower = journal.follow(&[Topic::Tags], Positions::default())?;
+        let mut follower = journal.follow(&[Topic::Tags], Since::default())?;
         assert_eq!(changes(&changes_coming(&mut *follower, 21)?).len(), 21);
         Ok(())
     }

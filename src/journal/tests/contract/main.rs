@@ -51,6 +51,6 @@ over_both! {
     a_record_that_is_too_large_is_refused_before_anything_is_written,
     a_writer_can_wait_until_its_change_is_applied,
     publishing_nothing_is_no_error,
-    positions_outside_the_log_are_read_from_the_beginning,
+    positions_outside_the_log_end_the_follower,
     the_end_is_seen_while_others_never_stop_writing,
 }

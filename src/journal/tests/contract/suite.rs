@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::ensure;
-use journal::{Applied, Event, Positions, PublishError};
+use journal::{Applied, Event, FollowError, Positions, PublishError, Since};
 use tags::Topic;
 
 use crate::following::{changes, changes_coming, positions, to_the_end, until, versions};
@@ -27,7 +27,7 @@ pub(crate) async fn what_is_published_is_followed_from_the_start(
         .await?;
     journal.publish(audited("b", 1)).await?;
 
-    let mut edge = journal.follow(&Topic::EDGE, Positions::default())?;
+    let mut edge = journal.follow(&Topic::EDGE, Since::default())?;
     let events = to_the_end(&mut *edge)?;
     let seen = changes(&events);
     assert_eq!(seen.len(), 4, "an edge hears of no audit: {events:?}");
@@ -39,7 +39,7 @@ pub(crate) async fn what_is_published_is_followed_from_the_start(
     ] {
         assert!(seen.contains(&expected), "{expected:?} in {seen:?}");
     }
-    let mut audit = journal.follow(&[Topic::Audit], Positions::default())?;
+    let mut audit = journal.follow(&[Topic::Audit], Since::default())?;
     assert_eq!(changes(&to_the_end(&mut *audit)?), audited("b", 1)[1..]);
     Ok(())
 }
@@ -51,12 +51,12 @@ pub(crate) async fn following_goes_on_from_positions(place: &dyn Place) -> anyho
             .publish(vec![change("a", version), change("b", version)])
             .await?;
     }
-    let mut first = journal.follow(&[Topic::Tags], Positions::default())?;
+    let mut first = journal.follow(&[Topic::Tags], Since::default())?;
     let stopped_at = positions(&to_the_end(&mut *first)?);
     drop(first);
     journal.publish(vec![change("a", 4)]).await?;
 
-    let mut second = journal.follow(&[Topic::Tags], stopped_at)?;
+    let mut second = journal.follow(&[Topic::Tags], stopped_at.into())?;
     let events = to_the_end(&mut *second)?;
     assert_eq!(changes(&events), [change("a", 4)], "{events:?}");
     Ok(())
@@ -77,7 +77,7 @@ pub(crate) async fn changes_of_one_key_keep_their_order_under_concurrent_publish
     });
     all(publishers.into()).await?;
 
-    let mut follower = journal.follow(&[Topic::Tags], Positions::default())?;
+    let mut follower = journal.follow(&[Topic::Tags], Since::default())?;
     let events = to_the_end(&mut *follower)?;
     for code in ["a", "b", "c", "d", "e", "f"] {
         assert_eq!(versions(&events, code), Vec::from_iter(1..=10));
@@ -87,7 +87,7 @@ pub(crate) async fn changes_of_one_key_keep_their_order_under_concurrent_publish
 
 pub(crate) async fn the_end_of_an_empty_log_is_seen(place: &dyn Place) -> anyhow::Result<()> {
     let Opened { journal, .. } = writer(place).await?;
-    let mut follower = journal.follow(&Topic::ALL, Positions::default())?;
+    let mut follower = journal.follow(&Topic::ALL, Since::default())?;
     assert_eq!(changes(&to_the_end(&mut *follower)?), []);
 
     // It is said once: what comes later is no second end.
@@ -105,7 +105,7 @@ pub(crate) async fn the_end_is_seen_behind_a_transaction_and_covers_what_was_pub
     for code in ["a", "b", "c", "d"] {
         published.merge(&journal.publish(audited(code, 1)).await?);
     }
-    let mut follower = journal.follow(&[Topic::Tags, Topic::Audit], Positions::default())?;
+    let mut follower = journal.follow(&[Topic::Tags, Topic::Audit], Since::default())?;
     let reached = positions(&to_the_end(&mut *follower)?);
     assert!(
         reached.covers(&published),
@@ -113,7 +113,7 @@ pub(crate) async fn the_end_is_seen_behind_a_transaction_and_covers_what_was_pub
     );
 
     // Who starts where the log ends is at its end.
-    let mut at_the_end = journal.follow(&[Topic::Tags, Topic::Audit], reached)?;
+    let mut at_the_end = journal.follow(&[Topic::Tags, Topic::Audit], reached.into())?;
     assert_eq!(changes(&to_the_end(&mut *at_the_end)?), []);
     Ok(())
 }
@@ -127,7 +127,7 @@ pub(crate) async fn a_running_follower_hears_of_a_change_by_another_instance(
     let Opened {
         journal: reading, ..
     } = place.open()?;
-    let mut follower = reading.follow(&Topic::EDGE, Positions::default())?;
+    let mut follower = reading.follow(&Topic::EDGE, Since::default())?;
     to_the_end(&mut *follower)?;
     writing.publish(vec![change("a", 1)]).await?;
     assert_eq!(
@@ -148,7 +148,7 @@ pub(crate) async fn everything_is_there_after_reopening(place: &dyn Place) -> an
         more.covers(&published) && more != published,
         "offsets go on: {published:?}, {more:?}"
     );
-    let mut follower = journal.follow(&[Topic::Tags, Topic::Audit], Positions::default())?;
+    let mut follower = journal.follow(&[Topic::Tags, Topic::Audit], Since::default())?;
     let events = to_the_end(&mut *follower)?;
     assert_eq!(versions(&events, "a"), [1, 2]);
     assert_eq!(changes(&events).len(), 4);
@@ -171,7 +171,7 @@ pub(crate) async fn a_transaction_is_seen_whole_or_not_at_all(
         ])
         .await?;
 
-    let mut follower = journal.follow(&Topic::EDGE, Positions::default())?;
+    let mut follower = journal.follow(&Topic::EDGE, Since::default())?;
     let events = to_the_end(&mut *follower)?;
     assert_eq!(versions(&events, "a"), [1, 3]);
     assert_eq!(changes(&events).len(), 4);
@@ -246,7 +246,7 @@ pub(crate) async fn an_older_writer_is_fenced_and_may_take_the_role_back(
         newer.publish(vec![change("a", 100)]).await,
         Err(PublishError::Fenced { .. })
     ));
-    let mut follower = newer.follow(&[Topic::Tags], Positions::default())?;
+    let mut follower = newer.follow(&[Topic::Tags], Since::default())?;
     assert_eq!(versions(&to_the_end(&mut *follower)?, "a"), [1, 2, 3, 4]);
     Ok(())
 }
@@ -273,7 +273,7 @@ pub(crate) async fn a_refused_record_is_skipped_counted_and_what_was_before_stay
     place.write_raw(Topic::Settings, b"nonsense/x", b"").await?;
     journal.publish(vec![change("b", 1)]).await?;
 
-    let mut follower = journal.follow(&Topic::EDGE, Positions::default())?;
+    let mut follower = journal.follow(&Topic::EDGE, Since::default())?;
     let events = to_the_end(&mut *follower)?;
     assert_eq!(versions(&events, "a"), [1]);
     assert_eq!(versions(&events, "b"), [1]);
@@ -317,7 +317,7 @@ pub(crate) async fn a_record_that_is_too_large_is_refused_before_anything_is_wri
         journal::MAX_RECORD_BYTES
     );
     journal.publish(vec![largest.clone()]).await?;
-    let mut follower = journal.follow(&[Topic::Tags], Positions::default())?;
+    let mut follower = journal.follow(&[Topic::Tags], Since::default())?;
     assert_eq!(changes(&to_the_end(&mut *follower)?), [largest]);
     Ok(())
 }
@@ -327,7 +327,7 @@ pub(crate) async fn a_writer_can_wait_until_its_change_is_applied(
 ) -> anyhow::Result<()> {
     let Opened { journal, .. } = writer(place).await?;
     let (sender, applied) = Applied::new();
-    let mut follower = journal.follow(&Topic::ALL, Positions::default())?;
+    let mut follower = journal.follow(&Topic::ALL, Since::default())?;
     to_the_end(&mut *follower)?;
     let reader = tokio::task::spawn_blocking(move || {
         tokio::runtime::Handle::current().block_on(async {
@@ -355,15 +355,24 @@ pub(crate) async fn publishing_nothing_is_no_error(place: &dyn Place) -> anyhow:
     Ok(())
 }
 
-pub(crate) async fn positions_outside_the_log_are_read_from_the_beginning(
+pub(crate) async fn positions_outside_the_log_end_the_follower(
     place: &dyn Place,
 ) -> anyhow::Result<()> {
     let Opened { journal, .. } = writer(place).await?;
     journal.publish(vec![domain("qr.example.com")]).await?;
     let beyond = Positions::from_iter([(Topic::Settings, 0, 1_000_000)]);
-    let mut follower = journal.follow(&[Topic::Settings], beyond)?;
-    let events = changes_coming(&mut *follower, 1)?;
-    assert_eq!(changes(&events), [domain("qr.example.com")]);
+    // SQLite says so at once, Kafka when it has been asked.
+    let reason = match journal.follow(&[Topic::Settings], beyond.into()) {
+        Ok(mut follower) => match until(&mut *follower, |_| false) {
+            Ok(_) => anyhow::bail!("nothing was waited for"),
+            Err(error) => error.downcast()?,
+        },
+        Err(error) => error,
+    };
+    assert!(
+        matches!(&reason, FollowError::OtherLog { reason, .. } if reason.contains("1000000")),
+        "{reason:?}"
+    );
     Ok(())
 }
 
@@ -384,7 +393,7 @@ pub(crate) async fn the_end_is_seen_while_others_never_stop_writing(
             anyhow::Ok(version)
         })
     });
-    let mut follower = journal.follow(&[Topic::Tags, Topic::Audit], Positions::default())?;
+    let mut follower = journal.follow(&[Topic::Tags, Topic::Audit], Since::default())?;
     let outcome = to_the_end(&mut *follower);
     caught_up.store(true, Ordering::Relaxed);
     let written = all(writers.into()).await?;

@@ -1,7 +1,9 @@
-//! The sections that only a cluster needs: the servers that its roles share. They have no defaults that could be right.
+//! The sections that only a cluster needs: the servers that its roles share, for which no defaults could be right, and what edges keep
+//! for the time when these are away.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use url::Url;
 
@@ -91,5 +93,21 @@ impl ClickHouse {
         self.url
             .as_ref()
             .ok_or_else(|| ConfigError::missing("clickhouse.url", role, kinds::HTTP_URL.allowed))
+    }
+}
+
+/// The edges' snapshots of all tags.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    /// `snapshot.interval`: from one to the next, if anything has changed.
+    pub(crate) interval: Duration,
+}
+
+impl Snapshot {
+    pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
+        let interval = values.one("snapshot.interval", &kinds::SECONDS)?;
+        Ok(Self {
+            interval: interval.unwrap_or(Duration::from_secs(300)),
+        })
     }
 }

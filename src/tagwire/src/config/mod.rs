@@ -14,7 +14,7 @@ mod values;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub(crate) use cluster::{ClickHouse, Kafka};
+pub(crate) use cluster::{ClickHouse, Kafka, Snapshot};
 pub(crate) use error::ConfigError;
 pub(crate) use layers::Flag;
 pub(crate) use sections::{Admin, Drain, Edge, GeoIp, Log, Metrics, Node, ScanLog};
@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) metrics: Metrics,
     pub(crate) kafka: Kafka,
     pub(crate) clickhouse: ClickHouse,
+    pub(crate) snapshot: Snapshot,
     pub(crate) geoip: GeoIp,
     pub(crate) scan_log: ScanLog,
     pub(crate) log: Log,
@@ -60,6 +61,7 @@ impl Config {
             metrics: Metrics::read(&mut values)?,
             kafka: Kafka::read(&mut values)?,
             clickhouse: ClickHouse::read(&mut values)?,
+            snapshot: Snapshot::read(&mut values)?,
             geoip: GeoIp::read(&mut values)?,
             scan_log: ScanLog::read(&mut values)?,
             log: Log::read(&mut values)?,

@@ -330,7 +330,7 @@ fn the_explained_files_show_every_key_of_their_role_with_its_default() {
             "node", "edge", "upstream", "admin", "metrics", "geoip", "scan_log", "log", "drain",
         ],
         &[
-            "node", "edge", "upstream", "metrics", "kafka", "scan_log", "log", "drain",
+            "node", "edge", "upstream", "metrics", "kafka", "snapshot", "scan_log", "log", "drain",
         ],
         &[
             "node",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ::edge::{
     AboutEdge, Drained, EdgeMetrics, EdgeOptions, EdgeServer, Feed, FeedState, Heartbeats, Limits,
-    Site, TrustedProxies, UpstreamOptions,
+    Site, SnapshotOptions, TrustedProxies, UpstreamOptions,
 };
 use admin::Visible;
 use journal::{Applied, EdgeRun, Edges, Journal};
@@ -40,7 +40,7 @@ pub(crate) struct Redirects {
 }
 
 impl Redirects {
-    /// `any_host`: whether the only domain answers every Host.
+    /// `any_host`: whether the only domain answers every Host. `snapshots`: for a journal that can be out of reach.
     pub(crate) fn start(
         program: &Program,
         data: &DataDir,
@@ -48,6 +48,7 @@ impl Redirects {
         journal: Arc<dyn Journal>,
         outlet: Box<dyn Outlet>,
         edges: &dyn Edges,
+        snapshots: Option<SnapshotOptions>,
     ) -> anyhow::Result<Self> {
         let log = ScanLog::open(&scan_log_options(&program.config, data), &program.registry)?;
         let run = EdgeRun::new(&program.config.node.id, log.boot())?;
@@ -70,9 +71,14 @@ impl Redirects {
         let check = program.health.check("table");
         check.not_ready(FIRST_READING);
         let fed = Arc::clone(&table);
-        let feed = Feed::start(journal, Arc::clone(&table), sender, metrics, move |state| {
-            tell(&check, &fed, state)
-        })?;
+        let feed = Feed::start(
+            journal,
+            Arc::clone(&table),
+            sender,
+            metrics,
+            snapshots,
+            move |state| tell(&check, &fed, state),
+        )?;
         let about = AboutEdge {
             run,
             version: env!("CARGO_PKG_VERSION"),

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use ::edge::SnapshotOptions;
 use journal::{JournalMetrics, KafkaEdges};
 
 use super::Role;
@@ -9,6 +10,8 @@ use crate::parts::{DataDir, Operations, Redirects, bind, cluster};
 use crate::program::Program;
 
 const ROLE: &str = "edge";
+/// In the data directory.
+const SNAPSHOT: &str = "tags.snapshot";
 
 pub(crate) struct Edge {
     redirects: Redirects,
@@ -27,8 +30,19 @@ impl Edge {
         let edges = KafkaEdges::new(kafka.clone(), metrics.clone());
         let journal = cluster::journal(config, kafka, metrics)?;
         let any_host = false;
-        let redirects =
-            Redirects::start(program, &data, any_host, journal, Box::new(outlet), &edges)?;
+        let snapshots = SnapshotOptions {
+            file: data.path().join(SNAPSHOT),
+            every: config.snapshot.interval,
+        };
+        let redirects = Redirects::start(
+            program,
+            &data,
+            any_host,
+            journal,
+            Box::new(outlet),
+            &edges,
+            Some(snapshots),
+        )?;
         let operations = Operations::start(program, operations)?;
         Ok(Self {
             redirects,

@@ -52,8 +52,15 @@ impl Standalone {
 
         let (followed, any_host) = (Arc::new(journal.for_role(edge_metrics)), true);
         let edges = LocalEdges::new();
-        let redirects =
-            Redirects::start(program, &data, any_host, followed, Box::new(outlet), &edges)?;
+        let redirects = Redirects::start(
+            program,
+            &data,
+            any_host,
+            followed,
+            Box::new(outlet),
+            &edges,
+            None,
+        )?;
         let public_url = match &config.node.public_url {
             Some(given) => given.clone(),
             None => public_url::of_listener(redirects.addresses()[0])?,

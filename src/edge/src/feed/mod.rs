@@ -1,0 +1,100 @@
+//! Follows the journal into the table, on a thread of its own, from the last snapshot where there is a good one. What has been taken in
+//! stays when the journal goes away.
+
+mod snapshots;
+mod taker;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use journal::{AppliedSender, FollowError, Journal};
+use table::Table;
+use tags::Topic;
+
+pub use self::snapshots::SnapshotOptions;
+use self::snapshots::Snapshots;
+use self::taker::Taker;
+use crate::metrics::EdgeMetrics;
+
+/// What is heard of the feed, for readiness and the program's log. Comes when it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedState {
+    /// The table is complete: the whole journal has been read, or, while it cannot be reached, a snapshot of it. Comes once.
+    Complete,
+    /// The journal cannot be reached; the table serves what it has, and is filled on once it can.
+    Away {
+        /// Why, for people.
+        reason: String,
+    },
+    /// The journal can be reached again.
+    Back,
+}
+
+/// The running feed.
+pub struct Feed {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// How long a follower is waited on at once: the delay of a stop.
+const POLL: Duration = Duration::from_millis(100);
+/// How long after a follower's end the next is started.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Feed {
+    /// Starts to follow, from the snapshot or else from the beginning. `applied` moves on with what readers of the table see; `hears` is
+    /// called on the feed's thread.
+    pub fn start(
+        journal: Arc<dyn Journal>,
+        table: Arc<Table>,
+        applied: AppliedSender,
+        metrics: EdgeMetrics,
+        snapshots: Option<SnapshotOptions>,
+        hears: impl Fn(FeedState) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let snapshots = snapshots
+            .map(|options| Snapshots::start(options, Arc::clone(&table), metrics.clone()))
+            .transpose()?;
+        let taker = Taker::new(table, applied, metrics, snapshots, Box::new(hears));
+        let thread = thread::Builder::new()
+            .name("edge-feed".to_owned())
+            .spawn(move || run(&*journal, taker, &stopped))?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends it, once what it is applying is applied and a last snapshot is written.
+    pub fn stop(self) {
+        let _ = self.stop.send(()); // fails only when the thread has ended
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that follows the journal had panicked");
+        }
+    }
+}
+
+/// Follows until it is told to stop, with a new follower after each that ends.
+fn run(journal: &dyn Journal, mut taker: Taker, stopped: &Receiver<()>) {
+    taker.load_snapshot();
+    loop {
+        let ended = match journal.follow(&Topic::EDGE, taker.since()) {
+            Ok(follower) => taker.take_all(follower, stopped),
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(()) => break,
+            Err(error @ FollowError::OtherLog { .. }) => taker.begin_again(&error),
+            Err(error) => {
+                tracing::error!(%error, "following the journal ended; the table keeps what it has, and the edge tries again");
+                taker.now_away(error.to_string());
+            }
+        }
+        match stopped.recv_timeout(RETRY) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    taker.end();
+}

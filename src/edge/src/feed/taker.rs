@@ -1,0 +1,326 @@
+//! Takes events into the table: the first reading, from a snapshot or from nothing; what comes after; and a reading again beside the table
+//! that serves, where the journal turns out to be another.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use journal::{AppliedSender, Event, FollowError, Follower, KnownLog, Positions, Since};
+use table::{Effect, Table};
+use tags::Change;
+
+use super::snapshots::{Loaded, Snapshots};
+use super::{FeedState, POLL};
+use crate::metrics::EdgeMetrics;
+
+/// How long the journal may be silent before a snapshot is served without it.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a journal that took the place of another has to be quiet before it is served: it may still be being filled.
+const SETTLED: Duration = Duration::from_secs(5);
+
+pub(super) struct Taker {
+    table: Arc<Table>,
+    applied: AppliedSender,
+    metrics: EdgeMetrics,
+    snapshots: Option<Snapshots>,
+    hears: Box<dyn Fn(FeedState) + Send>,
+    /// Where the next follower begins.
+    positions: Positions,
+    /// Which log the positions are of.
+    log: Option<KnownLog>,
+    /// Whether the snapshot in the table is too old for what the journal says since to be all that is missing.
+    outdated: bool,
+    /// Whether there is a snapshot in the table that nobody reads yet.
+    in_reserve: bool,
+    rebuild: Option<Rebuild>,
+    /// When the journal was last known to be there.
+    heard_at: Instant,
+    /// When there was last nothing left to apply.
+    abreast: Instant,
+    away: bool,
+}
+
+/// A reading from the beginning beside the table that serves.
+struct Rebuild {
+    /// How long the journal has to be quiet before it is served.
+    settles: Duration,
+    caught_up: bool,
+    tags: usize,
+    last_change: Instant,
+    told: bool,
+}
+
+impl Rebuild {
+    fn new(settles: Duration) -> Self {
+        Self {
+            settles,
+            caught_up: false,
+            tags: 0,
+            last_change: Instant::now(),
+            told: false,
+        }
+    }
+}
+
+impl Taker {
+    pub(super) fn new(
+        table: Arc<Table>,
+        applied: AppliedSender,
+        metrics: EdgeMetrics,
+        snapshots: Option<Snapshots>,
+        hears: Box<dyn Fn(FeedState) + Send>,
+    ) -> Self {
+        Self {
+            table,
+            applied,
+            metrics,
+            snapshots,
+            hears,
+            positions: Positions::default(),
+            log: None,
+            outdated: false,
+            in_reserve: false,
+            rebuild: None,
+            heard_at: Instant::now(),
+            abreast: Instant::now(),
+            away: false,
+        }
+    }
+
+    /// Fills the table from the snapshot, where there is a good one.
+    pub(super) fn load_snapshot(&mut self) {
+        let Some(loaded) = self.snapshots.as_mut().and_then(Snapshots::load) else {
+            return;
+        };
+        let Loaded {
+            positions,
+            log,
+            age,
+            outdated,
+        } = loaded;
+        self.metrics.set_tags(self.table.len());
+        self.abreast = Instant::now().checked_sub(age).unwrap_or(self.abreast);
+        self.heard_at = Instant::now();
+        self.in_reserve = true;
+        self.outdated = outdated;
+        if !outdated {
+            self.positions = positions;
+            self.log = Some(log);
+        }
+    }
+
+    /// Where the next follower begins.
+    pub(super) fn since(&self) -> Since {
+        Since {
+            positions: self.positions.clone(),
+            log: self.log.clone(),
+        }
+    }
+
+    /// Ends without an error when it is told to stop.
+    pub(super) fn take_all(
+        &mut self,
+        mut follower: Box<dyn Follower>,
+        stopped: &Receiver<()>,
+    ) -> Result<(), FollowError> {
+        while let Err(mpsc::TryRecvError::Empty) = stopped.try_recv() {
+            match follower.next(POLL)? {
+                Some(event) => self.take(event, follower.log()),
+                None => self.nothing_new(),
+            }
+            if self.rebuild.is_none() && self.table.is_complete() {
+                self.keep_a_snapshot();
+            }
+        }
+        Ok(())
+    }
+
+    /// The journal is another than that which has been read: all of it is read, and until it has been, the table serves what it has.
+    pub(super) fn begin_again(&mut self, why: &FollowError) {
+        let unread = !self.table.is_complete();
+        tracing::warn!(%why, tags = self.table.len(), "the journal has been replaced: it is read from its beginning");
+        if unread && self.in_reserve {
+            self.metrics.count_refused_snapshot("other_log");
+        }
+        self.in_reserve = false;
+        self.read_again(SETTLED);
+    }
+
+    /// Writes what has changed since the last snapshot.
+    pub(super) fn end(mut self) {
+        let is_whole = self.rebuild.is_none() && self.table.is_complete();
+        if let Some(snapshots) = self.snapshots.take() {
+            snapshots.end(is_whole.then_some((&self.positions, self.log.as_ref())));
+        }
+    }
+
+    pub(super) fn now_away(&mut self, reason: String) {
+        if !self.away {
+            tracing::warn!(
+                reason,
+                tags = self.table.len(),
+                "the journal cannot be reached for now; the table keeps what it has"
+            );
+        }
+        self.away = true;
+        (self.hears)(FeedState::Away { reason });
+    }
+
+    fn take(&mut self, event: Event, log: Option<&str>) {
+        // A new follower says nothing of the one before, which broke: whatever it reads tells that the journal is there.
+        if !matches!(event, Event::Disconnected { .. }) {
+            self.now_there(log);
+        }
+        let position = event.position();
+        match event {
+            Event::Change {
+                change,
+                published_at,
+                ..
+            } => self.apply(*change, published_at),
+            Event::CaughtUp => self.caught_up(),
+            Event::Disconnected { reason } => self.now_away(reason),
+            // Refusals are counted and logged by the journal: what was there before stays.
+            Event::Connected | Event::Refused { .. } | Event::Advanced { .. } => {}
+        }
+        // Only now: whoever waits for the position looks at the table next.
+        if let Some((topic, partition, next_offset)) = position {
+            self.positions.advance(topic, partition, next_offset);
+            if self.rebuild.is_none() {
+                self.applied.advance(topic, partition, next_offset);
+            }
+        }
+        self.serve_from_reserve();
+    }
+
+    fn apply(&mut self, change: Change, published_at: Timestamp) {
+        let is_tag = matches!(change, Change::Tag(_));
+        let effect = self.table.apply(change);
+        if let Some(rebuild) = &mut self.rebuild {
+            rebuild.tags += usize::from(is_tag && effect == Effect::Applied);
+            rebuild.last_change = Instant::now();
+        }
+        self.metrics.set_tags(self.table.len());
+        let age = Timestamp::now().duration_since(published_at).as_secs_f64();
+        self.metrics.set_journal_lag(age.max(0.0));
+    }
+
+    fn caught_up(&mut self) {
+        match &mut self.rebuild {
+            Some(rebuild) => {
+                rebuild.caught_up = true;
+                self.serve_the_rebuilt();
+            }
+            None => self.complete("the table of tags is complete"),
+        }
+    }
+
+    fn complete(&mut self, why: &'static str) {
+        if self.table.is_complete() {
+            return;
+        }
+        self.in_reserve = false;
+        self.table.complete();
+        tracing::info!(tags = self.table.len(), "{why}");
+        (self.hears)(FeedState::Complete);
+    }
+
+    /// Swaps in what was read again, once it is all there. An empty journal in the place of one with tags is a mishap: redirects that
+    /// are printed for ever are not given up for it.
+    fn serve_the_rebuilt(&mut self) {
+        let held = self.table.len();
+        let Some(rebuild) = self.rebuild.as_mut().filter(|rebuild| rebuild.caught_up) else {
+            return;
+        };
+        if rebuild.tags == 0 && held > 0 {
+            if !rebuild.told {
+                tracing::error!(
+                    tags = held,
+                    "the journal is empty: the edge goes on to serve the tags that it has until there are some again"
+                );
+            }
+            rebuild.told = true;
+        } else if rebuild.last_change.elapsed() >= rebuild.settles {
+            self.rebuild = None;
+            self.table.complete();
+            tracing::info!(
+                before = held,
+                tags = self.table.len(),
+                "the table of tags is rebuilt"
+            );
+            self.metrics.set_tags(self.table.len());
+            for (topic, partition, next_offset) in self.positions.iter() {
+                self.applied.advance(topic, partition, next_offset);
+            }
+            (self.hears)(FeedState::Complete);
+        }
+    }
+
+    fn nothing_new(&mut self) {
+        if self.away {
+            self.metrics
+                .set_journal_lag(self.abreast.elapsed().as_secs_f64());
+        } else if !self.in_reserve {
+            self.abreast = Instant::now();
+            self.heard_at = Instant::now();
+            self.metrics.set_journal_lag(0.0);
+        }
+        self.serve_from_reserve();
+        self.serve_the_rebuilt();
+    }
+
+    /// Serves the snapshot without the journal, once that has been silent for long enough.
+    fn serve_from_reserve(&mut self) {
+        if !self.in_reserve || self.heard_at.elapsed() < PATIENCE {
+            return;
+        }
+        let age = self.abreast.elapsed();
+        tracing::warn!(
+            age_seconds = age.as_secs(),
+            "the journal cannot be reached: the edge serves its snapshot, which does not know of later changes"
+        );
+        self.metrics.set_journal_lag(age.as_secs_f64());
+        self.away = true;
+        self.complete("the table of tags is complete, as of the snapshot");
+    }
+
+    /// The journal is there.
+    fn now_there(&mut self, log: Option<&str>) {
+        self.heard_at = Instant::now();
+        if let Some(identity) = log
+            && self
+                .log
+                .as_ref()
+                .is_none_or(|known| known.identity != identity)
+        {
+            self.log = Some(KnownLog {
+                identity: identity.to_owned(),
+                at: Timestamp::now(),
+            });
+        }
+        if std::mem::take(&mut self.outdated) {
+            // It serves meanwhile.
+            self.complete("the table of tags is complete, as of an old snapshot");
+            self.read_again(Duration::ZERO);
+        }
+        if std::mem::take(&mut self.away) {
+            tracing::info!("the journal can be reached again");
+            (self.hears)(FeedState::Back);
+        }
+    }
+
+    fn read_again(&mut self, settles: Duration) {
+        self.positions = Positions::default();
+        self.log = None;
+        self.table.begin_rebuild();
+        self.applied.restart();
+        self.rebuild = self.table.is_complete().then(|| Rebuild::new(settles));
+    }
+
+    fn keep_a_snapshot(&mut self) {
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.keep(&self.positions, self.log.as_ref());
+        }
+    }
+}
