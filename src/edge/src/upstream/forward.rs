@@ -104,21 +104,19 @@ impl Forward {
     }
 }
 
-/// What stands behind our name in `Via`, so that only our own requests are taken for such.
-const PRODUCT: &str = "(tagwire)";
+/// What stands behind a domain in `CDN-Loop`, so that only our own requests are taken for such.
+const PRODUCT: &str = "by=tagwire";
 
-/// Whether `Via` (RFC 9110 §7.6.3) says that this domain has forwarded the request before: its site leads back to it.
+/// Whether `CDN-Loop` (RFC 8586) says that this domain has forwarded the request before: its site leads back to it. `Via` would say so
+/// too, but servers take it for a reason not to compress.
 fn has_been_here(head: &Head<'_>, domain: &DomainSettings) -> bool {
+    let name = bracketed(domain.name.as_str());
     let ours = |entry: &[u8]| {
-        let mut words = entry
-            .split(|byte| *byte == b' ')
-            .filter(|word| !word.is_empty())
-            .skip(1);
-        words.next() == Some(domain.name.as_str().as_bytes())
-            && words.next() == Some(PRODUCT.as_bytes())
+        let mut parts = entry.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        parts.next() == Some(name.as_bytes()) && parts.any(|part| part == PRODUCT.as_bytes())
     };
     head.fields
-        .lines("via")
+        .lines("cdn-loop")
         .any(|line| line.split(|byte| *byte == b',').any(ours))
 }
 
@@ -149,8 +147,9 @@ fn write_head(
         }
     }
     write_forwarding(&mut out, head, visit, &visitor_host);
-    let via = [version, " ", domain.name.as_str(), " ", PRODUCT].concat();
-    line(&mut out, &[b"Via: ", via.as_bytes()]);
+    let name = bracketed(domain.name.as_str());
+    let parts = [b"CDN-Loop: ", name.as_bytes(), b"; ", PRODUCT.as_bytes()];
+    line(&mut out, &parts);
     match head.content {
         ContentFraming::None => {}
         ContentFraming::Length(length) => {
@@ -361,7 +360,7 @@ mod tests {
         let expected = "POST /a%2fb?x=1|2 HTTP/1.1\r\nHost: Brand.Example.org:8080\r\nCookie: a=1\r\nVia: 1.1 cdn\r\nX-Odd: a\tb\r\n\
             X-Forwarded-For: 198.51.100.7\r\nX-Forwarded-Host: Brand.Example.org:8080\r\nX-Forwarded-Proto: http\r\n\
             Forwarded: for=\"[2001:db8::7]\";host=\"Brand.Example.org:8080\";proto=http\r\n\
-            Via: 1.1 brand.example.org (tagwire)\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n";
+            CDN-Loop: brand.example.org; by=tagwire\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n";
         assert_eq!(text(&forward), expected);
         assert!(forward.waits_to_continue && !forward.is_loop);
         assert_eq!(forward.content, ContentFraming::Length(5));
@@ -410,15 +409,15 @@ mod tests {
 
     #[test]
     fn a_request_that_this_domain_has_forwarded_before_is_a_loop() {
-        for (via, is_loop) in [
-            ("1.1 brand.example.org (tagwire)", true),
-            ("1.0 cdn, 1.1 brand.example.org (tagwire), 1.1 other", true),
-            ("1.1 brand.example.org", false),
-            ("1.1 other.example.org (tagwire)", false),
+        for (loops, is_loop) in [
+            ("brand.example.org; by=tagwire", true),
+            ("cdn, brand.example.org;x=y;by=tagwire , other", true),
+            ("brand.example.org", false),
+            ("other.example.org; by=tagwire", false),
         ] {
-            let request = format!("GET / HTTP/1.1\r\nHost: a\r\nVia: {via}\r\n\r\n");
+            let request = format!("GET / HTTP/1.1\r\nHost: a\r\nCDN-Loop: {loops}\r\n\r\n");
             let forward = forward(&request, UpstreamHost::Visitor, false);
-            assert_eq!(forward.is_loop, is_loop, "{via}");
+            assert_eq!(forward.is_loop, is_loop, "{loops}");
         }
     }
 }

@@ -309,7 +309,8 @@ fn the_site_learns_who_asked_and_answers_for_the_visitor_s_host() {
         ("X-Forwarded-For", Some("127.0.0.1".to_owned())),
         ("X-Forwarded-Host", Some(format!("{BRAND}:81"))),
         ("X-Forwarded-Proto", Some("http".to_owned())),
-        ("Via", Some(format!("1.1 {BRAND} (tagwire)"))),
+        ("CDN-Loop", Some(format!("{BRAND}; by=tagwire"))),
+        ("Via", None),
         ("Upgrade", None),
         ("Connection", None),
     ] {

@@ -7,4 +7,5 @@ mod support;
 
 mod cluster;
 mod refusals;
+mod site;
 mod standalone;
