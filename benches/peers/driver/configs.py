@@ -6,16 +6,15 @@ CODES = "codes.map"
 
 
 def edge(server, bench, prefix):
-    tls = f"""tls_listen = ["127.0.0.1:{server.ports['tls']}"]
-tls_certificates = "{bench.folder}/certificates"
-""" if "tls" in server.ports else ""
     return f"""
 [node]
 id = "bench"
 data_dir = "{server.data}"
 [edge]
 listen = ["127.0.0.1:{server.ports['plain']}"]
-{tls}[metrics]
+tls_listen = ["127.0.0.1:{server.ports['tls']}"]
+tls_certificates = "{bench.folder}/certificates"
+[metrics]
 listen = "127.0.0.1:{server.ports['metrics']}"
 [kafka]
 brokers = ["{bench.brokers}"]

@@ -1,8 +1,9 @@
 """Which shapes there are, what has to stand for each, and in which order they run."""
-import os
+import os, subprocess
 
 from driver import latency, propagation, shapes, tables
 from driver.bench import say
+from driver.process import Failed
 from driver.servers import Caddy, Edge, HAProxy, KernelLimit, Nginx
 
 # What is measured with all servers standing, then what starts servers of its own.
@@ -26,31 +27,32 @@ SHAPES = STANDING | ALONE
 
 
 def run(bench, names, keep):
+    """Measures what is named; `keep` takes each result. Returns the failures: one spoils its own shape, not the others."""
     bench.seed(bench.tags)
     bench.write_codes()
     bench.write_certificate()
-    standing = [name for name in names if name in STANDING]
-    if standing:
-        measure_standing(bench, standing, keep)
-    for name in names:
-        if name in ALONE:
-            measure(bench, name, [], keep)
-
-
-def measure_standing(bench, names, keep):
-    servers = []
+    servers, failures = [], []
     try:
-        say("starting the servers")
-        for server in (Edge, Nginx, HAProxy, Caddy, KernelLimit, lambda bench: KernelLimit(bench, closing=True)):
-            servers.append(server(bench))
-            say(f"{servers[-1].name} stands")
-        for name in names:
-            measure(bench, name, servers, keep)
+        if any(name in STANDING for name in names):
+            say("starting the servers")
+            for server in (Edge, Nginx, HAProxy, Caddy, KernelLimit, lambda bench: KernelLimit(bench, closing=True)):
+                servers.append(server(bench))
+                say(f"{servers[-1].name} stands")
+        for name in sorted(names, key=list(SHAPES).index):
+            if name in ALONE:
+                stop(servers)
+            load = os.getloadavg()[0]
+            try:
+                keep(name, SHAPES[name](bench, servers) | {"load_before": load})
+            except (Failed, OSError, subprocess.SubprocessError) as failed:
+                say(f"{name}: FAILED: {failed}")
+                failures.append(f"{name}: {failed}")
+                keep(name, None)
     finally:
-        for server in servers:
-            server.stop()
+        stop(servers)
+    return failures
 
 
-def measure(bench, name, servers, keep):
-    load = os.getloadavg()[0]
-    keep(name, SHAPES[name](bench, servers) | {"load_before": load})
+def stop(servers):
+    while servers:
+        servers.pop().stop()

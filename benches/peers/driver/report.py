@@ -1,5 +1,5 @@
 """Writes the measured part of docs/performance.md from the results; its plot is `plot`'s."""
-from driver import plot
+from driver import plan, plot
 from driver.bench import ROOT
 from driver.figures import FIGURES, median
 
@@ -27,7 +27,7 @@ def measured(results):
         "### CPU per request, µs\n\n" + cpu(shapes),
         *([f"### Latency, ms\n\n{latency(shapes)}"] if any("rate" in shape for shape in shapes.values()) else []),
         *([f"### Memory, start and edits\n\n{tables(shapes)}"] if {"table", "idle_connections", "propagation"} & shapes.keys() else []),
-        "### When, and of which commit\n\n" + runs(shapes),
+        "### What was measured, when, and of which commit\n\n" + runs(shapes),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -89,8 +89,8 @@ def tables(shapes):
 
 
 def runs(shapes):
-    lines = [[title(name), shape["commit"], shape["finished"], shape["rounds"], shape["seconds"], f"{shape['load_before']:.1f}"] for name, shape in shapes.items()]
-    return rows(["shape", "commit", "finished (UTC)", "rounds", "seconds each", "load average before"], lines)
+    lines = [[title(name), plan.SHAPES[name].__doc__.strip(), shape["commit"], shape["finished"], shape["rounds"], shape["seconds"], f"{shape['load_before']:.1f}"] for name, shape in shapes.items()]
+    return rows(["shape", "what it is", "commit", "finished (UTC)", "rounds", "seconds each", "load average before"], lines)
 
 
 def with_cpu(shapes):

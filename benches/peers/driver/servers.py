@@ -57,8 +57,6 @@ class Edge(Server):
         self.ports = dict(zip(["plain", "tls", "metrics"], free_ports(3)))
         self.ports["deferred"] = self.ports["plain"]
         self.ports |= dict.fromkeys(["new_tls", "new_tls_no_tickets", "h2"], self.ports["tls"])
-        if "tls_listen" not in (pathlib.Path(__file__).parents[3] / "config/edge.toml").read_text():
-            self.ports = {name: self.ports[name] for name in ("plain", "deferred", "metrics")}
         self.hot = bench.memory / f"{data}-scans"
         self.data = bench.folder / data
         config = bench.folder / f"{data}.toml"
