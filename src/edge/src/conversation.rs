@@ -24,6 +24,8 @@ use crate::upstream::{Forward, Visit};
 pub(crate) struct Rules {
     pub(crate) site: Site,
     pub(crate) limits: Limits,
+    /// Whether HTTP/2 is spoken in the clear.
+    pub(crate) h2c: bool,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) recording: Recording,
 }

@@ -157,7 +157,7 @@ impl Date {
         self
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.text
     }
 }

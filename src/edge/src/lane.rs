@@ -10,15 +10,16 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use pingora_core::apps::ServerApp;
-use pingora_core::protocols::{Shutdown, Stream};
+use pingora_core::protocols::{ALPN, Shutdown, Ssl, Stream};
 use pingora_core::server::ShutdownWatch;
 use table::Table;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
 use crate::connection::{Connection, End};
 use crate::conversation::{Origin, Rules, Worker};
+use crate::http2::PREFACE;
 use crate::options::Limits;
 use crate::tls::Tls;
 use crate::upstream::GeneralLane;
@@ -58,7 +59,18 @@ impl ServerApp for Lane {
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         drop(digest);
         let tls = self.tls.is_some();
-        let connection = Connection::new(Origin { peer, tls });
+        let origin = Origin { peer, tls };
+        let mut connection = Connection::new(origin);
+        if let Some((is_http2, read)) = self.sniffed(&mut stream, shutdown).await? {
+            if is_http2 {
+                let served = Box::pin(self.serve_http2(stream, read, origin, shutdown.clone()));
+                if let Err(error) = served.await {
+                    tracing::trace!(%error, "an HTTP/2 connection ended"); // as below
+                }
+                return None;
+            }
+            connection.take_back(read, Vec::new(), false);
+        }
         if let Err(error) = self.serve(&mut stream, connection, shutdown.clone()).await {
             tracing::trace!(%error, "a connection ended"); // the client's doing, and of no interest to anyone
         } else if tls {
@@ -70,6 +82,48 @@ impl ServerApp for Lane {
 }
 
 impl Lane {
+    /// Whether the connection is HTTP/2's, and what had to be read to know. The outer none: it ended; the inner: it is not.
+    async fn sniffed(
+        &self,
+        stream: &mut Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Option<(bool, Vec<u8>)>> {
+        if self.tls.is_some() {
+            let agreed = Ssl::selected_alpn_proto(&**stream) == Some(ALPN::H2);
+            return Some(agreed.then(|| (true, Vec::new())));
+        }
+        if !self.rules.h2c {
+            return Some(None);
+        }
+        Some(Some(Box::pin(self.preface(stream, shutdown)).await?))
+    }
+
+    /// Reads until it is clear whether the connection begins with HTTP/2's preface.
+    async fn preface(
+        &self,
+        stream: &mut Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<(bool, Vec<u8>)> {
+        let limits = &self.rules.limits;
+        let mut stopping = shutdown.clone();
+        let mut read = Vec::with_capacity(PREFACE.len());
+        let mut deadline = Instant::now() + limits.idle;
+        while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {
+            let rest = (PREFACE.len() - read.len()) as u64;
+            let mut next = (&mut *stream).take(rest);
+            let received = tokio::select! {
+                biased;
+                received = timeout_at(deadline, next.read_buf(&mut read)) => received.ok()?.ok()?,
+                _ = stopping.wait_for(|stop| *stop) => return None,
+            };
+            if received == 0 {
+                return None;
+            }
+            deadline = deadline.min(Instant::now() + limits.head);
+        }
+        Some((read == PREFACE, read))
+    }
+
     /// Serves a connection to its end. What it awaits is small, as a hundred thousand idle ones are each as large.
     pub(crate) async fn serve(
         &self,
@@ -146,7 +200,7 @@ impl Lane {
 
 /// Whether the deadline has come. The timer is moved only when it has to be: earlier, or when it went off too early. Most waits are
 /// over long before, and a timer that stays where it is costs them nothing.
-fn passed(deadline: Instant, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> bool {
+pub(crate) fn passed(deadline: Instant, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> bool {
     if deadline < timer.deadline() {
         timer.as_mut().reset(deadline);
     }

@@ -18,6 +18,8 @@ pub struct EdgeOptions {
     pub tls_listen: Vec<SocketAddr>,
     /// What TLS is offered with.
     pub tls: Option<Arc<Tls>>,
+    /// Whether clients that know so may speak HTTP/2 on the plain listeners (RFC 9113 §3.3).
+    pub h2c: bool,
     /// Worker threads; none: one for each processor that this process may use.
     pub threads: Option<NonZeroUsize>,
     /// Networks whose forwarding headers count.
@@ -40,6 +42,7 @@ impl EdgeOptions {
             listen,
             tls_listen: Vec::new(),
             tls: None,
+            h2c: false,
             threads: None,
             trusted_proxies: TrustedProxies::default(),
             site: Site::default(),

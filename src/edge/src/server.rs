@@ -110,6 +110,7 @@ impl EdgeServer {
         let rules = Arc::new(Rules {
             site: options.site,
             limits: options.limits,
+            h2c: options.h2c,
             trusted_proxies: options.trusted_proxies,
             recording: Recording {
                 visitors: Visitors::new(metrics.local_salts())

@@ -22,6 +22,11 @@ pub(crate) const ADDRESS: Kind<SocketAddr> = Kind {
     parse: |text| text.parse().ok(),
 };
 
+pub(crate) const BOOLEAN: Kind<bool> = Kind {
+    allowed: "true or false",
+    parse: |text| text.parse().ok(),
+};
+
 pub(crate) const PORT: Kind<u16> = Kind {
     allowed: "a port, from 1 to 65535",
     parse: |text| text.parse().ok().filter(|port| *port != 0),

@@ -62,6 +62,8 @@ pub(crate) struct Edge {
     pub(crate) tls_ticket_keys: Option<PathBuf>,
     /// `edge.tls_handshake_timeout`
     pub(crate) tls_handshake_timeout: Duration,
+    /// `edge.h2c`: whether HTTP/2 is spoken in the clear.
+    pub(crate) h2c: bool,
     /// `edge.https_port`: where the redirect from HTTP to HTTPS leads.
     pub(crate) https_port: u16,
     /// `edge.trusted_proxies`: networks whose forwarding headers count.
@@ -100,6 +102,9 @@ impl Edge {
             tls_handshake_timeout: values
                 .one("edge.tls_handshake_timeout", &kinds::SECONDS)?
                 .unwrap_or(edge::TlsOptions::new("").handshake),
+            h2c: values
+                .one("edge.h2c", &kinds::BOOLEAN)?
+                .unwrap_or(defaults.h2c),
             https_port: values
                 .one("edge.https_port", &kinds::PORT)?
                 .unwrap_or(defaults.site.https_port),

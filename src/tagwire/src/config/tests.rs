@@ -199,6 +199,7 @@ fn every_kind_of_value_refuses_what_it_does_not_mean() {
         "[edge]\nhealth_path = '/healthz?x'",
         "[edge]\ntls_listen = ['443']",
         "[edge]\ntls_certificates = ''",
+        "[edge]\nh2c = 1",
         "[edge]\nhttps_port = 0",
         "[edge]\nhttps_port = 65536",
         "[edge]\nhead_timeout = 0",

@@ -184,6 +184,7 @@ fn edge_options(config: &Edge, upstream: &Upstream, any_host: bool, tls: &TlsWat
     EdgeOptions {
         tls_listen: config.tls_listen.clone(),
         tls: tls.tls(),
+        h2c: config.h2c,
         threads: config.threads,
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         site: Site {
