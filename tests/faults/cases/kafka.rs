@@ -3,11 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use reqwest::Method;
+use serde_json::json;
 
 use super::tag;
-use crate::deployment::stored;
+use crate::deployment::client::Api;
+use crate::deployment::{Deployment, stored};
 use crate::ground::Ground;
 use crate::steady::Steady;
+use crate::support::DEADLINE;
 
 /// How long Kafka is away in row 1.
 const AWAY: Duration = Duration::from_secs(60);
@@ -22,8 +26,15 @@ pub async fn row_01_kafka_is_killed_and_comes_back(ground: &mut Ground) -> anyho
     ground.kafka()?.kill()?;
     tokio::time::sleep(AWAY).await; // the fault itself: an outage of this length
     load.goes_on(1_000).await?;
+    let edges = Api::of(&deployment)?.get("/edges?live=true").await?;
+    ensure!(edges["items"] == json!([]), "live without Kafka: {edges}");
     let back = Instant::now();
     ground.kafka()?;
+    everywhere(&deployment, "outage").await?;
+    println!(
+        "an edit was on every edge {:?} after its return",
+        back.elapsed()
+    );
     load.goes_on(4_000).await?;
     let scanned = load.finish().await;
     let (before, during) = (scanned.p99(quiet, killed), scanned.p99(killed, back));
@@ -31,6 +42,24 @@ pub async fn row_01_kafka_is_killed_and_comes_back(ground: &mut Ground) -> anyho
     stored::matches(&deployment, "outage", &scanned.sent).await?;
     println!("recovered {:?} after its return", back.elapsed());
     deployment.end().await;
+    Ok(())
+}
+
+/// Edits a tag until an edit is answered that every edge has applied. That one can be made at all takes a moment too.
+async fn everywhere(deployment: &Deployment, code: &str) -> anyhow::Result<()> {
+    let (api, edges) = (Api::of(deployment)?, deployment.redirects().len());
+    let path = format!("/tags/{code}?wait=edges&wait_timeout=60");
+    let deadline = Instant::now() + DEADLINE;
+    for number in 0.. {
+        let edit = json!({"name": format!("edit {number}")});
+        let (_, answer) = api.send(Method::PATCH, &path, Some(edit)).await?;
+        let propagation = &answer["propagation"];
+        if propagation["edges"] == edges && propagation["applied"] == edges {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "not everywhere: {answer}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     Ok(())
 }
 
