@@ -6,6 +6,7 @@
 mod support;
 
 mod cluster;
+mod https;
 mod refusals;
 mod site;
 mod standalone;
