@@ -4,6 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,6 +17,9 @@ use crate::upstream::Forward;
 
 /// How much is received at once: dozens of requests of a pipelining client.
 const RECEIVE: usize = 16 * 1024;
+
+/// How long a new connection has for its first bytes while the edge drains: they come with it, or a round trip later.
+const FIRST_BYTES: Duration = Duration::from_secs(1);
 
 /// A connection's state.
 pub(crate) struct Connection {
@@ -31,6 +35,8 @@ pub(crate) struct Connection {
     /// What the general lane is to answer.
     forward: Option<Box<Forward>>,
     received_at: Instant,
+    /// Nothing has come yet.
+    new: bool,
     /// When the first byte came of what is in `input`.
     head_began: Option<Instant>,
 }
@@ -57,6 +63,7 @@ impl Connection {
             next: Next::Receive,
             forward: None,
             received_at: Instant::now(),
+            new: true,
             head_began: None,
         }
     }
@@ -66,9 +73,15 @@ impl Connection {
         self.input.is_empty() && self.sending.is_none()
     }
 
+    /// Whether nothing has come yet. While the edge drains, that may be because nobody has looked: it is given a moment.
+    pub(crate) fn is_new(&self) -> bool {
+        self.new
+    }
+
     /// When it has taken too long.
-    pub(crate) fn deadline(&self, limits: &Limits) -> Instant {
+    pub(crate) fn deadline(&self, limits: &Limits, draining: bool) -> Instant {
         match (self.sending, self.head_began) {
+            (None, None) if draining && self.new => self.received_at + limits.idle.min(FIRST_BYTES),
             (Some(since), _) => since + limits.send,
             (None, Some(began)) => began + limits.head,
             (None, None) => self.received_at + limits.idle,
@@ -135,7 +148,7 @@ impl Connection {
         };
         self.sending = (!answer.is_empty()).then_some(now);
         (self.input, self.unsent) = (input, answer);
-        (self.received_at, self.head_began) = (now, None);
+        (self.received_at, self.head_began, self.new) = (now, None, false);
     }
 
     fn poll_receive<S: AsyncRead + AsyncWrite + Unpin>(
@@ -154,7 +167,7 @@ impl Connection {
         let outcome = match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Ok(Some(End::Close))),
             Poll::Ready(Ok(())) => {
-                self.received_at = Instant::now();
+                (self.received_at, self.new) = (Instant::now(), false);
                 let bytes = buffer.filled();
                 let answered = if self.input.is_empty() {
                     self.answer(lane, worker, bytes, stream, cx)

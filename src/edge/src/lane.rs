@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
+use crate::admission::Admission;
 use crate::connection::{Connection, End};
 use crate::conversation::{Origin, Rules, Worker};
 use crate::http2::PREFACE;
@@ -27,6 +28,7 @@ use crate::upstream::GeneralLane;
 /// One worker thread's connections.
 #[derive(Clone)]
 pub(crate) struct Lane {
+    pub(crate) admission: Arc<Admission>,
     /// For the connections of listeners that speak TLS.
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) table: Arc<Table>,
@@ -44,20 +46,21 @@ pub(crate) struct Lane {
 impl ServerApp for Lane {
     async fn process_new(
         self: &Arc<Self>,
-        stream: Stream,
+        mut stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
+        let peer = peer(&stream);
+        let mut admitted = self.admission.admit(peer)?;
+        let peer = if self.admission.announces(peer) {
+            Box::pin(self.announced_client(&mut stream, &mut admitted, peer)).await?
+        } else {
+            peer
+        };
         let mut stream = match &self.tls {
             // In a box of its own, so that connections do not hold the space for a handshake as long as they live.
             Some(tls) => Box::pin(tls.accept(stream)).await?,
             None => stream,
         };
-        let digest = stream.get_socket_digest();
-        let peer = digest
-            .as_ref()
-            .and_then(|digest| digest.peer_addr()?.as_inet().copied());
-        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        drop(digest);
         let tls = self.tls.is_some();
         let origin = Origin { peer, tls };
         let mut connection = Connection::new(origin);
@@ -157,18 +160,18 @@ impl Lane {
         mut shutdown: ShutdownWatch,
     ) -> io::Result<End> {
         let limits = &self.rules.limits;
-        let mut timer = pin!(sleep_until(connection.deadline(limits)));
+        let mut timer = pin!(sleep_until(connection.deadline(limits, self.is_draining())));
         let mut shut_down = pin!(async move {
             let _ = shutdown.wait_for(|stop| *stop).await;
         });
-        let (mut timed, mut heard) = (false, false);
+        let (mut timed, mut heard, mut stopped) = (false, false, false);
         poll_fn(|cx| {
             let (poll, moved) = connection.poll(self, stream, cx);
             if poll.is_ready() {
                 return poll;
             }
             // Where the stream woke this task, the others still know whom to wake: they are asked only if they have spoken too.
-            let deadline = connection.deadline(limits);
+            let deadline = connection.deadline(limits, self.is_draining());
             if !(moved && timed) || timer.is_elapsed() || deadline < timer.deadline() {
                 timed = true;
                 if passed(deadline, timer.as_mut(), cx) {
@@ -178,7 +181,8 @@ impl Lane {
             // Who is in the middle of a request is answered first.
             if connection.is_idle() && (!(moved && heard) || self.is_draining()) {
                 heard = true;
-                if shut_down.as_mut().poll(cx).is_ready() {
+                stopped = stopped || shut_down.as_mut().poll(cx).is_ready();
+                if stopped && !connection.is_new() {
                     return Poll::Ready(Ok(End::Close));
                 }
             }
@@ -196,6 +200,13 @@ impl Lane {
         // A request that panicked has left nothing that the next would trip over: the scan log is written record by record.
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Who is at the other end of the connection.
+fn peer(stream: &Stream) -> IpAddr {
+    let digest = stream.get_socket_digest();
+    let peer = digest.and_then(|digest| digest.peer_addr()?.as_inet().copied());
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
 }
 
 /// Whether the deadline has come. The timer is moved only when it has to be: earlier, or when it went off too early. Most waits are

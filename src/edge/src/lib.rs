@@ -5,6 +5,7 @@
 //! site behind a domain goes there by the general lane (`upstream`). [`Feed`] keeps the table current.
 
 mod accept;
+mod admission;
 mod answer;
 mod client;
 mod connection;
@@ -20,16 +21,20 @@ mod http2_answer;
 mod http2_request;
 mod http2_watch;
 mod lane;
+mod last_arrivals;
 mod metrics;
 mod options;
 mod pages;
+mod proxy_protocol;
 mod record;
 mod request;
 mod server;
+mod sockets;
 mod target;
 mod tls;
 mod upstream;
 
+pub use admission::ConnectionLimits;
 pub use answer::{Answer, Body, Scanned, answer};
 pub use client::TrustedProxies;
 pub use feed::{Feed, FeedState, SnapshotOptions};
@@ -42,5 +47,6 @@ pub use options::{EdgeOptions, Limits, Site};
 pub use pages::{CONTENT_SECURITY_POLICY, Content, Page};
 pub use request::{Method, Request};
 pub use server::{Drained, EdgeServer, StartError};
+pub use sockets::SocketOptions;
 pub use tls::{CertificatesError, PairError, TicketKeysError, Tls, TlsError, TlsOptions};
 pub use upstream::{ContentFraming, UpstreamOptions};

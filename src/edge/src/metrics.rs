@@ -11,6 +11,7 @@ use prometheus::{
 use scans::HttpVersion;
 use tags::Outcome;
 
+use crate::admission::ConnectionMetrics;
 use crate::upstream::UpstreamMetrics;
 
 /// How often workers add what they have counted: the delay after which it shows in `/metrics`.
@@ -51,6 +52,7 @@ pub struct EdgeMetrics {
     local_salts: IntCounter,
     snapshot_age: Gauge,
     refused_snapshots: IntCounterVec,
+    pub(crate) connections: ConnectionMetrics,
     pub(crate) upstream: UpstreamMetrics,
 }
 
@@ -96,6 +98,7 @@ impl EdgeMetrics {
                 ),
                 &["reason"],
             )?,
+            connections: ConnectionMetrics::register(registry)?,
             upstream: UpstreamMetrics::register(registry)?,
         };
         for reason in REFUSALS {

@@ -5,7 +5,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::admission::ConnectionLimits;
 use crate::client::TrustedProxies;
+use crate::sockets::SocketOptions;
 use crate::tls::Tls;
 use crate::upstream::UpstreamOptions;
 
@@ -22,6 +24,12 @@ pub struct EdgeOptions {
     pub h2c: bool,
     /// Worker threads; none: one for each processor that this process may use.
     pub threads: Option<NonZeroUsize>,
+    /// How they listen.
+    pub sockets: SocketOptions,
+    /// How many connections there may be.
+    pub connections: ConnectionLimits,
+    /// Networks whose connections begin with a PROXY protocol header (version 1 or 2), which names the client; nobody else's may.
+    pub proxy_protocol_from: TrustedProxies,
     /// Networks whose forwarding headers count.
     pub trusted_proxies: TrustedProxies,
     /// How requests are answered.
@@ -44,6 +52,9 @@ impl EdgeOptions {
             tls: None,
             h2c: false,
             threads: None,
+            sockets: SocketOptions::default(),
+            connections: ConnectionLimits::default(),
+            proxy_protocol_from: TrustedProxies::default(),
             trusted_proxies: TrustedProxies::default(),
             site: Site::default(),
             limits: Limits::default(),

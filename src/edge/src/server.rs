@@ -24,11 +24,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
+use crate::admission::{Admission, ConnectionLimits};
 use crate::conversation::{Rules, Worker};
 use crate::lane::Lane;
+use crate::last_arrivals;
 use crate::metrics::{EdgeMetrics, FLUSH_EVERY};
 use crate::options::EdgeOptions;
 use crate::record::{Recording, UnknownCap};
+use crate::sockets::{self, SocketOptions};
 use crate::tls::Tls;
 use crate::upstream::{GeneralLane, Upstreams};
 
@@ -64,6 +67,7 @@ pub enum StartError {
 
 /// The running redirect listeners. Keep it: dropped, they end without waiting for anyone; [`EdgeServer::shutdown`] waits.
 pub struct EdgeServer {
+    admission: Arc<Admission>,
     addresses: Vec<SocketAddr>,
     tls_addresses: Vec<SocketAddr>,
     draining: Arc<AtomicBool>,
@@ -101,12 +105,18 @@ impl EdgeServer {
         if options.tls.is_none() && !options.tls_listen.is_empty() {
             return Err(StartError::NoCertificates);
         }
-        let (sockets, addresses) = bind_all(&options.listen)?;
-        let (tls_sockets, tls_addresses) = bind_all(&options.tls_listen)?;
+        let (sockets, addresses) = bind_all(&options.listen, options.sockets)?;
+        let (tls_sockets, tls_addresses) = bind_all(&options.tls_listen, options.sockets)?;
         let listening = [
             (None, &sockets[..], &addresses[..]),
             (options.tls, &tls_sockets, &tls_addresses),
         ];
+        let admission = Admission::new(
+            options.connections,
+            options.proxy_protocol_from,
+            options.trusted_proxies.clone(),
+            metrics.connections.clone(),
+        );
         let rules = Arc::new(Rules {
             site: options.site,
             limits: options.limits,
@@ -120,6 +130,7 @@ impl EdgeServer {
         });
         let (stop, stopping) = watch::channel(false);
         let shared = Shared {
+            admission,
             table,
             rules,
             upstreams,
@@ -136,6 +147,7 @@ impl EdgeServer {
             .map(|_| WorkerThread::new(&shared, log, metrics, &listening))
             .collect::<Result<Vec<_>, StartError>>()?;
         let mut server = Self {
+            admission: shared.admission,
             addresses,
             tls_addresses,
             draining: shared.draining,
@@ -168,6 +180,11 @@ impl EdgeServer {
         &self.tls_addresses
     }
 
+    /// Other limits from now on, for connections that come; those that are there stay.
+    pub fn limit_connections(&self, limits: ConnectionLimits) {
+        self.admission.set(limits);
+    }
+
     /// Tells load balancers and clients to go elsewhere: the health check says 503, and every answer closes its connection. New
     /// connections are still answered. For the time before [`EdgeServer::shutdown`] that load balancers need to notice.
     pub fn begin_drain(&self) {
@@ -196,10 +213,16 @@ impl EdgeServer {
 }
 
 /// Listening sockets and where they are.
-fn bind_all(given: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), StartError> {
+fn bind_all(
+    given: &[SocketAddr],
+    options: SocketOptions,
+) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), StartError> {
     let sockets = given
         .iter()
-        .map(|address| bind(*address))
+        .map(|&address| {
+            let opened = sockets::open(address, options);
+            opened.map_err(|source| StartError::Bind { address, source })
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let addresses = sockets
         .iter()
@@ -207,13 +230,6 @@ fn bind_all(given: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>),
         .collect::<Result<Vec<_>, _>>()
         .map_err(StartError::Worker)?;
     Ok((sockets, addresses))
-}
-
-/// A listening socket as Pingora wants it. Port 0 takes a free one.
-fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let bound =
-        TcpListener::bind(address).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
-    bound.map_err(|source| StartError::Bind { address, source })
 }
 
 /// Descriptors of the sockets, under their addresses, for one worker's service to own.
@@ -227,6 +243,7 @@ fn hand_over(sockets: &[TcpListener], addresses: &[SocketAddr]) -> io::Result<Li
 
 /// What all worker threads share.
 struct Shared {
+    admission: Arc<Admission>,
     table: Arc<Table>,
     rules: Arc<Rules>,
     upstreams: Arc<Upstreams>,
@@ -243,6 +260,8 @@ type Listening<'a> = (Option<Arc<Tls>>, &'a [TcpListener], &'a [SocketAddr]);
 struct WorkerThread {
     /// One for each kind of listener, with its sockets.
     services: Vec<(Service<Lane>, ListenFds)>,
+    /// The same sockets, for what is left on them at the end.
+    sockets: Vec<(Arc<Lane>, TcpListener)>,
     worker: Arc<Mutex<Worker>>,
     /// Ends when the lane and all its connections have.
     closed: mpsc::Receiver<()>,
@@ -262,6 +281,7 @@ impl WorkerThread {
         let worker = Arc::new(Mutex::new(worker));
         let (open, closed) = mpsc::channel(1);
         let lane = Lane {
+            admission: Arc::clone(&shared.admission),
             tls: None,
             table: Arc::clone(&shared.table),
             rules: Arc::clone(&shared.rules),
@@ -270,12 +290,17 @@ impl WorkerThread {
             draining: Arc::clone(&shared.draining),
             _open: open,
         };
-        let mut services = Vec::new();
+        let (mut services, mut remaining) = (Vec::new(), Vec::new());
         for (tls, sockets, addresses) in listening {
             let lane = Lane {
                 tls: tls.clone(),
                 ..lane.clone()
             };
+            let shared_lane = Arc::new(lane.clone());
+            for socket in *sockets {
+                let socket = socket.try_clone().map_err(StartError::Worker)?;
+                remaining.push((Arc::clone(&shared_lane), socket));
+            }
             let mut service = Service::new("redirects".to_owned(), lane);
             for address in *addresses {
                 // The lane has its own buffers.
@@ -291,6 +316,7 @@ impl WorkerThread {
             .map_err(StartError::Worker)?;
         Ok(Self {
             services,
+            sockets: remaining,
             worker,
             closed,
             runtime,
@@ -303,6 +329,7 @@ impl WorkerThread {
     fn run(self) -> bool {
         let Self {
             services,
+            sockets,
             worker,
             mut closed,
             runtime,
@@ -318,6 +345,9 @@ impl WorkerThread {
                 accepting.spawn(async move { service.start_service(Some(fds), stopping, 1).await });
             }
             accepting.join_all().await;
+            for (lane, socket) in sockets {
+                last_arrivals::accept_all(&lane, &socket, &stopping);
+            }
             // No deadline was set: the server was dropped.
             let deadline = deadline.get().copied().unwrap_or_else(Instant::now);
             timeout_at(deadline.into(), closed.recv()).await.is_ok()

@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod parts;
 mod program;
+mod reload;
 mod roles;
 
 use std::io::Write as _;
@@ -30,16 +31,20 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    let config = Config::load(
-        cli.role.config_file(),
-        std::env::vars_os(),
-        cli.role.flags(),
-    )?;
+    let read = || {
+        Config::load(
+            cli.role.config_file(),
+            std::env::vars_os(),
+            cli.role.flags(),
+        )
+    };
+    let config = read()?;
     telemetry::logging::init(config.log.format, &config.log.filter)?;
     let mut program = Program::new(config)?;
     let role = roles::build(&cli.role, &program)?;
     role.announce(&program);
-    let (ended, deadline) = program.until_the_end();
+    let (ended, deadline) =
+        program.until_the_end(|at_start| reload::reload(read(), at_start, &*role));
     program.end_at_the_next_signal();
     role.drain(&program, deadline);
     program.end();

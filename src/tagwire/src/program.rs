@@ -2,6 +2,7 @@
 //! is in `roles`.
 
 use std::future::pending;
+use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -12,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+use crate::parts::descriptors;
 
 /// A supervisor may send one signal to the process and to its whole group, as GNU timeout does: within this time that is one wish.
 const SAME_WISH: Duration = Duration::from_millis(500);
@@ -23,6 +25,8 @@ pub(crate) struct Program {
     pub(crate) registry: Registry,
     pub(crate) health: Health,
     signals: Signals,
+    /// SIGHUP, which means to read the configuration anew.
+    hangups: Hangups,
     failures: Failures,
     failed: mpsc::UnboundedReceiver<anyhow::Error>,
 }
@@ -39,10 +43,13 @@ impl Failures {
 
 impl Program {
     pub(crate) fn new(config: Config) -> anyhow::Result<Self> {
+        descriptors::raise();
         let runtime = Runtime::new().context("starting the threads of the runtime")?;
-        let signals = {
+        let (signals, hangups) = {
             let _entered = runtime.enter();
-            Signals::listen().context("listening for signals")?
+            let hangups = Hangups::listen().context("listening for SIGHUP")?;
+            let signals = Signals::listen().context("listening for signals")?;
+            (signals, hangups)
         };
         let registry = telemetry::metrics::process_registry(env!("CARGO_PKG_VERSION"))?;
         let (failures, failed) = mpsc::unbounded_channel();
@@ -53,6 +60,7 @@ impl Program {
             registry,
             health,
             signals,
+            hangups,
             failures,
             failed,
         })
@@ -63,16 +71,27 @@ impl Program {
         self.failures.clone()
     }
 
-    /// Waits for a signal, or for a part that cannot go on, whose error it gives back. Either way the process is not ready from then
+    /// Waits for a signal that ends, or for a part that cannot go on, whose error it gives back; at a SIGHUP, which does not, it calls
+    /// `reload` with the configuration of the start. Either way the process is not ready from then
     /// on; a second signal ends it at once. The answer is also when draining has to be over.
-    pub(crate) fn until_the_end(&mut self) -> (anyhow::Result<()>, Instant) {
+    pub(crate) fn until_the_end(
+        &mut self,
+        reload: impl Fn(&Config),
+    ) -> (anyhow::Result<()>, Instant) {
         let (signals, failed) = (&mut self.signals, &mut self.failed);
-        let ended = self.runtime.block_on(async {
-            tokio::select! {
-                name = signals.next() => Ok(name),
-                Some(failure) = failed.recv() => Err(failure),
+        let ended = loop {
+            let woken = self.runtime.block_on(async {
+                tokio::select! {
+                    name = signals.next() => Some(Ok(name)),
+                    Some(failure) = failed.recv() => Some(Err(failure)),
+                    _ = self.hangups.next() => None,
+                }
+            });
+            match woken {
+                Some(ended) => break ended,
+                None => reload(&self.config),
             }
-        });
+        };
         self.health.draining();
         let deadline = Instant::now() + self.config.drain.timeout;
         match &ended {
@@ -105,6 +124,25 @@ impl Program {
     pub(crate) fn end(self) {
         tracing::info!("drained");
         self.runtime.shutdown_background();
+    }
+}
+
+/// SIGHUP. On a terminal it means, as ever, that the terminal is gone, and ends the process.
+struct Hangups(Option<Signal>);
+
+impl Hangups {
+    fn listen() -> std::io::Result<Self> {
+        if std::io::stdin().is_terminal() {
+            return Ok(Self(None));
+        }
+        signal(SignalKind::hangup()).map(|signal| Self(Some(signal)))
+    }
+
+    async fn next(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => pending().await,
+        }
     }
 }
 

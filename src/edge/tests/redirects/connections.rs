@@ -158,3 +158,26 @@ fn whatever_bytes_come_every_answer_is_one_and_the_next_client_gets_its_own() {
     });
     outcome.unwrap();
 }
+
+#[test]
+fn a_shutdown_answers_those_that_nobody_has_accepted_yet() {
+    for _ in 0..5 {
+        let edge = Edge::start();
+        let address = edge.server.addresses()[0];
+        let clients: Vec<Client> = (0..200)
+            .map(|_| {
+                let mut client = Client::connect(address);
+                client.send(GET);
+                client
+            })
+            .collect();
+        assert_eq!(
+            edge.server.shutdown(Duration::from_secs(20)),
+            Drained::Finished
+        );
+        for mut client in clients {
+            let response = client.try_response();
+            assert_eq!(response.map(|response| response.status), Some(302));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! A table with one tag of each kind, a real server over it, and a client that speaks bytes.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -185,6 +185,16 @@ impl Edge {
         }
     }
 
+    /// The value of a series of the registry.
+    pub fn shown(&self, series: &str) -> f64 {
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("no {series} in {text}"))
+    }
+
     pub fn connect(&self) -> Client {
         Client::connect(self.server.addresses()[0])
     }
@@ -306,7 +316,25 @@ impl Response {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::new(TcpStream::connect(address).unwrap())
+    }
+
+    /// From an address of this machine's, such as any of 127.0.0.0/8.
+    pub fn connect_from(from: IpAddr, address: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind((from, 0).into()).unwrap();
+            socket.connect(address).await.unwrap().into_std().unwrap()
+        });
+        stream.set_nonblocking(false).unwrap();
+        Self::new(stream)
+    }
+
+    fn new(stream: TcpStream) -> Self {
         // Only a server that hangs ever meets this.
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
@@ -347,6 +375,14 @@ impl Client {
     /// Says that nothing more comes from here.
     pub fn half_close(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// As [`Client::response`], where the server may have closed without reading what was sent.
+    pub fn try_response(&mut self) -> Option<Response> {
+        match self.stream.peek(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+            _ => self.response(false),
+        }
     }
 
     /// The next response; none: the server has closed before one began.

@@ -113,6 +113,7 @@ fn a_head_that_is_not_complete_in_time_is_closed_however_busily_it_trickles() {
 #[test]
 fn an_idle_connection_is_closed_in_its_time() {
     let edge = Edge::with(crate::fixture::table(), |options| {
+        options.sockets.defer_accept = false;
         options.limits = Limits {
             idle: Duration::from_millis(300),
             ..Limits::default()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+mod admission;
 mod answers;
 mod certificates;
 mod connections;
@@ -12,6 +13,7 @@ mod heartbeats;
 mod http2;
 mod http2_frames;
 mod limits;
+mod proxy_protocol;
 mod scans_recorded;
 mod site;
 mod starting;

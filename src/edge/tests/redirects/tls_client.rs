@@ -29,9 +29,17 @@ impl TlsClient {
         config: &Arc<ClientConfig>,
         name: &str,
     ) -> Result<Self, std::io::Error> {
+        Self::over(TcpStream::connect(address).unwrap(), config, name)
+    }
+
+    /// The same on a connection that has been used before.
+    pub fn over(
+        socket: TcpStream,
+        config: &Arc<ClientConfig>,
+        name: &str,
+    ) -> Result<Self, std::io::Error> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let connection = ClientConnection::new(Arc::clone(config), name).unwrap();
-        let socket = TcpStream::connect(address).unwrap();
         // Only a server that hangs ever meets this.
         socket
             .set_read_timeout(Some(Duration::from_secs(20)))

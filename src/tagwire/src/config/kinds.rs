@@ -134,6 +134,25 @@ pub(crate) const THREADS: Kind<NonZeroUsize> = Kind {
     },
 };
 
+pub(crate) const CONNECTIONS: Kind<NonZeroUsize> = Kind {
+    allowed: "a whole number from 1",
+    parse: |text| text.parse().ok(),
+};
+
+pub(crate) const BACKLOG: Kind<u32> = Kind {
+    allowed: "a whole number from 1 to 1048576",
+    parse: |text| {
+        text.parse()
+            .ok()
+            .filter(|backlog| (1..=1 << 20).contains(backlog))
+    },
+};
+
+pub(crate) const SWITCH: Kind<bool> = Kind {
+    allowed: "true or false",
+    parse: |text| text.parse().ok(),
+};
+
 pub(crate) const BYTES: Kind<usize> = Kind {
     allowed: "a whole number of bytes from 256 to 1048576",
     parse: |text| {

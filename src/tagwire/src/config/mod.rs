@@ -11,7 +11,9 @@ mod tests;
 mod upstream;
 mod values;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::Path;
 
 pub(crate) use cluster::{ClickHouse, Kafka, Snapshot};
@@ -37,6 +39,18 @@ pub(crate) struct Config {
     pub(crate) scan_log: ScanLog,
     pub(crate) log: Log,
     pub(crate) drain: Drain,
+    /// Not shown: there are passwords among them.
+    given: Hidden,
+}
+
+/// What was given for each key.
+#[derive(Clone)]
+struct Hidden(BTreeMap<String, String>);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
 }
 
 impl Config {
@@ -54,6 +68,7 @@ impl Config {
         layers.add_flags(flags);
         let mut values = layers.into_values();
         let config = Self {
+            given: Hidden(values.given()),
             node: Node::read(&mut values)?,
             edge: Edge::read(&mut values)?,
             upstream: Upstream::read(&mut values)?,
@@ -69,5 +84,17 @@ impl Config {
         };
         values.finish()?;
         Ok(config)
+    }
+
+    /// The keys that another configuration gives another value, or none.
+    pub(crate) fn changed_keys(&self, other: &Self) -> Vec<String> {
+        let keys = self.given.0.keys().chain(other.given.0.keys());
+        let mut changed: Vec<String> = keys
+            .filter(|key| self.given.0.get(*key) != other.given.0.get(*key))
+            .cloned()
+            .collect();
+        changed.sort();
+        changed.dedup();
+        changed
     }
 }

@@ -66,6 +66,16 @@ pub(crate) struct Edge {
     pub(crate) h2c: bool,
     /// `edge.https_port`: where the redirect from HTTP to HTTPS leads.
     pub(crate) https_port: u16,
+    /// `edge.backlog`: how many connections may wait to be accepted.
+    pub(crate) backlog: u32,
+    /// `edge.defer_accept`: whether the kernel keeps connections until their first bytes are there.
+    pub(crate) defer_accept: bool,
+    /// `edge.max_connections`; none: as many as there may be descriptors, less a reserve.
+    pub(crate) max_connections: Option<NonZeroUsize>,
+    /// `edge.max_connections_per_address`; none: no limit of its own.
+    pub(crate) max_connections_per_address: Option<NonZeroUsize>,
+    /// `edge.proxy_protocol_from`: networks whose connections begin with a PROXY protocol header.
+    pub(crate) proxy_protocol_from: Vec<IpNet>,
     /// `edge.trusted_proxies`: networks whose forwarding headers count.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// `edge.threads`: none: one for each processor.
@@ -108,6 +118,18 @@ impl Edge {
             https_port: values
                 .one("edge.https_port", &kinds::PORT)?
                 .unwrap_or(defaults.site.https_port),
+            backlog: values
+                .one("edge.backlog", &kinds::BACKLOG)?
+                .unwrap_or(defaults.sockets.backlog),
+            defer_accept: values
+                .one("edge.defer_accept", &kinds::SWITCH)?
+                .unwrap_or(defaults.sockets.defer_accept),
+            max_connections: values.one("edge.max_connections", &kinds::CONNECTIONS)?,
+            max_connections_per_address: values
+                .one("edge.max_connections_per_address", &kinds::CONNECTIONS)?,
+            proxy_protocol_from: values
+                .list("edge.proxy_protocol_from", &kinds::NETWORK)?
+                .unwrap_or_default(),
             trusted_proxies: values
                 .list("edge.trusted_proxies", &kinds::NETWORK)?
                 .unwrap_or_default(),

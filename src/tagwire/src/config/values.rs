@@ -26,6 +26,14 @@ impl Values {
         Self { given, known }
     }
 
+    /// What every key that is not a table was given, to be compared.
+    pub(crate) fn given(&self) -> BTreeMap<String, String> {
+        let values = self.given.iter().filter(|(_, given)| !given.is_table());
+        values
+            .map(|(key, given)| (key.clone(), format!("{:?}", given.kind)))
+            .collect()
+    }
+
     /// The value of a key; none when no layer has it.
     pub(crate) fn one<T>(
         &mut self,

@@ -4,6 +4,7 @@ mod api;
 pub(crate) mod cluster;
 mod data_dir;
 mod demo;
+pub(crate) mod descriptors;
 mod hot_folder;
 mod listen;
 mod operations;

@@ -6,8 +6,8 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use ::edge::{
-    AboutEdge, Drained, EdgeMetrics, EdgeOptions, EdgeServer, Feed, FeedState, Heartbeats, Limits,
-    Site, SnapshotOptions, TrustedProxies, UpstreamOptions,
+    AboutEdge, ConnectionLimits, Drained, EdgeMetrics, EdgeOptions, EdgeServer, Feed, FeedState,
+    Heartbeats, Limits, Site, SnapshotOptions, SocketOptions, TrustedProxies, UpstreamOptions,
 };
 use admin::Visible;
 use journal::{Applied, EdgeRun, Edges, Journal};
@@ -17,6 +17,7 @@ use tags::Topic;
 use telemetry::Check;
 
 use super::DataDir;
+use super::descriptors;
 use super::hot_folder;
 use super::tls::TlsWatch;
 use crate::config::{Config, Edge, Upstream};
@@ -114,6 +115,15 @@ impl Redirects {
         }
     }
 
+    /// Takes other limits, and looks at the certificates and ticket keys now. Gives the keys that this is all of.
+    pub(crate) fn reload(&self, config: &Edge) -> &'static [&'static str] {
+        self.server.limit_connections(connection_limits(config));
+        if let Some(tls) = self.tls.tls() {
+            tls.reload();
+        }
+        &["edge.max_connections", "edge.max_connections_per_address"]
+    }
+
     /// Tells load balancers to go elsewhere, and still answers.
     pub(crate) fn begin_drain(&self) {
         self.server.begin_drain();
@@ -186,6 +196,12 @@ fn edge_options(config: &Edge, upstream: &Upstream, any_host: bool, tls: &TlsWat
         tls: tls.tls(),
         h2c: config.h2c,
         threads: config.threads,
+        sockets: SocketOptions {
+            backlog: config.backlog,
+            defer_accept: config.defer_accept,
+        },
+        connections: connection_limits(config),
+        proxy_protocol_from: TrustedProxies::new(config.proxy_protocol_from.clone()),
         trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         site: Site {
             any_host,
@@ -204,6 +220,13 @@ fn edge_options(config: &Edge, upstream: &Upstream, any_host: bool, tls: &TlsWat
         unknown_codes_per_second: config.unknown_codes_per_second,
         upstream: upstream_options(upstream),
         ..defaults
+    }
+}
+
+fn connection_limits(config: &Edge) -> ConnectionLimits {
+    ConnectionLimits {
+        total: descriptors::connections(config.max_connections),
+        per_address: config.max_connections_per_address,
     }
 }
 

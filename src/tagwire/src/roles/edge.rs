@@ -6,6 +6,7 @@ use ::edge::SnapshotOptions;
 use journal::{JournalMetrics, KafkaEdges};
 
 use super::Role;
+use crate::config::Config;
 use crate::parts::{DataDir, Operations, Redirects, bind, cluster};
 use crate::program::Program;
 
@@ -61,6 +62,10 @@ impl Role for Edge {
             metrics = %self.operations.address(),
             "edge started"
         );
+    }
+
+    fn reload(&self, config: &Config) -> &'static [&'static str] {
+        self.redirects.reload(&config.edge)
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {

@@ -8,12 +8,17 @@ mod standalone;
 use std::time::Instant;
 
 use crate::cli;
+use crate::config::Config;
 use crate::program::Program;
 
 /// A role, built and running.
 pub(crate) trait Role {
     /// Says to people and to the log where it is.
     fn announce(&self, program: &Program);
+    /// Takes from a configuration what can change while it runs; which keys those are.
+    fn reload(&self, _config: &Config) -> &'static [&'static str] {
+        &[]
+    }
     /// Takes nothing more on, finishes what it has, and ends; at the deadline, as it is.
     fn drain(self: Box<Self>, program: &Program, deadline: Instant);
 }

@@ -11,6 +11,7 @@ use journal::{JournalMetrics, LocalEdges, SqliteJournal};
 use sink::{DirectOutlet, Enricher, SinkMetrics};
 
 use super::Role;
+use crate::config::Config;
 use crate::parts::{
     Api, DataDir, Demo, Operations, PlacesWatch, Redirects, Welcome, bind, public_url,
 };
@@ -121,6 +122,10 @@ impl Role for Standalone {
                 }
             }
         });
+    }
+
+    fn reload(&self, config: &Config) -> &'static [&'static str] {
+        self.redirects.reload(&config.edge)
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {

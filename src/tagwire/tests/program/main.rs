@@ -6,7 +6,9 @@
 mod support;
 
 mod cluster;
+mod descriptors;
 mod https;
 mod refusals;
+mod reload;
 mod site;
 mod standalone;
