@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use journal::{
-    EdgeRun, EdgeState, Edges, Event, Heartbeat, Journal, LocalEdges, Positions, SqliteJournal,
+    EdgeRun, EdgeState, Edges, Event, Heartbeat, Journal, LocalEdges, Positions, Since,
+    SqliteJournal,
 };
 use serde_json::{Value, json};
 use tags::Topic;
