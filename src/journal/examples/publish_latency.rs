@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use jiff::Timestamp;
 use journal::{
-    Applied, Event, Journal, KafkaJournal, KafkaOptions, Positions, Since, SqliteJournal,
+    Applied, Event, Journal, KafkaJournal, KafkaOptions, Since, SqliteJournal,
 };
 use tags::{Action, AuditEntry, Change, Topic, Workspace, WorkspaceId};
 

@@ -64,7 +64,7 @@ pub async fn row_08_a_snapshot_that_is_no_good_is_refused_with_its_reason(
     ensure!(edge.terminate().await.code == Some(0));
     let file = snapshot(edge.data_dir());
     let good = fs::read(&file).context("reading the snapshot that it has left")?;
-    let damage: [(&str, fn(&mut Vec<u8>)); 3] = [
+    let damage: [(&str, Damage); 3] = [
         ("truncated", |bytes| bytes.truncate(bytes.len() - 7)),
         ("damaged", |bytes| {
             let middle = bytes.len() / 2;
@@ -96,6 +96,9 @@ pub async fn row_08_a_snapshot_that_is_no_good_is_refused_with_its_reason(
     deployment.end().await;
     Ok(())
 }
+
+/// Spoils a file.
+type Damage = fn(&mut Vec<u8>);
 
 /// Starts the edge, which has to refuse its snapshot for this reason and to serve all the same, and ends it.
 async fn starts_without_it(deployment: &mut Deployment, reason: &str) -> anyhow::Result<()> {

@@ -83,7 +83,7 @@ impl Redirects {
         let about = AboutEdge {
             run,
             version: env!("CARGO_PKG_VERSION"),
-            addresses: server.addresses().to_vec(),
+            addresses: [server.addresses(), server.tls_addresses()].concat(),
         };
         let runtime = program.runtime.handle();
         let heartbeats = Heartbeats::start(runtime, edges, about, table, applied.clone())?;
