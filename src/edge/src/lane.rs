@@ -134,26 +134,39 @@ impl Lane {
         mut connection: Connection,
         shutdown: ShutdownWatch,
     ) -> io::Result<()> {
+        let end = self
+            .answer(stream, &mut connection, shutdown.clone())
+            .await?;
+        self.go_on(stream, connection, end, shutdown).await
+    }
+
+    /// Serves a connection that has come to this end of its time on the express lane; it may come back.
+    pub(crate) async fn go_on(
+        &self,
+        stream: &mut Stream,
+        mut connection: Connection,
+        mut end: End,
+        shutdown: ShutdownWatch,
+    ) -> io::Result<()> {
         loop {
-            let mut end = self
-                .answer(stream, &mut connection, shutdown.clone())
-                .await?;
-            if end == End::Forward {
-                let handed_over = Box::pin(self.hand_over(stream, &mut connection, &shutdown));
-                match handed_over.await {
-                    Some(ended) => end = ended,
-                    None => continue,
-                }
+            match end {
+                End::Close => return Ok(()),
+                End::Linger => return Box::pin(linger(stream, &self.rules.limits)).await,
+                End::Forward => {}
             }
-            return match end {
-                End::Linger => Box::pin(linger(stream, &self.rules.limits)).await,
-                End::Close | End::Forward => Ok(()),
+            let handed_over = Box::pin(self.hand_over(stream, &mut connection, &shutdown));
+            end = match handed_over.await {
+                Some(ended) => ended,
+                None => {
+                    self.answer(stream, &mut connection, shutdown.clone())
+                        .await?
+                }
             };
         }
     }
 
     /// Answers from memory until the connection ends, or a request is the general lane's.
-    async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    pub(crate) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: &mut S,
         connection: &mut Connection,
@@ -229,7 +242,7 @@ const DRAIN: usize = 4 * 1024;
 
 /// Says that nothing more will come, and reads what the client is still sending, within limits: closing with unread bytes would
 /// reset the connection, and the answer with it (RFC 9112 §9.6).
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     limits: &Limits,
 ) -> io::Result<()> {

@@ -7,6 +7,7 @@
 mod accept;
 mod admission;
 mod answer;
+mod arrivals;
 mod client;
 mod connection;
 mod conversation;

@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use crate::admission::{Admission, ConnectionLimits};
+use crate::arrivals::take_in;
 use crate::conversation::{Rules, Worker};
 use crate::lane::Lane;
 use crate::last_arrivals;
@@ -258,9 +259,9 @@ type Listening<'a> = (Option<Arc<Tls>>, &'a [TcpListener], &'a [SocketAddr]);
 
 /// What a worker thread is made of.
 struct WorkerThread {
-    /// One for each kind of listener, with its sockets.
+    /// For listeners with TLS, with their sockets.
     services: Vec<(Service<Lane>, ListenFds)>,
-    /// The same sockets, for what is left on them at the end.
+    /// All sockets: plain ones to accept from, and all for what is left on them at the end.
     sockets: Vec<(Arc<Lane>, TcpListener)>,
     worker: Arc<Mutex<Worker>>,
     /// Ends when the lane and all its connections have.
@@ -300,6 +301,9 @@ impl WorkerThread {
             for socket in *sockets {
                 let socket = socket.try_clone().map_err(StartError::Worker)?;
                 remaining.push((Arc::clone(&shared_lane), socket));
+            }
+            if tls.is_none() {
+                continue; // see `arrivals`
             }
             let mut service = Service::new("redirects".to_owned(), lane);
             for address in *addresses {
@@ -343,6 +347,16 @@ impl WorkerThread {
             for (mut service, fds) in services {
                 let stopping = stopping.clone();
                 accepting.spawn(async move { service.start_service(Some(fds), stopping, 1).await });
+            }
+            for (lane, socket) in sockets.iter().filter(|(lane, _)| lane.tls.is_none()) {
+                let (lane, stopping) = (Arc::clone(lane), stopping.clone());
+                let socket = socket.try_clone();
+                accepting.spawn(async move {
+                    let arrivals = async { take_in(lane, socket?, stopping).await };
+                    if let Err(error) = arrivals.await {
+                        tracing::error!(%error, "a listener for redirects ended");
+                    }
+                });
             }
             accepting.join_all().await;
             for (lane, socket) in sockets {

@@ -470,12 +470,18 @@ impl Client {
     }
 
     fn receive(&mut self) -> bool {
+        let some = self.some();
+        self.received.extend_from_slice(&some);
+        !some.is_empty()
+    }
+
+    /// What has come, at least a byte of it; nothing: the server has closed.
+    pub fn some(&mut self) -> Vec<u8> {
         let mut buffer = [0; 4096];
         let len = self
             .stream
             .read(&mut buffer)
             .expect("the server neither answers nor closes");
-        self.received.extend_from_slice(&buffer[..len]);
-        len > 0
+        buffer[..len].to_vec()
     }
 }

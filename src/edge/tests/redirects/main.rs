@@ -6,6 +6,7 @@ mod admission;
 mod answers;
 mod certificates;
 mod connections;
+mod corpus;
 mod feed;
 mod fixture;
 mod framing;

@@ -1,0 +1,90 @@
+//! What a request costs before it is recorded: its head read, and answered from memory. `cargo bench -p edge --bench redirect`.
+
+use divan::{Bencher, black_box};
+use edge::{Head, Limits, Reading, Site, answer};
+use jiff::Timestamp;
+use table::Table;
+use tags::{
+    Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
+    UpstreamHost, Version, WorkspaceId,
+};
+
+/// What an iPhone's camera opens, and the least that a client can say.
+const BROWSER: &[u8] = b"GET /q/c0000042 HTTP/1.1\r\nHost: qr.example.com\r\n\
+    User-Agent: Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1\r\n\
+    Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: de-DE,de;q=0.9,en;q=0.8\r\n\
+    Accept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\n\r\n";
+const LEAST: &[u8] = b"GET /c0000042 HTTP/1.1\r\nHost: qr.example.com\r\n\r\n";
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = [BROWSER, LEAST])]
+fn read_head(bencher: Bencher<'_, '_>, bytes: &[u8]) {
+    let limits = Limits::default();
+    bencher.bench(|| match Head::read(black_box(bytes), &limits) {
+        Reading::Complete(head) => head.len,
+        other => panic!("{other:?}"),
+    });
+}
+
+#[divan::bench]
+fn answer_from_memory(bencher: Bencher<'_, '_>) {
+    let table = Table::new();
+    changes().into_iter().for_each(|change| {
+        table.apply(change);
+    });
+    table.complete();
+    let (limits, site, now) = (Limits::default(), Site::default(), Timestamp::UNIX_EPOCH);
+    let Reading::Complete(head) = Head::read(BROWSER, &limits) else {
+        panic!("the head is complete");
+    };
+    bencher.bench(|| {
+        let state = table.load();
+        let view = state.pin();
+        answer(black_box(&head.request), &view, now, &site, false).status
+    });
+}
+
+fn changes() -> Vec<Change> {
+    let domain = Domain::parse("qr.example.com").expect("a domain");
+    let of_code = |number| {
+        let destination =
+            Destination::parse(&format!("https://www.example.com/campaign/{number:07}"));
+        Change::Tag(Tag {
+            workspace: WorkspaceId::default_workspace(),
+            domain: domain.clone(),
+            code: Code::parse(&format!("c{number:07}")).expect("a code"),
+            version: Version::FIRST,
+            status: Status::Active,
+            destination: destination.expect("a destination"),
+            redirect_status: RedirectStatus::Found,
+            cache_max_age: None,
+            starts_at: None,
+            expires_at: None,
+            fallback_url: None,
+            query: QueryMode::Append,
+            campaign: "spring".to_owned(),
+            name: String::new(),
+            labels: Vec::new(),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+            updated_by: String::new(),
+        })
+    };
+    let settings = Change::Domain(DomainSettings {
+        name: domain.clone(),
+        workspace: None,
+        is_default: true,
+        home_url: None,
+        fallback_url: None,
+        upstream_url: None,
+        upstream_host: UpstreamHost::Visitor,
+        case_insensitive: false,
+        https_redirect: false,
+        hsts: None,
+        created_at: Timestamp::UNIX_EPOCH,
+    });
+    (0..1_000).map(of_code).chain([settings]).collect()
+}
