@@ -14,6 +14,7 @@ data_dir = "{server.data}"
 listen = ["127.0.0.1:{server.ports['plain']}"]
 tls_listen = ["127.0.0.1:{server.ports['tls']}"]
 tls_certificates = "{bench.folder}/certificates"
+idle_timeout = 600
 [metrics]
 listen = "127.0.0.1:{server.ports['metrics']}"
 [kafka]
@@ -65,7 +66,7 @@ http {{
   map_hash_bucket_size 128;
   map $uri $to {{ include {server.codes}; }}
   keepalive_requests 1000000000;
-  keepalive_timeout 75;
+  keepalive_timeout 600;
   server_tokens off;
   tcp_nodelay on;
   server {{
@@ -96,7 +97,7 @@ global
 defaults
   mode http
   log global
-  timeout client 75s
+  timeout client 600s
   timeout http-request 10s
   timeout connect 5s
   timeout server 10s
