@@ -21,7 +21,7 @@ def measured(results):
     missed = [figure.name for figure in FIGURES if (judged := figure.judge(shapes)) and judged[-1] == "missed"]
     parts = [
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, Linux {machine['kernel']}; {versions}.",
-        "![Median CPU per request by shape of load and server](performance.svg)",
+        "![CPU per request as a multiple of nginx's, by shape of load and server](performance.svg)",
         "### Figures to reach\n\n" + figures(shapes),
         f"Missed: {'; '.join(missed) or 'none'}.",
         "### CPU per request, µs\n\n" + cpu(shapes),
