@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use journal::{
-    Applied, Event, Journal, KafkaJournal, KafkaOptions, Since, SqliteJournal,
-};
+use journal::{Applied, Event, Journal, KafkaJournal, KafkaOptions, Since, SqliteJournal};
 use tags::{Action, AuditEntry, Change, Topic, Workspace, WorkspaceId};
 
 const ALONE: usize = 300;

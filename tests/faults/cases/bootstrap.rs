@@ -12,6 +12,9 @@ use crate::deployment::{Deployment, stored};
 use crate::ground::Ground;
 use crate::steady::Steady;
 
+/// What is done to the bytes of a snapshot.
+type Damage = fn(&mut Vec<u8>);
+
 pub async fn row_07_an_edge_starts_cold_while_everything_else_is_away(
     ground: &mut Ground,
 ) -> anyhow::Result<()> {

@@ -2,23 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use tags::{Change, Topic};
+use tags::Topic;
 
 use super::KafkaOptions;
 use super::client::Listener;
+use super::readers::{Batch, Item, Queue, Readers};
 use super::scout::{Absence, Partitions, Post, Scout, Sighting};
-use crate::metrics::refuse;
 use crate::{Event, FollowError, Follower, JournalMetrics, Positions, Since};
 
 /// How long to sleep at most before the queues are looked at again, in case one filled up without saying so.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(250);
+/// Batches of records that wait to be taken.
+const WAITING: usize = 8;
 
 /// A reader of some topics.
 pub(crate) struct KafkaFollower {
@@ -28,11 +29,11 @@ pub(crate) struct KafkaFollower {
     /// See [`Follower::log`].
     identity: Option<String>,
     post: Arc<Post>,
-    metrics: JournalMetrics,
+    /// The threads that read the partitions, and what they have read.
+    readers: Readers,
+    batches: Receiver<Batch>,
     ready: VecDeque<Event>,
     caught_up: bool,
-    /// The lane to be asked first next time, so that a busy topic does not starve another.
-    turn: usize,
     /// Why nothing can be read, where that is so.
     disconnected: Option<Absence>,
 }
@@ -63,6 +64,12 @@ impl KafkaFollower {
             .into_iter()
             .map(|topic| Lane::open(options, topic, &post))
             .collect::<Result<Vec<_>, _>>()?;
+        let (read, batches) = sync_channel(WAITING);
+        let readers =
+            Readers::start(&read, &post, &metrics).map_err(|error| FollowError::Start {
+                place: options.brokers.clone(),
+                reason: format!("starting a thread: {error}"),
+            })?;
         if let Some(first) = lanes.first() {
             let scout = Scout {
                 consumer: Arc::clone(&first.consumer),
@@ -82,10 +89,10 @@ impl KafkaFollower {
             positions: since.positions,
             identity: None,
             post,
-            metrics,
+            readers,
+            batches,
             ready: VecDeque::new(),
             caught_up: false,
-            turn: 0,
             disconnected: None,
         })
     }
@@ -99,14 +106,14 @@ impl KafkaFollower {
                     let Some(partitions) = topics.get(&lane.topic) else {
                         continue;
                     };
-                    lane.assign(partitions, &self.positions).map_err(|error| {
-                        FollowError::Broken {
+                    lane.assign(partitions, &self.positions, &mut self.readers)
+                        .map_err(|error| FollowError::Broken {
                             place: self.brokers.clone(),
                             reason: format!("reading topic {}: {error}", lane.name),
-                        }
-                    })?;
+                        })?;
                 }
                 self.connected();
+                self.look_for_the_end();
             }
             Sighting::Absent(absence) => self.disconnect(absence),
             Sighting::OtherLog(reason) => return Err(self.other_log(reason)),
@@ -140,74 +147,59 @@ impl KafkaFollower {
         }
     }
 
-    /// Takes one thing out of each consumer's queue; false when all were empty.
+    /// Takes what has been read and what librdkafka says; false when there was nothing.
     fn drain(&mut self) -> Result<bool, FollowError> {
-        let mut any = false;
-        for step in 0..self.lanes.len() {
-            let lane = (self.turn + step) % self.lanes.len();
-            let consumer = Arc::clone(&self.lanes[lane].consumer);
-            match consumer.poll(Duration::ZERO) {
-                None => continue,
-                Some(Ok(message)) => self.take(lane, &message),
-                Some(Err(KafkaError::PartitionEOF(partition))) => self.take_end(lane, partition)?,
-                Some(Err(error)) => self.take_error(lane, &error)?,
-            }
-            any = true;
+        let batch = self.batches.try_recv().ok();
+        let mut any = batch.is_some();
+        if let Some(batch) = batch {
+            self.take(batch)?;
         }
-        self.turn = self.turn.wrapping_add(1);
+        for lane in 0..self.lanes.len() {
+            // Records come from the partitions' own queues, so that this is about none of them.
+            if let Some(Err(error)) = Arc::clone(&self.lanes[lane].consumer).poll(Duration::ZERO) {
+                self.take_error(lane, &error)?;
+                any = true;
+            }
+        }
         Ok(any)
     }
 
-    fn take(&mut self, lane: usize, message: &BorrowedMessage<'_>) {
-        let (topic, partition, offset) = (
-            self.lanes[lane].topic,
-            message.partition(),
-            message.offset(),
-        );
-        let event = read(topic, message)
-            .unwrap_or_else(|error| refuse(&self.metrics, topic, partition, offset, error));
-        self.positions.advance(topic, partition, offset + 1);
-        self.connected();
-        self.ready.push_back(event);
-        let lane = &mut self.lanes[lane];
-        if lane
-            .ends
-            .get(&partition)
-            .is_some_and(|&end| offset + 1 >= end)
-        {
-            lane.ended.insert(partition);
-            lane.ends.remove(&partition);
-            self.look_for_the_end();
-        }
-    }
-
-    /// The end of a partition: transaction markers may lie between its last record and it.
-    fn take_end(&mut self, lane: usize, partition: i32) -> Result<(), FollowError> {
-        let Lane {
+    fn take(&mut self, batch: Batch) -> Result<(), FollowError> {
+        let Batch {
             topic,
-            name,
-            consumer,
-            ended,
-            ..
-        } = &mut self.lanes[lane];
-        let topic = *topic;
-        let position = consumer.position().map_err(|error| FollowError::Broken {
-            place: self.brokers.clone(),
-            reason: format!("asking for the position in topic {name}: {error}"),
-        })?;
-        if let Some(Offset::Offset(next_offset)) = position
-            .find_partition(name, partition)
-            .map(|element| element.offset())
-            && self.positions.advance(topic, partition, next_offset)
-        {
-            self.ready.push_back(Event::Advanced {
-                topic,
-                partition,
-                next_offset,
-            });
+            partition,
+            items,
+        } = batch;
+        let Some(lane) = self.lanes.iter().position(|lane| lane.topic == topic) else {
+            return Ok(());
+        };
+        for item in items {
+            match item {
+                Item::Record(event) => {
+                    self.connected();
+                    if let Some((_, _, next_offset)) = event.position() {
+                        self.positions.advance(topic, partition, next_offset);
+                        self.lanes[lane].reached(partition, next_offset);
+                    }
+                    self.ready.push_back(event);
+                }
+                // Transaction markers may lie between the last record and the end.
+                Item::End(position) => {
+                    self.connected();
+                    if let Some(next_offset) = position
+                        && self.positions.advance(topic, partition, next_offset)
+                    {
+                        self.ready.push_back(Event::Advanced {
+                            topic,
+                            partition,
+                            next_offset,
+                        });
+                    }
+                    self.lanes[lane].end(partition);
+                }
+                Item::Error(error) => self.take_error(lane, &error)?,
+            }
         }
-        ended.insert(partition);
-        self.connected();
         self.look_for_the_end();
         Ok(())
     }
@@ -262,10 +254,12 @@ impl Lane {
             ("auto.offset.reset", "error"),
             ("allow.auto.create.topics", "false"),
             ("check.crcs", "true"),
-            // A fetch returns as soon as there is data; this is for what is not in the fetch under way, such as a new partition.
-            // It costs 20 empty fetches a second and broker while nothing is published.
-            ("fetch.wait.max.ms", "50"),
+            // A fetch returns as soon as there is data. This is for what is not in the fetch under way, such as a new partition, and
+            // how long the end of a partition takes to be reported. It costs four empty fetches a second and broker.
+            ("fetch.wait.max.ms", "250"),
             ("fetch.error.backoff.ms", "100"),
+            // Few large answers rather than many small ones when there is much to read.
+            ("fetch.message.max.bytes", "2097152"),
             // What is read ahead while the reader is busy: its memory, at most, beside one fetch.
             ("queued.max.messages.kbytes", "16384"),
         ]);
@@ -287,16 +281,31 @@ impl Lane {
     }
 
     /// Adds the partitions that are new.
-    fn assign(&mut self, partitions: &Partitions, from: &Positions) -> Result<(), KafkaError> {
+    fn assign(
+        &mut self,
+        partitions: &Partitions,
+        from: &Positions,
+        readers: &mut Readers,
+    ) -> Result<(), KafkaError> {
         let mut new = HashMap::new();
         for (&partition, &end) in partitions {
             if self.assigned.contains(&partition) {
                 continue;
             }
+            let from = from.get(self.topic, partition);
             self.ends.extend(end.map(|end| (partition, end)));
-            let offset = from
-                .get(self.topic, partition)
-                .map_or(Offset::Beginning, Offset::Offset);
+            // Who begins at the end is there.
+            self.reached(partition, from.unwrap_or(0));
+            // Before it is assigned, so that nothing of it comes out elsewhere.
+            let queue = self.consumer.split_partition_queue(&self.name, partition);
+            readers.read(Queue {
+                topic: self.topic,
+                name: self.name.as_str().into(),
+                partition,
+                queue: queue.ok_or_else(|| KafkaError::Subscription(self.name.clone()))?,
+                consumer: Arc::clone(&self.consumer),
+            });
+            let offset = from.map_or(Offset::Beginning, Offset::Offset);
             new.insert((self.name.clone(), partition), offset);
         }
         if new.is_empty() {
@@ -308,31 +317,23 @@ impl Lane {
         self.consumer.incremental_assign(&list)
     }
 
+    /// Notes how far a partition has been read.
+    fn reached(&mut self, partition: i32, next_offset: i64) {
+        let end = self.ends.get(&partition);
+        if end.is_some_and(|&end| next_offset >= end) {
+            self.end(partition);
+        }
+    }
+
+    /// Notes that a partition's end has been seen.
+    fn end(&mut self, partition: i32) {
+        self.ended.insert(partition);
+        self.ends.remove(&partition);
+    }
+
     fn has_ended(&self) -> bool {
         !self.assigned.is_empty() && self.assigned.is_subset(&self.ended)
     }
-}
-
-fn read(topic: Topic, message: &BorrowedMessage<'_>) -> Result<Event, String> {
-    let key = message.key().ok_or("the record has no key")?;
-    let key = str::from_utf8(key).map_err(|error| format!("the key is not text: {error}"))?;
-    let value = message
-        .payload()
-        .ok_or("the record is a tombstone; the journal has none")?;
-    let change = Change::decode(topic, key, value).map_err(|error| error.to_string())?;
-    let millis = message
-        .timestamp()
-        .to_millis()
-        .ok_or("the record has no time")?;
-    let published_at = Timestamp::from_millisecond(millis).map_err(|error| error.to_string())?;
-    let (partition, offset) = (message.partition(), message.offset());
-    Ok(Event::Change {
-        change: Box::new(change),
-        topic,
-        partition,
-        offset,
-        published_at,
-    })
 }
 
 impl Follower for KafkaFollower {

@@ -4,6 +4,7 @@ pub(crate) mod client;
 mod follower;
 mod other_log;
 mod publisher;
+mod readers;
 mod scout;
 pub(crate) mod topics;
 
