@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use scans::{HttpVersion, Writer};
 use table::View;
-use tags::Outcome;
+use tags::{DomainSettings, Outcome, UpstreamUrl};
 
 use crate::answer::{Answer, answer};
 use crate::client::TrustedProxies;
@@ -185,15 +185,7 @@ pub(crate) fn judge<'a>(
 fn respond<'a>(head: &mut Head<'a>, origin: Origin, moment: &Moment<'a>, worker: &mut Worker) {
     let answer = judge(head, origin, moment, worker);
     if let Some((url, domain)) = answer.upstream {
-        let (peer, trusted) = (origin.peer, &moment.rules.trusted_proxies);
-        let visit = Visit {
-            client: client(head, peer, trusted),
-            peer: peer.to_canonical(),
-            trusted: trusted.contain(peer),
-            secure: origin.tls,
-            keep_alive: head.keep_alive && !moment.draining,
-        };
-        worker.forward = Some(Box::new(Forward::new(head, domain, url, &visit)));
+        worker.forward = Some(for_site(head, domain, url, origin, moment));
         return;
     }
     let connection = Connection {
@@ -209,6 +201,25 @@ fn respond<'a>(head: &mut Head<'a>, origin: Origin, moment: &Moment<'a>, worker:
         worker.date.at(moment.now),
         head.fields.lines("accept"),
     );
+}
+
+/// The request as its site gets it.
+pub(crate) fn for_site(
+    head: &Head<'_>,
+    domain: &DomainSettings,
+    url: &UpstreamUrl,
+    origin: Origin,
+    moment: &Moment<'_>,
+) -> Box<Forward> {
+    let (peer, trusted) = (origin.peer, &moment.rules.trusted_proxies);
+    let visit = Visit {
+        client: client(head, peer, trusted),
+        peer: peer.to_canonical(),
+        trusted: trusted.contain(peer),
+        secure: origin.tls,
+        keep_alive: head.keep_alive && !moment.draining,
+    };
+    Box::new(Forward::new(head, domain, url, &visit))
 }
 
 /// Answers what is no request.

@@ -15,10 +15,11 @@ use jiff::Timestamp;
 use pingora_core::protocols::Stream;
 use pingora_core::server::ShutdownWatch;
 use scans::HttpVersion;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::answer::Answer;
-use crate::conversation::{AnsweredScan, Moment, Origin, Worker, judge};
+use crate::conversation::{AnsweredScan, Moment, Origin, Worker, for_site, judge};
 use crate::head::{Head, Reading};
 use crate::http2_answer;
 use crate::http2_request::transcribe;
@@ -27,6 +28,7 @@ use crate::lane::{Lane, passed};
 use crate::options::Limits;
 use crate::pages::Page;
 use crate::request::Method;
+use crate::upstream::{ContentFraming, ForSite};
 
 /// What a client opens its connection with (RFC 9113 §3.4).
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -77,6 +79,8 @@ impl Lane {
             unsent: Vec::new(),
             asked_at,
             ending: None,
+            sites: JoinSet::new(),
+            shutdown: shutdown.clone(),
         };
         let mut shut_down = pin!(async move {
             let _ = shutdown.wait_for(|stop| *stop).await;
@@ -108,6 +112,9 @@ struct Streams<'a> {
     asked_at: Instant,
     /// Since when the connection is coming to its end.
     ending: Option<Instant>,
+    /// The streams that sites are answering.
+    sites: JoinSet<()>,
+    shutdown: ShutdownWatch,
 }
 
 impl Streams<'_> {
@@ -126,6 +133,11 @@ impl Streams<'_> {
                 Poll::Ready(None) => return Poll::Ready(Event::Closed(Ok(()))),
                 Poll::Pending => break,
             }
+        }
+        while let Poll::Ready(Some(_)) = self.sites.poll_join_next(cx) {
+            // What they have said is still to be sent.
+            self.asked_at = Instant::now();
+            self.ending = self.ending.map(|_| self.asked_at);
         }
         self.sent();
         if !self.requests.is_empty() {
@@ -154,9 +166,16 @@ impl Streams<'_> {
         let over = [
             seen.incomplete.map(|since| since + limits.head),
             seen.stuck.map(|since| since + limits.send),
-            self.ending.map(|since| since + limits.send),
+            // A site may take its time.
+            self.ending
+                .filter(|_| self.sites.is_empty())
+                .map(|since| since + limits.send),
         ];
-        let idle = self.asked_at + limits.idle;
+        let since = match self.sites.is_empty() {
+            true => self.asked_at,
+            false => Instant::now(),
+        };
+        let idle = since + limits.idle;
         match over.into_iter().flatten().min() {
             Some(over) if over < idle || self.ending.is_some() => (over, Event::Over),
             _ => (idle, Event::Ending),
@@ -179,7 +198,11 @@ impl Streams<'_> {
         worker.answered.clear();
         let mut text = Vec::new();
         for exchange in self.requests.drain(..) {
-            respond(exchange, &mut text, self.origin, &moment, &mut worker);
+            let for_site = respond(exchange, &mut text, self.origin, &moment, &mut worker);
+            if let Some(for_site) = for_site {
+                let answering = lane.clone().answer_stream(for_site, self.shutdown.clone());
+                self.sites.spawn(answering);
+            }
         }
         self.unsent.append(&mut worker.answered);
         drop(worker);
@@ -204,36 +227,47 @@ impl Streams<'_> {
     }
 }
 
-/// Answers one request. Its content, if it has any, is not read, and the library tells the client so (RFC 9113 §8.1).
+/// Answers one request, or leaves it to its site. Content is a site's business; of other requests it is not read, and the library tells
+/// the client so (RFC 9113 §8.1).
 fn respond(
     (request, mut stream): Exchange,
     text: &mut Vec<u8>,
     origin: Origin,
     moment: &Moment<'_>,
     worker: &mut Worker,
-) {
-    let (parts, _content) = request.into_parts();
+) -> Option<ForSite> {
+    let (parts, content) = request.into_parts();
     let read = transcribe(&parts, text).and_then(|()| read(text, &moment.rules.limits));
     let (answer, is_head) = match read {
-        Ok(mut head) => (
-            judge(&mut head, origin, moment, worker),
-            head.request.method == Method::Head,
-        ),
+        Ok(mut head) => {
+            let answer = judge(&mut head, origin, moment, worker);
+            if let Some((url, domain)) = answer.upstream {
+                // What has no length is framed anew.
+                head.content = match head.content {
+                    _ if content.is_end_stream() => ContentFraming::None,
+                    ContentFraming::None => ContentFraming::Chunked,
+                    known => known,
+                };
+                return Some(ForSite {
+                    request: for_site(&head, domain, url, origin, moment),
+                    content,
+                    stream,
+                });
+            }
+            (answer, head.request.method == Method::Head)
+        }
         Err(page) => {
             let answer = Answer::page(page);
             worker.metrics.count_response(answer.status);
             (answer, false)
         }
     };
-    if answer.upstream.is_some() {
-        // Sites are reached over HTTP/1.1; clients ask again in it (RFC 9113 §7).
-        return stream.send_reset(Reason::HTTP_1_1_REQUIRED);
-    }
     let accept = parts.headers.get_all(ACCEPT).iter();
     let accept = accept.map(|value| value.as_bytes());
     let date = worker.date.at(moment.now).as_bytes();
     // Who has taken the request back has asked all the same, and misses the answer only.
     let _ = http2_answer::send(&mut stream, &answer, is_head, date, accept);
+    None
 }
 
 fn read<'b>(text: &'b [u8], limits: &Limits) -> Result<Head<'b>, Page> {

@@ -1,4 +1,4 @@
-//! A request's content: where it ends (RFC 9112 §6 and §7.1), read strictly, and passed on in one spelling. What lies behind it is the
+//! Content: where it ends (RFC 9112 §6 and §7.1), read strictly, and passed on in one spelling. What lies behind it is the
 //! next request, and nobody but the express lane reads that.
 
 /// How a request's content is framed.
@@ -32,6 +32,8 @@ pub(super) struct ContentReader {
     state: State,
     /// How many bytes more it may have.
     allowed: u64,
+    /// Whether chunks come out as chunks.
+    chunks: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,20 @@ impl ContentReader {
             ContentFraming::Length(length) => State::Length(length),
             ContentFraming::Chunked => State::ChunkLine,
         };
-        Ok(Self { state, allowed })
+        Ok(Self {
+            state,
+            allowed,
+            chunks: true,
+        })
+    }
+
+    /// For an answer's content, which comes out as data alone.
+    pub(super) fn for_answer(content: ContentFraming) -> Result<Self, ContentError> {
+        let reader = Self::new(content, u64::MAX)?;
+        Ok(Self {
+            chunks: false,
+            ..reader
+        })
     }
 
     /// Whether all of it has been read.
@@ -100,9 +115,13 @@ impl ContentReader {
             }
             State::Chunk(left) => {
                 let piece = up_to(rest, left);
-                output.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                if self.chunks {
+                    output.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                }
                 output.extend_from_slice(piece);
-                output.extend_from_slice(b"\r\n");
+                if self.chunks {
+                    output.extend_from_slice(b"\r\n");
+                }
                 let left = left - piece.len() as u64;
                 self.state = if left == 0 {
                     State::ChunkEnd
@@ -141,7 +160,9 @@ impl ContentReader {
                 };
                 let len = line.len() + 2;
                 if line.is_empty() {
-                    output.extend_from_slice(b"0\r\n\r\n");
+                    if self.chunks {
+                        output.extend_from_slice(b"0\r\n\r\n");
+                    }
                     self.state = State::End;
                 } else if is_field(line) && before + len <= TRAILERS {
                     self.state = State::Trailers(before + len);

@@ -8,6 +8,7 @@ use table::Table;
 use tags::{Change, DomainSettings, Status, Tag, UpstreamHost, UpstreamUrl};
 
 use crate::fixture::{Client, Edge, Response, destination, domain, filling_table, tag};
+use crate::http2_frames::*;
 use crate::site::{Got, Reply, Site, ok};
 
 /// A domain with a site behind it.
@@ -426,4 +427,52 @@ fn the_next_request_is_never_taken_for_a_body_nor_a_body_for_a_request() {
             assert_eq!(got.len(), 2, "{request}");
         }
     }
+}
+
+#[test]
+fn http_2_streams_are_answered_by_the_site_too_with_content_both_ways_and_beside_codes() {
+    let site = Site::start(|got| {
+        let body = str::from_utf8(&got.body).unwrap();
+        let reply = format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Site: 1\r\n\r\n{:x}\r\n{body}!\r\n0\r\n\r\n",
+            body.len() + 1
+        );
+        Reply::Send(reply.into_bytes())
+    });
+    let edge = edge_with([settings(BRAND, &site.url())], |options| {
+        options.h2c = true;
+    });
+    let mut client = Http2::open(edge.server.addresses()[0], b"");
+    let of = |method, path| {
+        let authority = (":authority", BRAND);
+        [
+            (":method", method),
+            (":scheme", "http"),
+            authority,
+            (":path", path),
+        ]
+    };
+    let form = frame(HEADERS, END_HEADERS, 1, &fields(&of("POST", "/form")));
+    let content = frame(DATA, END_STREAM, 1, b"hello");
+    let code = request(3, &of("GET", "/abc"));
+    client.send(&[form, content, code].concat());
+    let mut ended = Vec::new();
+    let mut data = Vec::new();
+    while ended.len() < 2 {
+        let frame = client.next().unwrap();
+        if frame.kind == DATA && frame.stream == 1 {
+            data.extend_from_slice(&frame.payload);
+        }
+        if matches!(frame.kind, DATA | HEADERS) && frame.flags & END_STREAM != 0 {
+            ended.push(frame.stream);
+        }
+        assert_ne!(frame.kind, RST_STREAM, "{frame:?}");
+    }
+    ended.sort_unstable();
+    assert_eq!((ended, data), (vec![1, 3], b"hello!".to_vec()));
+    let got = site.requests().remove(0);
+    assert_eq!(
+        (got.body.as_slice(), got.field("Host")),
+        (&b"hello"[..], Some(BRAND))
+    );
 }
