@@ -100,9 +100,6 @@ pub async fn row_08_a_snapshot_that_is_no_good_is_refused_with_its_reason(
     Ok(())
 }
 
-/// Spoils a file.
-type Damage = fn(&mut Vec<u8>);
-
 /// Starts the edge, which has to refuse its snapshot for this reason and to serve all the same, and ends it.
 async fn starts_without_it(deployment: &mut Deployment, reason: &str) -> anyhow::Result<()> {
     let address = deployment.redirects()[0];

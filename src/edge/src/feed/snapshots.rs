@@ -151,8 +151,13 @@ impl Snapshots {
     }
 
     fn order(&mut self, positions: &Positions, log: Option<&KnownLog>) {
-        let unchanged = self.written.as_ref() == Some(positions);
-        let Some(log) = log.filter(|_| !unchanged || self.failed.load(Ordering::Relaxed)) else {
+        // One that is unchanged is written again before it is too old to be followed on.
+        let age = Timestamp::now().duration_since(self.taken_at);
+        let fresh = Duration::try_from(age).is_ok_and(|age| age < OUTDATED / 4);
+        let stands = fresh
+            && self.written.as_ref() == Some(positions)
+            && !self.failed.load(Ordering::Relaxed);
+        let Some(log) = log.filter(|_| !stands) else {
             return;
         };
         let info = SnapshotInfo {

@@ -13,11 +13,14 @@ use super::client::Listener;
 /// How long the brokers have to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// How far the clocks of the journal's writer and of whoever noted a time may be apart, in milliseconds: a second reading costs more than
+/// to overlook a topic that was made anew within so short a time.
+const SLACK_MS: i64 = 10_000;
+
 /// Why the partition is another than that of which `position` was known at `at`; none where it can be the same.
 ///
-/// It is another where the position lies outside it, and where all of its records are younger than `at` although some lay before
-/// the position then. The latter is also so when compaction has replaced every one of them since, which costs one reading too many;
-/// and it takes the clocks of its writer and of whoever noted `at` to agree better than the time between the two.
+/// It is another where the position lies outside it, and where something before the position is younger than `at`, when all of that was
+/// there already. A log restored with its old times and at its old offsets is not told from the one before.
 pub(super) fn other_log(
     consumer: &BaseConsumer<Listener>,
     name: &str,
@@ -34,18 +37,17 @@ pub(super) fn other_log(
     let Some(at) = at.filter(|_| position > start) else {
         return Ok(None);
     };
-    let first_since = |time: i64| -> Result<Option<Offset>, KafkaError> {
-        let mut wanted = TopicPartitionList::new();
-        wanted.add_partition_offset(name, partition, Offset::Offset(time))?;
-        let found = consumer.offsets_for_times(wanted, ANSWER)?;
-        Ok(found
-            .find_partition(name, partition)
-            .map(|element| element.offset()))
-    };
-    let all_younger = first_since(0)? == first_since(at.as_millisecond())?;
-    Ok(all_younger.then(|| {
-        format!(
-            "all records of {name}/{partition} are younger than {at}, when there were some already"
-        )
-    }))
+    let mut wanted = TopicPartitionList::new();
+    let since = at.as_millisecond().saturating_add(SLACK_MS);
+    wanted.add_partition_offset(name, partition, Offset::Offset(since))?;
+    let found = consumer.offsets_for_times(wanted, ANSWER)?;
+    let younger = found
+        .find_partition(name, partition)
+        .map(|element| element.offset());
+    Ok(match younger {
+        Some(Offset::Offset(younger)) if younger < position => Some(format!(
+            "{name}/{partition} has a record at {younger} that is younger than {at}, when {position} had been reached"
+        )),
+        _ => None,
+    })
 }
