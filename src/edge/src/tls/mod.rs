@@ -120,6 +120,8 @@ impl Tls {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::clone(&ticket_keys) as _;
         config.send_tls13_tickets = TICKETS;
+        // RFC 9149: a client that asks for fewer, or for none, costs less.
+        config.max_tls13_tickets = TICKETS;
         // RFC 8446 §8: early data can be replayed, and a replay would be a scan that nobody made.
         config.max_early_data_size = 0;
         Ok(Self {
