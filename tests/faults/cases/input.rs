@@ -2,16 +2,75 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
+use rustix::process::{Resource, getrlimit};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::tag;
 use crate::deployment::client::{Api, leads_to};
 use crate::deployment::load::{Attempt, Connection};
-use crate::deployment::stored;
+use crate::deployment::{Deployment, stored};
 use crate::ground::Ground;
 use crate::steady::Steady;
+use crate::support::DEADLINE;
+
+pub async fn row_24_ten_thousand_connections_send_a_byte_a_second(
+    ground: &mut Ground,
+) -> anyhow::Result<()> {
+    // As many as this process may open, where that is less.
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let slow = 10_000.min(descriptors.saturating_sub(1_000) / 2);
+    let mut plan = ground.plan()?;
+    let head_timeout = ("TAGWIRE_EDGE__HEAD_TIMEOUT", "5".to_owned());
+    plan.edge_environment.push(head_timeout);
+    let deployment = Deployment::start(&plan).await?;
+    tag(&deployment, "quick").await?;
+    let edge = deployment.redirects()[0];
+    let load = Steady::start(&[edge], "quick");
+    load.goes_on(500).await?;
+    let mut connections = JoinSet::new();
+    for _ in 0..slow {
+        let mut stream = TcpStream::connect(edge).await?;
+        connections.spawn(async move {
+            let mut every = tokio::time::interval(Duration::from_secs(1));
+            let mut answer = [0; 64];
+            // A head that never ends: until the edge has had enough of it.
+            for byte in b"GET /quick HTTP/1.1\r\nHost: "
+                .iter()
+                .chain(std::iter::repeat(&b'a'))
+            {
+                tokio::select! {
+                    read = stream.read(&mut answer) => match read {
+                        Ok(read @ 1..) => bail!("{:?}", String::from_utf8_lossy(&answer[..read])),
+                        _ => return Ok(()),
+                    },
+                    _ = every.tick() => {}
+                }
+                if stream.write_all(&[*byte]).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Ok(())
+        });
+    }
+    load.goes_on(1_000).await?;
+    let closed = async {
+        while let Some(connection) = connections.join_next().await {
+            connection??;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(DEADLINE, closed)
+        .await
+        .context("slow connections are not closed")??;
+    let scanned = load.finish().await;
+    stored::matches(&deployment, "quick", &scanned.sent).await?;
+    deployment.end().await;
+    Ok(())
+}
 
 pub async fn row_26_unknown_codes_are_guessed_by_the_thousand(
     ground: &mut Ground,

@@ -4,6 +4,7 @@ mod bootstrap;
 mod edges;
 mod input;
 mod kafka;
+mod tls;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -46,10 +47,12 @@ cases![
     Seconds bootstrap::row_08_a_snapshot_that_is_no_good_is_refused_with_its_reason,
     Seconds bootstrap::row_09_topics_are_made_anew_while_an_edge_is_down,
     Seconds bootstrap::row_12_poison_in_tags_leaves_the_version_before,
+    Seconds input::row_24_ten_thousand_connections_send_a_byte_a_second,
     Seconds input::row_26_unknown_codes_are_guessed_by_the_thousand,
     Seconds edges::row_28_the_geoip_file_is_replaced_truncated_and_removed,
     Long input::row_29_a_thousand_edits_a_second,
     Seconds edges::row_30_file_descriptors_are_exhausted,
+    Seconds tls::row_31_the_certificate_is_replaced_and_then_by_a_broken_one,
     Seconds bootstrap::row_35_topics_are_deleted_and_made_anew,
     Seconds kafka::row_36_partitions_are_added_to_scans,
     Seconds bootstrap::row_38_the_admin_is_killed_within_a_transaction,
