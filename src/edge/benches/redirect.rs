@@ -1,4 +1,4 @@
-//! What a request costs before it is recorded: its head read, and answered from memory. `cargo bench -p edge --bench redirect`.
+//! What a request costs before it is recorded: its head read, and answered from memory. `benches/micro`.
 
 use divan::{Bencher, black_box};
 use edge::{Head, Limits, Reading, Site, answer};
@@ -20,7 +20,16 @@ fn main() {
     divan::main();
 }
 
-#[divan::bench(args = [BROWSER, LEAST])]
+#[divan::bench]
+fn read_the_head_of_a_browser(bencher: Bencher<'_, '_>) {
+    read_head(bencher, BROWSER);
+}
+
+#[divan::bench]
+fn read_the_shortest_head(bencher: Bencher<'_, '_>) {
+    read_head(bencher, LEAST);
+}
+
 fn read_head(bencher: Bencher<'_, '_>, bytes: &[u8]) {
     let limits = Limits::default();
     bencher.bench(|| match Head::read(black_box(bytes), &limits) {

@@ -1,4 +1,4 @@
-//! What a scan costs the thread that answers it. `cargo bench -p scans --bench append`.
+//! What a scan costs the thread that answers it. `benches/micro`.
 
 use divan::{Bencher, black_box};
 use jiff::Timestamp;
