@@ -8,8 +8,9 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::ToBytes;
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::KafkaEdges;
 use crate::edges::{EdgeRun, EdgesError, Heartbeat, Reporter};
@@ -19,11 +20,15 @@ use crate::kafka::topics::replicas;
 /// How long the brokers have to take a heartbeat; by then there is a newer one.
 const DELIVERY: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether a heartbeat has arrived, while one is under way. The producer's own waiting asks without a pause through
+/// the last millisecond of each wait, and a thread that waits for ever does so for ever.
+const LOOK: Duration = Duration::from_millis(1);
+
 /// The producer of one edge.
 pub(super) struct KafkaReporter {
     edges: KafkaEdges,
     topic: String,
-    producer: Arc<ThreadedProducer<Deliveries>>,
+    producer: Arc<BaseProducer<Deliveries>>,
     /// A broker that makes topics at the mention of their name would make this one with the wrong policy: it is looked for first.
     topic_is_there: bool,
 }
@@ -74,14 +79,21 @@ impl KafkaReporter {
         value: Option<&V>,
     ) -> Result<(), EdgesError> {
         self.look_for_the_topic().await?;
-        let (delivered, delivery) = oneshot::channel();
+        let (delivered, mut delivery) = oneshot::channel();
         let key = run.to_string();
         let mut record = BaseRecord::with_opaque_to(&self.topic, Box::new(delivered)).key(&key);
         record.payload = value;
         self.producer
             .send(record)
             .map_err(|(error, _)| self.failed(&error))?;
-        match delivery.await {
+        // It ends: a record that does not arrive is given up after its time.
+        let outcome = loop {
+            self.producer.poll(Duration::ZERO);
+            if let Ok(outcome) = timeout(LOOK, &mut delivery).await {
+                break outcome;
+            }
+        };
+        match outcome {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 use RDKafkaErrorCode::{UnknownTopic, UnknownTopicOrPartition};
