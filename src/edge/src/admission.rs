@@ -145,8 +145,7 @@ impl Admission {
             self.refused(Refusal::Total);
             return None;
         }
-        let names_its_clients = self.announces(peer) || self.trusted_proxies.contain(peer);
-        (names_its_clients || admitted.is_from(peer)).then_some(admitted)
+        (self.announces(peer) || admitted.is_from(peer)).then_some(admitted)
     }
 
     /// Whether a peer's connections have to begin with a PROXY protocol header. Nobody else's may.
@@ -169,7 +168,7 @@ impl Admitted {
     /// Counts the connection as this client's. False: it has too many.
     pub(crate) fn is_from(&mut self, client: IpAddr) -> bool {
         let most = self.admission.per_address.load(Ordering::Relaxed);
-        if most == 0 {
+        if most == 0 || self.admission.trusted_proxies.contain(client) {
             return true;
         }
         let client = Client::from(client);

@@ -5,6 +5,7 @@
 use std::io::{self, Read, Write};
 use std::net::{self, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -52,7 +53,11 @@ pub(crate) async fn take_in(
             match listener.get_ref().accept() {
                 Ok((socket, peer)) => {
                     failing = false;
-                    lane.welcome(socket.into(), peer, &shutdown);
+                    // A request that panics is one connection's end, and not that of all others on this thread.
+                    let welcome = AssertUnwindSafe(|| lane.welcome(socket.into(), peer, &shutdown));
+                    if catch_unwind(welcome).is_err() {
+                        tracing::error!("a request panicked: its connection is closed");
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready.clear_ready();

@@ -1,6 +1,6 @@
 //! An HTTP/2 request as the HTTP/1.1 head that says the same, so that one parser judges both (RFC 9113 §8.3.1, RFC 9112).
 
-use http::header::HOST;
+use http::header::{COOKIE, HOST, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
@@ -25,11 +25,20 @@ pub(crate) fn transcribe(parts: &Parts, out: &mut Vec<u8>) -> Result<(), Page> {
         line(out, &[path.as_bytes()]);
     }
     line(out, &[b" HTTP/1.1\r\nhost: ", host, b"\r\n"]);
-    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != HOST) {
+    let said_apart = |name: &HeaderName| *name == HOST || *name == COOKIE;
+    for (name, value) in parts.headers.iter().filter(|(name, _)| !said_apart(name)) {
         line(
             out,
             &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"],
         );
+    }
+    // RFC 9113 §8.2.3: crumbs of a cookie are one field again before they are anything but HTTP/2's.
+    for (number, crumb) in parts.headers.get_all(COOKIE).iter().enumerate() {
+        let before: &[u8] = if number == 0 { b"cookie: " } else { b"; " };
+        line(out, &[before, crumb.as_bytes()]);
+    }
+    if parts.headers.contains_key(COOKIE) {
+        out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
     Ok(())
@@ -86,6 +95,15 @@ mod tests {
         assert_eq!(
             transcribed("https://a.example/b?c=d", &[("accept", "*/*"), ("x", "y")]).as_deref(),
             Ok("GET /b?c=d HTTP/1.1\r\nhost: a.example\r\naccept: */*\r\nx: y\r\n\r\n")
+        );
+    }
+
+    #[test]
+    fn crumbs_of_a_cookie_are_one_field_again() {
+        let crumbs = [("cookie", "a=1"), ("x", "y"), ("cookie", "b=2")];
+        assert_eq!(
+            transcribed("https://a.example/", &crumbs).as_deref(),
+            Ok("GET / HTTP/1.1\r\nhost: a.example\r\nx: y\r\ncookie: a=1; b=2\r\n\r\n")
         );
     }
 

@@ -358,7 +358,11 @@ impl WorkerThread {
                     }
                 });
             }
-            accepting.join_all().await;
+            while let Some(ended) = accepting.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a listener for redirects ended");
+                }
+            }
             for (lane, socket) in sockets {
                 last_arrivals::accept_all(&lane, &socket, &stopping);
             }

@@ -77,6 +77,8 @@ pub enum FollowError {
         place: String,
         /// How it is known.
         reason: String,
+        /// Whether it never was the same log: of another cluster, or under another prefix.
+        foreign: bool,
     },
     /// The log cannot be read any more.
     #[error("following the journal at {place}: {reason}; restart the process")]

@@ -96,6 +96,7 @@ impl Fleet {
         let mut known = self.known();
         known.caught_up = false;
         known.newest = None;
+        known.away = None;
     }
 
     /// Takes in what was heard.
@@ -140,7 +141,13 @@ impl Known {
             }
             EdgesEvent::CaughtUp => self.date(now),
             EdgesEvent::Disconnected { reason } => self.away = Some(reason),
-            EdgesEvent::Connected => self.away = None,
+            EdgesEvent::Connected => {
+                self.away = None;
+                // Who was live when hearing ended is waited for again: the silence was not theirs.
+                if self.caught_up {
+                    self.date(now);
+                }
+            }
             // Counted and logged where it was read.
             EdgesEvent::Refused { .. } => {}
         }

@@ -85,7 +85,9 @@ fn run(journal: &dyn Journal, mut taker: Taker, stopped: &Receiver<()>) {
         };
         match ended {
             Ok(()) => break,
-            Err(error @ FollowError::OtherLog { .. }) => taker.begin_again(&error),
+            Err(ref error @ FollowError::OtherLog { foreign, .. }) => {
+                taker.begin_again(error, foreign);
+            }
             Err(error) => {
                 tracing::error!(%error, "following the journal ended; the table keeps what it has, and the edge tries again");
                 taker.now_away(error.to_string());

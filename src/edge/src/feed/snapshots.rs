@@ -157,13 +157,15 @@ impl Snapshots {
         let stands = fresh
             && self.written.as_ref() == Some(positions)
             && !self.failed.load(Ordering::Relaxed);
-        let Some(log) = log.filter(|_| !stands) else {
+        // While the journal is away, what is known of it grows no younger.
+        let nothing_heard = log.is_some_and(|log| log.at <= self.taken_at);
+        let Some(log) = log.filter(|_| !stands && !nothing_heard) else {
             return;
         };
         let info = SnapshotInfo {
             cluster: log.identity.clone(),
             positions: positions.iter().collect(),
-            taken_at: Timestamp::now(),
+            taken_at: log.at,
         };
         let taken_at = info.taken_at;
         match self.orders.try_send(info) {

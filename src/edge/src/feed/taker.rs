@@ -18,6 +18,8 @@ use crate::metrics::EdgeMetrics;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a journal that took the place of another has to be quiet before it is served: it may still be being filled.
 const SETTLED: Duration = Duration::from_secs(5);
+/// After so long it is served all the same.
+const UNSETTLED_AT_MOST: Duration = Duration::from_secs(300);
 
 pub(super) struct Taker {
     table: Arc<Table>,
@@ -27,10 +29,14 @@ pub(super) struct Taker {
     hears: Box<dyn Fn(FeedState) + Send>,
     /// Where the next follower begins.
     positions: Positions,
-    /// Which log the positions are of.
+    /// Which log the positions are of, and when it was last there.
     log: Option<KnownLog>,
+    /// When the newest change was published, by the clock of the journal's writer.
+    newest: Timestamp,
     /// Whether the snapshot in the table is too old for what the journal says since to be all that is missing.
     outdated: bool,
+    /// Which log that snapshot is of.
+    outdated_log: Option<String>,
     /// Whether there is a snapshot in the table that nobody reads yet.
     in_reserve: bool,
     rebuild: Option<Rebuild>,
@@ -45,7 +51,7 @@ pub(super) struct Taker {
 struct Rebuild {
     /// How long the journal has to be quiet before it is served.
     settles: Duration,
-    caught_up: bool,
+    caught_up: Option<Instant>,
     tags: usize,
     last_change: Instant,
     told: bool,
@@ -55,7 +61,7 @@ impl Rebuild {
     fn new(settles: Duration) -> Self {
         Self {
             settles,
-            caught_up: false,
+            caught_up: None,
             tags: 0,
             last_change: Instant::now(),
             told: false,
@@ -79,7 +85,9 @@ impl Taker {
             hears,
             positions: Positions::default(),
             log: None,
+            newest: Timestamp::UNIX_EPOCH,
             outdated: false,
+            outdated_log: None,
             in_reserve: false,
             rebuild: None,
             heard_at: Instant::now(),
@@ -107,6 +115,8 @@ impl Taker {
         if !outdated {
             self.positions = positions;
             self.log = Some(log);
+        } else {
+            self.outdated_log = Some(log.identity);
         }
     }
 
@@ -137,11 +147,14 @@ impl Taker {
     }
 
     /// The journal is another than that which has been read: all of it is read, and until it has been, the table serves what it has.
-    pub(super) fn begin_again(&mut self, why: &FollowError) {
-        let unread = !self.table.is_complete();
+    pub(super) fn begin_again(&mut self, why: &FollowError, foreign: bool) {
         tracing::warn!(%why, tags = self.table.len(), "the journal has been replaced: it is read from its beginning");
-        if unread && self.in_reserve {
+        if self.in_reserve {
             self.metrics.count_refused_snapshot("other_log");
+            if !foreign {
+                // An edge that starts is as careful with what is printed as one that runs.
+                self.complete("the table of tags is complete, as of the journal before");
+            }
         }
         self.in_reserve = false;
         self.read_again(SETTLED);
@@ -192,11 +205,16 @@ impl Taker {
             }
         }
         self.serve_from_reserve();
+        self.serve_the_rebuilt();
     }
 
     fn apply(&mut self, change: Change, published_at: Timestamp) {
         let is_tag = matches!(change, Change::Tag(_));
+        self.newest = self.newest.max(published_at);
         let effect = self.table.apply(change);
+        if effect == Effect::Full {
+            tracing::error!("the table is full: a change of a tag is lost to this edge");
+        }
         if let Some(rebuild) = &mut self.rebuild {
             rebuild.tags += usize::from(is_tag && effect == Effect::Applied);
             rebuild.last_change = Instant::now();
@@ -209,8 +227,7 @@ impl Taker {
     fn caught_up(&mut self) {
         match &mut self.rebuild {
             Some(rebuild) => {
-                rebuild.caught_up = true;
-                self.serve_the_rebuilt();
+                rebuild.caught_up = Some(Instant::now());
             }
             None => self.complete("the table of tags is complete"),
         }
@@ -222,17 +239,32 @@ impl Taker {
         }
         self.in_reserve = false;
         self.table.complete();
+        self.tell_applied();
         tracing::info!(tags = self.table.len(), "{why}");
         (self.hears)(FeedState::Complete);
+    }
+
+    /// What is in the table by a snapshot has been applied too.
+    fn tell_applied(&self) {
+        for (topic, partition, next_offset) in self.positions.iter() {
+            self.applied.advance(topic, partition, next_offset);
+        }
     }
 
     /// Swaps in what was read again, once it is all there. An empty journal in the place of one with tags is a mishap: redirects that
     /// are printed for ever are not given up for it.
     fn serve_the_rebuilt(&mut self) {
         let held = self.table.len();
-        let Some(rebuild) = self.rebuild.as_mut().filter(|rebuild| rebuild.caught_up) else {
+        let Some(rebuild) = &mut self.rebuild else {
             return;
         };
+        let Some(read_for) = rebuild.caught_up.map(|since| since.elapsed()) else {
+            return;
+        };
+        // Edits that never rest must not keep the old table in its place for ever.
+        let settled = rebuild.last_change.elapsed() >= rebuild.settles
+            || (rebuild.tags >= held && read_for >= 2 * rebuild.settles)
+            || read_for >= UNSETTLED_AT_MOST;
         if rebuild.tags == 0 && held > 0 {
             if !rebuild.told {
                 tracing::error!(
@@ -241,7 +273,7 @@ impl Taker {
                 );
             }
             rebuild.told = true;
-        } else if rebuild.last_change.elapsed() >= rebuild.settles {
+        } else if settled {
             self.rebuild = None;
             self.table.complete();
             tracing::info!(
@@ -250,9 +282,7 @@ impl Taker {
                 "the table of tags is rebuilt"
             );
             self.metrics.set_tags(self.table.len());
-            for (topic, partition, next_offset) in self.positions.iter() {
-                self.applied.advance(topic, partition, next_offset);
-            }
+            self.tell_applied();
             (self.hears)(FeedState::Complete);
         }
     }
@@ -264,6 +294,9 @@ impl Taker {
         } else if !self.in_reserve {
             self.abreast = Instant::now();
             self.heard_at = Instant::now();
+            if let Some(known) = &mut self.log {
+                known.at = self.newest.max(Timestamp::now());
+            }
             self.metrics.set_journal_lag(0.0);
         }
         self.serve_from_reserve();
@@ -288,20 +321,24 @@ impl Taker {
     /// The journal is there.
     fn now_there(&mut self, log: Option<&str>) {
         self.heard_at = Instant::now();
-        if let Some(identity) = log
-            && self
-                .log
-                .as_ref()
-                .is_none_or(|known| known.identity != identity)
-        {
-            self.log = Some(KnownLog {
-                identity: identity.to_owned(),
-                at: Timestamp::now(),
-            });
+        match &mut self.log {
+            Some(known) => known.at = self.newest.max(Timestamp::now()),
+            None => {
+                self.log = log.map(|identity| KnownLog {
+                    identity: identity.to_owned(),
+                    at: Timestamp::now(),
+                });
+            }
         }
         if std::mem::take(&mut self.outdated) {
-            // It serves meanwhile.
-            self.complete("the table of tags is complete, as of an old snapshot");
+            let is_ours = log.is_none_or(|log| self.outdated_log.as_deref() == Some(log));
+            if is_ours {
+                // It serves meanwhile.
+                self.complete("the table of tags is complete, as of an old snapshot");
+            } else {
+                self.metrics.count_refused_snapshot("other_log");
+                self.in_reserve = false;
+            }
             self.read_again(Duration::ZERO);
         }
         if std::mem::take(&mut self.away) {

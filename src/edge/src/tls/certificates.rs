@@ -159,7 +159,8 @@ impl Certificates {
         let stamp = files.stamp();
         let at_rest = known.seen == stamp;
         known.seen = stamp;
-        if known.judged == Some(stamp) || !(at_rest || at_once) {
+        let is_judged = known.judged == Some(stamp) && !(at_once && known.refused);
+        if is_judged || !(at_rest || at_once) {
             return false;
         }
         known.judged = Some(stamp);
@@ -172,7 +173,12 @@ impl Certificates {
             }
             Err(error) => {
                 let kept = known.good.is_some();
-                tracing::error!(certificate = name, %error, kept, "a certificate cannot be used; the one before is kept, if there was one");
+                if matches!(error, PairError::Read { .. }) {
+                    known.judged = None; // what was in the way may go without a trace in the files
+                }
+                if at_once || !std::mem::replace(&mut known.refused, true) {
+                    tracing::error!(certificate = name, %error, kept, "a certificate cannot be used; the one before is kept, if there was one");
+                }
                 known.refused = true;
                 false
             }

@@ -141,8 +141,12 @@ fn write_head(
     write_target(&mut out, head.target);
     line(&mut out, &[b" HTTP/", version.as_bytes()]);
     line(&mut out, &[b"Host: ", host.as_bytes()]);
+    let nominated = nominated(head);
+    let is_nominated = |name: &[u8]| {
+        !nominated.is_empty() && nominated.binary_search(&name.to_ascii_lowercase()).is_ok()
+    };
     for (name, value) in head.fields.all() {
-        if !is_ours_to_say(name) && !is_nominated(head, name) {
+        if !is_ours_to_say(name) && !is_nominated(name) {
             line(&mut out, &[name, b": ", value]);
         }
     }
@@ -297,12 +301,17 @@ fn folded(byte: u8) -> u8 {
     }
 }
 
-/// Whether `Connection` names the field as one of the connection's own.
-fn is_nominated(head: &Head<'_>, name: &[u8]) -> bool {
-    head.fields.lines("connection").any(|line| {
-        line.split(|byte| *byte == b',')
-            .any(|option| option.trim_ascii().eq_ignore_ascii_case(name))
-    })
+/// The fields that `Connection` names as the connection's own, in lower case and in order: there may be thousands, and each field is
+/// looked for among them.
+fn nominated(head: &Head<'_>) -> Vec<Vec<u8>> {
+    let lines = head.fields.lines("connection");
+    let options = lines.flat_map(|line| line.split(|byte| *byte == b','));
+    let mut nominated: Vec<Vec<u8>> = options
+        .map(|option| option.trim_ascii().to_ascii_lowercase())
+        .filter(|option| !option.is_empty())
+        .collect();
+    nominated.sort_unstable();
+    nominated
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ use super::resolver::Resolver;
 /// How many unused connections to sites each worker thread keeps.
 const KEPT_CONNECTIONS: usize = 128;
 
+/// How long the rest of a request's content is read after the site has answered without it, in all.
+const DRAIN: Duration = Duration::from_secs(2);
+
 /// What all worker threads share.
 pub(crate) struct Upstreams {
     options: Arc<UpstreamOptions>,
@@ -159,6 +162,8 @@ impl GeneralLane {
         session.set_connection_user_context(Some(Box::new(Arc::clone(&exchange))));
         session.set_read_timeout(Some(options.read));
         session.set_write_timeout(Some(*send));
+        // A site that has answered without the rest of the content is not kept waiting for it.
+        session.set_total_drain_timeout(Some(DRAIN));
         // A client that says nothing more still gets its answer (RFC 9112 §9.6); the stream does not tell the proxy anyway.
         session.set_abort_on_close(false);
         session.set_ignore_info_resp(true);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tags::is_upstream_address;
 use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::failure::Failure;
 
@@ -17,6 +17,8 @@ use super::failure::Failure;
 const FRESH: Duration = Duration::from_secs(10);
 /// How long a name without addresses is not asked for again.
 const FAILED: Duration = Duration::from_secs(1);
+/// How long the resolver may take: it asks several servers, one after the other, with more patience than a visitor has.
+const LOOK_UP: Duration = Duration::from_secs(5);
 /// For how long addresses may stand in for a resolver that gives none.
 const STALE: Duration = Duration::from_secs(600);
 /// How many names are kept: one for each domain with a site, and there are hardly more.
@@ -89,7 +91,8 @@ impl Resolver {
     }
 
     async fn look_up(&self, host: &str, port: u16) -> Result<Arc<[SocketAddr]>, Failure> {
-        let found = tokio::net::lookup_host((host, port)).await;
+        let looking = timeout(LOOK_UP, tokio::net::lookup_host((host, port))).await;
+        let found = looking.map_err(|_| Failure::Unresolved)?;
         let found: Vec<SocketAddr> = found.map_err(|_| Failure::Unresolved)?.collect();
         if found.is_empty() {
             return Err(Failure::Unresolved);

@@ -116,15 +116,18 @@ impl KafkaFollower {
                 self.look_for_the_end();
             }
             Sighting::Absent(absence) => self.disconnect(absence),
-            Sighting::OtherLog(reason) => return Err(self.other_log(reason)),
+            Sighting::OtherLog { reason, foreign } => {
+                return Err(self.other_log(reason, foreign));
+            }
         }
         Ok(())
     }
 
-    fn other_log(&self, reason: String) -> FollowError {
+    fn other_log(&self, reason: String, foreign: bool) -> FollowError {
         FollowError::OtherLog {
             place: self.brokers.clone(),
             reason,
+            foreign,
         }
     }
 
@@ -232,7 +235,7 @@ impl KafkaFollower {
             ) => self.post.suspect(),
             Some(RDKafkaErrorCode::AutoOffsetReset) => {
                 let reason = format!("the position in topic {name} lies outside it");
-                return Err(self.other_log(reason));
+                return Err(self.other_log(reason, false));
             }
             // One broker of several, and whatever librdkafka tries again by itself.
             _ => tracing::debug!(topic = name, %error, "reading the journal"),

@@ -35,7 +35,7 @@ pub(crate) enum Sighting {
     /// There is nothing to follow, for now.
     Absent(Absence),
     /// What there is has taken the place of what is followed.
-    OtherLog(String),
+    OtherLog { reason: String, foreign: bool },
 }
 
 /// Why there is nothing to follow.
@@ -109,6 +109,11 @@ impl Post {
         self.ask_to_look();
     }
 
+    /// The look that is under way has not settled it.
+    fn suspect_still(&self) {
+        self.lock().suspicion = true;
+    }
+
     fn take_suspicion(&self) -> bool {
         std::mem::take(&mut self.lock().suspicion)
     }
@@ -123,7 +128,7 @@ impl Post {
     fn report(&self, sighting: Sighting) -> bool {
         let pause = match sighting {
             Sighting::Found { .. } => REFRESH,
-            Sighting::Absent(_) | Sighting::OtherLog(_) => RETRY,
+            Sighting::Absent(_) | Sighting::OtherLog { .. } => RETRY,
         };
         let mut state = self.lock();
         state.sighting = Some(sighting);
@@ -189,28 +194,38 @@ impl Scout {
         }
         if let Some(name) = &memory.vanished {
             let reason = format!("topic {name} was deleted and made anew");
-            return Ok(Sighting::OtherLog(reason));
+            return Ok(replaced(reason));
         }
         if memory.identity.is_none() {
             let cluster = self.consumer.client().fetch_cluster_id(ANSWER);
             let identity = cluster.map(|cluster| format!("{cluster}/{}", self.prefix));
-            if let Some(other) = self.judge_since(identity.as_deref())? {
-                return Ok(Sighting::OtherLog(other));
+            if let Some(other) = self.judge_since(identity.as_deref(), &found)? {
+                return Ok(other);
             }
             memory.identity = identity;
-        } else if self.post.take_suspicion()
-            && let Some(other) = self.judge_again(memory)?
-        {
-            return Ok(Sighting::OtherLog(other));
+        } else if self.post.take_suspicion() {
+            let judged = self.judge_again(memory, &found);
+            if !matches!(judged, Ok(None)) {
+                self.post.suspect_still(); // until it is settled, or somebody has heard of it
+            }
+            if let Some(other) = judged? {
+                return Ok(other);
+            }
         }
+        let mut new = false;
         for (topic, name, partitions) in found {
             let known = memory.partitions.entry(topic).or_default();
             for partition in partitions {
                 // Without it, only the end's being reported tells that the reader is there.
-                known
-                    .entry(partition)
-                    .or_insert_with(|| end(&self.consumer, name, partition));
+                known.entry(partition).or_insert_with(|| {
+                    new = true;
+                    end(&self.consumer, name, partition)
+                });
             }
+        }
+        if new {
+            // What is asked later is older than this, too.
+            memory.seen = Timestamp::now();
         }
         Ok(Sighting::Found {
             identity: memory.identity.clone(),
@@ -219,55 +234,59 @@ impl Scout {
     }
 
     /// Whether the positions to begin from are of another log.
-    fn judge_since(&self, identity: Option<&str>) -> Result<Option<String>, Absence> {
+    fn judge_since(
+        &self,
+        identity: Option<&str>,
+        found: &[Found<'_>],
+    ) -> Result<Option<Sighting>, Absence> {
         let known = self.since.log.as_ref();
         if let (Some(known), Some(identity)) = (known, identity)
             && known.identity != identity
         {
-            let known = &known.identity;
-            return Ok(Some(format!("this is {identity}, and not {known}")));
+            return Ok(Some(Sighting::OtherLog {
+                reason: format!("this is {identity}, and not {}", known.identity),
+                foreign: true,
+            }));
         }
         let at = known.map(|known| known.at);
-        for (topic, partition, position) in self.since.positions.iter() {
-            if let Some(name) = self.name(topic)
-                && let Some(other) = self.judge(name, partition, position, at)?
-            {
-                return Ok(Some(other));
-            }
-        }
-        Ok(None)
+        self.judge_all(self.since.positions.iter(), at, found)
     }
 
     /// Whether what has been followed has been replaced by something that looks alike.
-    fn judge_again(&self, memory: &Memory) -> Result<Option<String>, Absence> {
-        for (topic, partitions) in &memory.partitions {
-            for (&partition, &end) in partitions {
-                if let (Some(name), Some(end)) = (self.name(*topic), end)
-                    && let Some(other) = self.judge(name, partition, end, Some(memory.began))?
-                {
-                    return Ok(Some(other));
-                }
+    fn judge_again(
+        &self,
+        memory: &Memory,
+        found: &[Found<'_>],
+    ) -> Result<Option<Sighting>, Absence> {
+        let ends = memory.partitions.iter().flat_map(|(topic, partitions)| {
+            let ends = partitions.iter();
+            ends.filter_map(|(partition, end)| Some((*topic, *partition, (*end)?)))
+        });
+        self.judge_all(ends, Some(memory.seen), found)
+    }
+
+    fn judge_all(
+        &self,
+        positions: impl Iterator<Item = (Topic, i32, i64)>,
+        at: Option<Timestamp>,
+        found: &[Found<'_>],
+    ) -> Result<Option<Sighting>, Absence> {
+        for (topic, partition, position) in positions {
+            let Some((_, name, partitions)) = found.iter().find(|(known, ..)| *known == topic)
+            else {
+                continue;
+            };
+            if !partitions.contains(&partition) {
+                let reason = format!("topic {name} has no partition {partition} any more");
+                return Ok(Some(replaced(reason)));
+            }
+            let other = other_log(&self.consumer, name, partition, position, at)
+                .map_err(|error| self.absence(&error))?;
+            if let Some(reason) = other {
+                return Ok(Some(replaced(reason)));
             }
         }
         Ok(None)
-    }
-
-    fn judge(
-        &self,
-        name: &str,
-        partition: i32,
-        position: i64,
-        at: Option<Timestamp>,
-    ) -> Result<Option<String>, Absence> {
-        other_log(&self.consumer, name, partition, position, at)
-            .map_err(|error| self.absence(&error))
-    }
-
-    fn name(&self, topic: Topic) -> Option<&str> {
-        let mut topics = self.topics.iter();
-        topics
-            .find(|(known, _)| *known == topic)
-            .map(|(_, name)| name.as_str())
     }
 
     fn absence(&self, error: &KafkaError) -> Absence {
@@ -275,9 +294,20 @@ impl Scout {
     }
 }
 
+/// A topic, its name, and its partitions.
+type Found<'a> = (Topic, &'a String, Vec<i32>);
+
+fn replaced(reason: String) -> Sighting {
+    Sighting::OtherLog {
+        reason,
+        foreign: false,
+    }
+}
+
 /// What a scout has seen so far.
 struct Memory {
-    began: Timestamp,
+    /// When the ends of all partitions had been seen.
+    seen: Timestamp,
     identity: Option<String>,
     partitions: BTreeMap<Topic, Partitions>,
     /// A topic that was there and then was not.
@@ -287,7 +317,7 @@ struct Memory {
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            began: Timestamp::now(),
+            seen: Timestamp::now(),
             identity: None,
             partitions: BTreeMap::new(),
             vanished: None,

@@ -132,6 +132,7 @@ fn check_inside(
             return Err(FollowError::OtherLog {
                 place: path.display().to_string(),
                 reason: format!("position {beyond} of {topic} lies behind its end, {end}"),
+                foreign: false,
             });
         }
     }
