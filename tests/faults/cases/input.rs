@@ -125,7 +125,9 @@ pub async fn row_26_unknown_codes_are_guessed_by_the_thousand(
     Ok(())
 }
 
-pub async fn row_29_edits_come_as_fast_as_they_are_taken(ground: &mut Ground) -> anyhow::Result<()> {
+pub async fn row_29_edits_come_as_fast_as_they_are_taken(
+    ground: &mut Ground,
+) -> anyhow::Result<()> {
     const TAGS: usize = 200;
     const WRITERS: usize = 32;
     let lasts = Duration::from_secs(60);
