@@ -7,16 +7,12 @@ mod kafka;
 mod tls;
 
 use std::pin::Pin;
-use std::time::Duration;
 
-use anyhow::ensure;
-use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::deployment::Deployment;
-use crate::deployment::client::Api;
+use crate::deployment::client::{Api, until_known};
 use crate::ground::Ground;
-use crate::support::{DEADLINE, client};
 
 /// Whether a case runs each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,22 +55,10 @@ cases![
     Seconds edges::row_39_there_is_no_salt_for_today,
 ];
 
-/// Makes a tag, and waits until every edge knows it: by HEAD, which is kept apart from the scans that are counted.
+/// Makes a tag, and waits until every edge knows it.
 async fn tag(deployment: &Deployment, code: &str) -> anyhow::Result<()> {
     let destination = format!("https://example.com/{code}");
     let tag = json!({"code": code, "destination": destination});
     Api::of(deployment)?.post("/tags", tag).await?;
-    let client = client();
-    for edge in deployment.redirects() {
-        let url = format!("http://{edge}/{code}");
-        let deadline = tokio::time::Instant::now() + DEADLINE;
-        while client.head(&url).send().await?.status() != StatusCode::FOUND {
-            ensure!(
-                tokio::time::Instant::now() < deadline,
-                "{edge} does not know {code}"
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-    Ok(())
+    until_known(deployment, code).await
 }

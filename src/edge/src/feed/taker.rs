@@ -33,10 +33,8 @@ pub(super) struct Taker {
     log: Option<KnownLog>,
     /// When the newest change was published, by the clock of the journal's writer.
     newest: Timestamp,
-    /// Whether the snapshot in the table is too old for what the journal says since to be all that is missing.
-    outdated: bool,
-    /// Which log that snapshot is of.
-    outdated_log: Option<String>,
+    /// Which log the snapshot in the table is of, where it is too old for what the journal says since to be all that is missing.
+    outdated: Option<String>,
     /// Whether there is a snapshot in the table that nobody reads yet.
     in_reserve: bool,
     rebuild: Option<Rebuild>,
@@ -86,8 +84,7 @@ impl Taker {
             positions: Positions::default(),
             log: None,
             newest: Timestamp::UNIX_EPOCH,
-            outdated: false,
-            outdated_log: None,
+            outdated: None,
             in_reserve: false,
             rebuild: None,
             heard_at: Instant::now(),
@@ -111,12 +108,11 @@ impl Taker {
         self.abreast = Instant::now().checked_sub(age).unwrap_or(self.abreast);
         self.heard_at = Instant::now();
         self.in_reserve = true;
-        self.outdated = outdated;
-        if !outdated {
+        if outdated {
+            self.outdated = Some(log.identity);
+        } else {
             self.positions = positions;
             self.log = Some(log);
-        } else {
-            self.outdated_log = Some(log.identity);
         }
     }
 
@@ -293,10 +289,7 @@ impl Taker {
                 .set_journal_lag(self.abreast.elapsed().as_secs_f64());
         } else if !self.in_reserve {
             self.abreast = Instant::now();
-            self.heard_at = Instant::now();
-            if let Some(known) = &mut self.log {
-                known.at = self.newest.max(Timestamp::now());
-            }
+            self.heard();
             self.metrics.set_journal_lag(0.0);
         }
         self.serve_from_reserve();
@@ -318,21 +311,25 @@ impl Taker {
         self.complete("the table of tags is complete, as of the snapshot");
     }
 
+    /// Notes when the journal was last there.
+    fn heard(&mut self) {
+        self.heard_at = Instant::now();
+        if let Some(known) = &mut self.log {
+            known.at = self.newest.max(Timestamp::now());
+        }
+    }
+
     /// The journal is there.
     fn now_there(&mut self, log: Option<&str>) {
-        self.heard_at = Instant::now();
-        match &mut self.log {
-            Some(known) => known.at = self.newest.max(Timestamp::now()),
-            None => {
-                self.log = log.map(|identity| KnownLog {
-                    identity: identity.to_owned(),
-                    at: Timestamp::now(),
-                });
-            }
+        if self.log.is_none() {
+            self.log = log.map(|identity| KnownLog {
+                identity: identity.to_owned(),
+                at: Timestamp::now(),
+            });
         }
-        if std::mem::take(&mut self.outdated) {
-            let is_ours = log.is_none_or(|log| self.outdated_log.as_deref() == Some(log));
-            if is_ours {
+        self.heard();
+        if let Some(outdated) = self.outdated.take() {
+            if log.is_none_or(|log| log == outdated) {
                 // It serves meanwhile.
                 self.complete("the table of tags is complete, as of an old snapshot");
             } else {

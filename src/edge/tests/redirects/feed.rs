@@ -1,5 +1,7 @@
 //! From the journal into the table, over a real journal.
 
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -196,6 +198,30 @@ fn snapshot(file: &std::path::Path, code: &str, taken_at: jiff::Timestamp) {
     table.write_snapshot(file, &info).unwrap();
 }
 
+/// A feed that keeps its snapshot in this file, and what is heard of it.
+fn start(
+    journal: impl Journal,
+    table: &Arc<Table>,
+    registry: &Registry,
+    file: PathBuf,
+) -> (Feed, Receiver<FeedState>) {
+    let (sender, _) = Applied::new();
+    let (hears, heard) = mpsc::channel();
+    let options = SnapshotOptions {
+        file,
+        every: Duration::from_secs(300),
+    };
+    let feed = Feed::start(
+        Arc::new(journal),
+        Arc::clone(table),
+        sender,
+        EdgeMetrics::register(registry).unwrap(),
+        Some(options),
+        move |state| hears.send(state).unwrap(),
+    );
+    (feed.unwrap(), heard)
+}
+
 #[test]
 fn an_old_snapshot_serves_until_the_journal_has_been_read_from_its_beginning_and_no_longer() {
     let folder = tempfile::tempdir().unwrap();
@@ -208,23 +234,8 @@ fn an_old_snapshot_serves_until_the_journal_has_been_read_from_its_beginning_and
         followed_from: Arc::clone(&followed_from),
     };
     let table = Arc::new(Table::new());
-    let (sender, _applied) = Applied::new();
-    let (hears, heard) = mpsc::channel();
     let registry = Registry::new();
-    let metrics = EdgeMetrics::register(&registry).unwrap();
-    let options = SnapshotOptions {
-        file,
-        every: Duration::from_secs(300),
-    };
-    let feed = Feed::start(
-        Arc::new(journal),
-        table.clone(),
-        sender,
-        metrics,
-        Some(options),
-        move |state| hears.send(state).unwrap(),
-    )
-    .unwrap();
+    let (feed, heard) = start(journal, &table, &registry, file);
     let known = |code: &str| table.load().pin().tag(HOST, code).is_some();
 
     assert_eq!(heard.recv().unwrap(), FeedState::Complete, "the snapshot");
@@ -273,22 +284,7 @@ fn a_snapshot_serves_while_the_journal_is_silent() {
     let file = folder.path().join("tags.snapshot");
     snapshot(&file, "abc", jiff::Timestamp::now());
     let table = Arc::new(Table::new());
-    let (sender, _applied) = Applied::new();
-    let (hears, heard) = mpsc::channel();
-    let metrics = EdgeMetrics::register(&Registry::new()).unwrap();
-    let options = SnapshotOptions {
-        file,
-        every: Duration::from_secs(300),
-    };
-    let feed = Feed::start(
-        Arc::new(Silent),
-        table.clone(),
-        sender,
-        metrics,
-        Some(options),
-        move |state| hears.send(state).unwrap(),
-    )
-    .unwrap();
+    let (feed, heard) = start(Silent, &table, &Registry::new(), file);
     assert_eq!(heard.recv().unwrap(), FeedState::Complete);
     assert!(table.load().pin().tag(HOST, "abc").is_some());
     feed.stop();

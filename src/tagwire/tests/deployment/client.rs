@@ -173,3 +173,20 @@ pub async fn answers(deployment: &Deployment, code: &str, wanted: &Answer) -> an
     }
     Ok(())
 }
+
+/// Waits until every edge knows a code, by HEAD, which is kept apart from the scans that are counted.
+pub async fn until_known(deployment: &Deployment, code: &str) -> anyhow::Result<()> {
+    let client = client();
+    for edge in deployment.redirects() {
+        let url = format!("http://{edge}/{code}");
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        while client.head(&url).send().await?.status() != StatusCode::FOUND {
+            ensure!(
+                tokio::time::Instant::now() < deadline,
+                "{edge} does not know {code}"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    Ok(())
+}

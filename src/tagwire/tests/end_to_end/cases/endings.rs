@@ -1,16 +1,12 @@
 //! Processes that end under load, killed or told to, and start again.
 
-use std::time::Duration;
-
 use anyhow::ensure;
-use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::deployment::client::{Api, leads_to};
+use crate::deployment::client::{Api, leads_to, until_known};
 use crate::deployment::load::Load;
 use crate::deployment::stored;
 use crate::deployment::{Deployment, Shape};
-use crate::support::{DEADLINE, client};
 
 pub async fn answered_scans_and_acknowledged_tags_survive_kill_9_under_load(
     deployment: &mut Deployment,
@@ -101,21 +97,4 @@ pub async fn sigterm_under_load_fails_no_scan_and_loses_none(
     edge.ready().await;
     let sent = load.finish().await;
     stored::matches(deployment, "drained", &sent).await
-}
-
-/// Waits until every edge knows a code, by HEAD, which is kept apart from the scans that are counted.
-async fn until_known(deployment: &Deployment, code: &str) -> anyhow::Result<()> {
-    let client = client();
-    for edge in deployment.redirects() {
-        let url = format!("http://{edge}/{code}");
-        let deadline = tokio::time::Instant::now() + DEADLINE;
-        while client.head(&url).send().await?.status() != StatusCode::FOUND {
-            ensure!(
-                tokio::time::Instant::now() < deadline,
-                "{edge} does not know {code}"
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-    Ok(())
 }
