@@ -1,7 +1,10 @@
 //! What a request costs before it is recorded: its head read, and answered from memory. `benches/micro`.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use divan::{Bencher, black_box};
-use edge::{Head, Limits, Reading, Site, answer};
+use edge::{Head, Limits, Reading, RequestFacts, Site, answer};
+use facts::PlacesFile;
 use jiff::Timestamp;
 use table::Table;
 use tags::{
@@ -49,10 +52,13 @@ fn answer_from_memory(bencher: Bencher<'_, '_>) {
     let Reading::Complete(head) = Head::read(BROWSER, &limits) else {
         panic!("the head is complete");
     };
+    let (client, places) = (IpAddr::V4(Ipv4Addr::LOCALHOST), PlacesFile::none());
     bencher.bench(|| {
         let state = table.load();
         let view = state.pin();
-        answer(black_box(&head.request), &view, now, &site, false).status
+        let request = black_box(&head.request);
+        let facts = RequestFacts::new(request, client, &places);
+        answer(request, &facts, &view, now, &site, false).status
     });
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use table::View;
 use tags::{
-    Decision, DomainSettings, Hsts, Outcome, UpstreamUrl, WorkspaceId, code_in_path, decide,
+    Decision, DomainSettings, Facts, Hsts, Outcome, UpstreamUrl, WorkspaceId, code_in_path, decide,
 };
 
 use crate::options::Site;
@@ -61,9 +61,11 @@ pub struct Scanned<'a> {
     pub outcome: Outcome,
 }
 
-/// Answers a request at this moment. While `draining`, only the health check differs.
+/// Answers a request at this moment. While `draining`, only the health check differs. Of the facts, only those are asked for that the
+/// tag depends on.
 pub fn answer<'a>(
     request: &Request<'a>,
+    facts: &impl Facts,
     view: &'a View<'_>,
     now: Timestamp,
     site: &Site,
@@ -95,7 +97,7 @@ pub fn answer<'a>(
             ..Answer::page(Page::BadGateway)
         },
         (None, Some(page)) => Answer::page(page),
-        (None, None) => of_domain(request, view, now, site, domain),
+        (None, None) => of_domain(request, facts, view, now, site, domain),
     };
     Answer {
         // RFC 6797 §7.2: never over plain HTTP.
@@ -106,6 +108,7 @@ pub fn answer<'a>(
 
 fn of_domain<'a>(
     request: &Request<'a>,
+    facts: &impl Facts,
     view: &'a View<'_>,
     now: Timestamp,
     site: &Site,
@@ -120,7 +123,7 @@ fn of_domain<'a>(
         "/favicon.ico" => Answer::empty(204),
         _ if !view.is_complete() => unavailable(site),
         path => match code_in_path(path) {
-            Some(code) => tag(request, view, now, domain, code),
+            Some(code) => tag(facts, view, now, domain, code),
             None => decided(
                 Decision::without_tag(Outcome::Unknown, domain_fallback(domain)),
                 None,
@@ -280,7 +283,7 @@ fn home(domain: &DomainSettings) -> Answer<'_> {
 }
 
 fn tag<'a>(
-    request: &Request<'a>,
+    facts: &impl Facts,
     view: &'a View<'_>,
     now: Timestamp,
     domain: &'a DomainSettings,
@@ -311,7 +314,7 @@ fn tag<'a>(
         .workspace(tag.workspace)
         .and_then(|w| w.fallback_url.as_ref())
         .map(|url| url.as_str());
-    let decision = decide(&tag, workspace_fallback, request.query, now);
+    let decision = decide(&tag, workspace_fallback, facts, now);
     let (outcome, tag_version) = (decision.outcome, tag.version.get());
     decided(
         decision,

@@ -1,8 +1,10 @@
 //! HTTP/1.x without its input and output: bytes come in, answers go out. A request's whole road can be read here.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use facts::PlacesFile;
 use jiff::Timestamp;
 use scans::{HttpVersion, Writer};
 use table::View;
@@ -18,6 +20,7 @@ use crate::options::{Limits, Site};
 use crate::pages::Page;
 use crate::record::Recording;
 use crate::request::Method;
+use crate::request_facts::RequestFacts;
 use crate::upstream::{Forward, Visit};
 
 /// What all connections share.
@@ -27,6 +30,8 @@ pub(crate) struct Rules {
     /// Whether HTTP/2 is spoken in the clear.
     pub(crate) h2c: bool,
     pub(crate) trusted_proxies: TrustedProxies,
+    /// Where addresses are.
+    pub(crate) places: Arc<PlacesFile>,
     pub(crate) recording: Recording,
 }
 
@@ -166,12 +171,16 @@ pub(crate) fn judge<'a>(
     } = *moment;
     let (peer, trusted) = (origin.peer, &rules.trusted_proxies);
     head.request.tls = origin.tls || said_to_be_https(head, peer, trusted);
-    let answer = answer(&head.request, view, now, &rules.site, draining);
+    let client = client(head, peer, trusted);
+    let facts = RequestFacts::new(&head.request, client, &rules.places);
+    let answer = answer(&head.request, &facts, view, now, &rules.site, draining);
+    if facts.looked_up() {
+        worker.metrics.count_place_lookup();
+    }
     if answer.upstream.is_some() {
         return answer;
     }
     if let Some(scan) = &answer.scan {
-        let client = client(head, peer, trusted);
         rules
             .recording
             .record(&mut worker.writer, scan, head, client, now);

@@ -50,6 +50,7 @@ pub struct EdgeMetrics {
     tags: IntGauge,
     journal_lag: Gauge,
     local_salts: IntCounter,
+    place_lookups: IntCounter,
     snapshot_age: Gauge,
     refused_snapshots: IntCounterVec,
     pub(crate) connections: ConnectionMetrics,
@@ -87,6 +88,10 @@ impl EdgeMetrics {
                 "tagwire_edge_local_salts_total",
                 "Days' salts that this edge made for itself, so that `visitor` is comparable within it alone",
             )?,
+            place_lookups: IntCounter::new(
+                "tagwire_edge_geoip_lookups_total",
+                "Requests whose place was looked up, because their tag depends on it",
+            )?,
             snapshot_age: Gauge::new(
                 "tagwire_edge_snapshot_age_seconds",
                 "Age of the newest snapshot of the table; while there is none, how long there has been none",
@@ -104,12 +109,13 @@ impl EdgeMetrics {
         for reason in REFUSALS {
             metrics.refused_snapshots.with_label_values(&[reason]);
         }
-        let collectors: [Box<dyn Collector>; 7] = [
+        let collectors: [Box<dyn Collector>; 8] = [
             Box::new(metrics.redirects.clone()),
             Box::new(metrics.responses.clone()),
             Box::new(metrics.tags.clone()),
             Box::new(metrics.journal_lag.clone()),
             Box::new(metrics.local_salts.clone()),
+            Box::new(metrics.place_lookups.clone()),
             Box::new(metrics.snapshot_age.clone()),
             Box::new(metrics.refused_snapshots.clone()),
         ];
@@ -157,6 +163,7 @@ impl EdgeMetrics {
                     .with_label_values(&[&status.to_string()])
                     .local()
             }),
+            place_lookups: self.place_lookups.local(),
         }
     }
 }
@@ -165,6 +172,7 @@ impl EdgeMetrics {
 pub(crate) struct WorkerMetrics {
     redirects: [[LocalHistogram; VERSIONS.len()]; Outcome::ALL.len()],
     responses: [LocalIntCounter; STATUSES.len()],
+    place_lookups: LocalIntCounter,
 }
 
 impl WorkerMetrics {
@@ -172,6 +180,10 @@ impl WorkerMetrics {
         if let Some(at) = STATUSES.iter().position(|known| *known == status) {
             self.responses[at].inc();
         }
+    }
+
+    pub(crate) fn count_place_lookup(&self) {
+        self.place_lookups.inc();
     }
 
     pub(crate) fn observe_redirect(&self, outcome: Outcome, version: HttpVersion, took: Duration) {
@@ -191,5 +203,6 @@ impl WorkerMetrics {
             .flatten()
             .for_each(LocalHistogram::flush);
         self.responses.iter().for_each(LocalIntCounter::flush);
+        self.place_lookups.flush();
     }
 }

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use facts::PlacesFile;
+
 use crate::admission::ConnectionLimits;
 use crate::client::TrustedProxies;
 use crate::sockets::SocketOptions;
@@ -32,6 +34,8 @@ pub struct EdgeOptions {
     pub proxy_protocol_from: TrustedProxies,
     /// Networks whose forwarding headers count.
     pub trusted_proxies: TrustedProxies,
+    /// Where addresses are; whoever gives it keeps it current.
+    pub places: Arc<PlacesFile>,
     /// How requests are answered.
     pub site: Site,
     /// What a connection may do, and for how long.
@@ -56,6 +60,7 @@ impl EdgeOptions {
             connections: ConnectionLimits::default(),
             proxy_protocol_from: TrustedProxies::default(),
             trusted_proxies: TrustedProxies::default(),
+            places: Arc::default(),
             site: Site::default(),
             limits: Limits::default(),
             unknown_codes_per_second: 1_000,

@@ -123,6 +123,7 @@ impl EdgeServer {
             limits: options.limits,
             h2c: options.h2c,
             trusted_proxies: options.trusted_proxies,
+            places: options.places,
             recording: Recording {
                 visitors: Visitors::new(metrics.local_salts())
                     .map_err(|error| StartError::Random(error.to_string()))?,

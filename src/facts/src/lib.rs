@@ -30,7 +30,7 @@ pub use browser::Browser;
 pub use device::Device;
 pub use os::Os;
 pub use patterns::PatternError;
-pub use place::{CountryCode, NotACountryCode, Place};
+pub use place::{CountryCode, NotACountryCode, Place, RegionCode};
 pub use places::{Places, PlacesError};
 pub use places_file::{PlacesFile, Reload};
 pub use spelling::UnknownValue;

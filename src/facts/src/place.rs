@@ -3,20 +3,28 @@
 
 use maxminddb::{LookupResult, MaxMindDbError, PathElement, path};
 
-/// Where an address is. What the GeoIP file does not know is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Place {
+/// Where an address is, in the words of the database that it was looked up in. What that does not know is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place<'a> {
     /// ISO 3166-1 alpha-2.
     pub country: Option<CountryCode>,
-    /// ISO 3166-2 with its country, as in `DE-BY`; only from files that hold codes, not names.
-    pub region: Option<String>,
+    /// ISO 3166-2; only from files that hold codes, not names.
+    pub region: Option<RegionCode>,
     /// The city's English name, as the file spells it.
-    pub city: Option<String>,
+    pub city: Option<&'a str>,
 }
 
 /// An ISO 3166-1 alpha-2 code: two capital letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CountryCode([u8; 2]);
+
+/// An ISO 3166-2 code: a country's, a hyphen, and one to three letters or digits, as in `DE-BY`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegionCode {
+    /// Zeros behind the end.
+    bytes: [u8; 6],
+    len: u8,
+}
 
 /// A text that is not two capital letters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +57,37 @@ impl std::fmt::Display for CountryCode {
     }
 }
 
-impl Place {
+impl RegionCode {
+    /// The code of a country's subdivision, if it has the form of one.
+    fn new(country: CountryCode, subdivision: &str) -> Option<RegionCode> {
+        let fits = (1..=3).contains(&subdivision.len())
+            && subdivision
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        if !fits {
+            return None;
+        }
+        let mut bytes = [0; 6];
+        bytes[..2].copy_from_slice(&country.0);
+        bytes[2] = b'-';
+        bytes[3..3 + subdivision.len()].copy_from_slice(subdivision.as_bytes());
+        let len = 3 + subdivision.len() as u8; // at most 3
+        Some(RegionCode { bytes, len })
+    }
+
+    /// The code.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).expect("made of ASCII only")
+    }
+}
+
+impl std::fmt::Display for RegionCode {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl<'a> Place<'a> {
     /// Reads a record of either layout: MaxMind's (`country.iso_code`, `subdivisions[].iso_code`, `city.names.en`), which DB-IP
     /// uses too, or the flat one of ip-location-db (`country_code`, `city`; its `state1` is a name and no code, so unused).
     ///
@@ -57,8 +95,8 @@ impl Place {
     ///
     /// When the record is damaged. What it lacks is no error.
     pub(crate) fn read<S: AsRef<[u8]>>(
-        record: &LookupResult<'_, S>,
-    ) -> Result<Place, MaxMindDbError> {
+        record: &LookupResult<'a, S>,
+    ) -> Result<Place<'a>, MaxMindDbError> {
         let country = match text(record, &path!["country", "iso_code"])? {
             Some(code) => Some(code),
             None => text(record, &path!["country_code"])?,
@@ -67,7 +105,7 @@ impl Place {
         let subdivision = text(record, &path!["subdivisions", 0, "iso_code"])?;
         let region = country
             .zip(subdivision)
-            .and_then(|(country, subdivision)| region_code(country, subdivision));
+            .and_then(|(country, subdivision)| RegionCode::new(country, subdivision));
         let city = match text(record, &path!["city", "names", "en"])? {
             Some(name) => Some(name),
             None => text(record, &path!["city"])?,
@@ -75,7 +113,7 @@ impl Place {
         Ok(Place {
             country,
             region,
-            city: city.map(str::to_owned),
+            city,
         })
     }
 }
@@ -90,15 +128,6 @@ fn text<'de, S: AsRef<[u8]>>(
         Err(MaxMindDbError::Decoding { .. }) => Ok(None),
         Err(damage) => Err(damage),
     }
-}
-
-/// ISO 3166-2: the country, a hyphen, and one to three letters or digits.
-fn region_code(country: CountryCode, subdivision: &str) -> Option<String> {
-    let fits = (1..=3).contains(&subdivision.len())
-        && subdivision
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    fits.then(|| format!("{country}-{subdivision}"))
 }
 
 #[cfg(test)]
@@ -116,10 +145,12 @@ mod tests {
     #[test]
     fn a_region_takes_one_to_three_letters_or_digits() {
         let country = "FR".parse().unwrap();
-        assert_eq!(region_code(country, "IDF"), Some("FR-IDF".to_owned()));
-        assert_eq!(region_code(country, "75"), Some("FR-75".to_owned()));
+        for (subdivision, code) in [("IDF", "FR-IDF"), ("75", "FR-75"), ("B", "FR-B")] {
+            let region = RegionCode::new(country, subdivision).unwrap();
+            assert_eq!((region.as_str(), region.to_string().as_str()), (code, code));
+        }
         for name in ["", "Bretagne", "b", "É"] {
-            assert_eq!(region_code(country, name), None, "{name}");
+            assert_eq!(RegionCode::new(country, name), None, "{name}");
         }
     }
 }

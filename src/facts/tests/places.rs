@@ -17,7 +17,7 @@ fn real(variable: &str) -> PathBuf {
         .into()
 }
 
-fn at(places: &Places, address: &str) -> Place {
+fn at<'a>(places: &'a Places, address: &str) -> Place<'a> {
     places.lookup(address.parse::<IpAddr>().unwrap())
 }
 
@@ -102,12 +102,15 @@ fn both_layouts_are_read_by_what_the_record_has() {
     let places = Places::open(written(&folder, &cities())).unwrap();
     let munich = at(&places, "1.2.3.0");
     assert_eq!(country(&places, "1.2.3.0"), "DE");
-    assert_eq!(munich.region.as_deref(), Some("DE-BY"));
-    assert_eq!(munich.city.as_deref(), Some("Munich"));
+    assert_eq!(
+        munich.region.map(|region| region.to_string()),
+        Some("DE-BY".to_owned())
+    );
+    assert_eq!(munich.city, Some("Munich"));
     let perth = at(&places, "200.2.3.0");
     assert_eq!(country(&places, "200.2.3.0"), "AU");
     assert_eq!(perth.region, None);
-    assert_eq!(perth.city.as_deref(), Some("Perth"));
+    assert_eq!(perth.city, Some("Perth"));
     assert_eq!(
         at(&places, "2a02:8100::"),
         Place::default(),
@@ -257,6 +260,45 @@ fn a_replaced_file_answers_and_a_bad_one_leaves_the_last_good_one() {
     replace(&path, &cities());
     assert!(matches!(file.reload_if_changed(), Reload::Reloaded));
     assert_eq!(country(&file.places(), "1.2.3.0"), "DE");
+}
+
+#[test]
+fn another_file_is_followed_when_it_is_named_unless_it_is_bad() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = written(&folder, &cities());
+    let [second, broken] = ["second.mmdb", "broken.mmdb"].map(|name| folder.path().join(name));
+    std::fs::write(
+        &second,
+        mmdb::database("Second", flat_city(), maxmind_city()),
+    )
+    .unwrap();
+    std::fs::write(&broken, b"nothing").unwrap();
+
+    let file = PlacesFile::none();
+    assert_eq!(country(&file.places(), "1.2.3.0"), "unknown");
+    assert_eq!(file.places().built_at(), None);
+    assert!(matches!(file.reload_if_changed(), Reload::Unchanged));
+    file.follow(Some(&first)).unwrap();
+    assert_eq!(country(&file.places(), "1.2.3.0"), "DE");
+    assert_eq!(file.places().built_at(), Some(1));
+
+    let error = file.follow(Some(&broken)).unwrap_err();
+    assert_eq!(error.reason(), "damaged");
+    replace(&broken, &cities());
+    assert!(
+        matches!(file.reload_if_changed(), Reload::Unchanged),
+        "the refused one is not followed"
+    );
+    assert_eq!(country(&file.places(), "1.2.3.0"), "DE");
+
+    file.follow(Some(&second)).unwrap();
+    assert_eq!(country(&file.peek(), "1.2.3.0"), "AU");
+    replace(&second, &cities());
+    assert!(matches!(file.reload_if_changed(), Reload::Reloaded));
+    assert_eq!(country(&file.peek(), "1.2.3.0"), "DE");
+
+    file.follow(None).unwrap();
+    assert_eq!(country(&file.places(), "1.2.3.0"), "unknown");
 }
 
 #[test]

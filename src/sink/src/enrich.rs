@@ -13,12 +13,12 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 /// Adds the facts. Shared by all that store.
 pub struct Enricher {
     agents: Arc<Agents>,
-    places: Option<Arc<PlacesFile>>,
+    places: Arc<PlacesFile>,
 }
 
 impl Enricher {
-    /// Without a file of places, all places are unknown.
-    pub fn new(agents: Arc<Agents>, places: Option<Arc<PlacesFile>>) -> Self {
+    /// Facts from these sources.
+    pub fn new(agents: Arc<Agents>, places: Arc<PlacesFile>) -> Self {
         Self { agents, places }
     }
 
@@ -29,10 +29,10 @@ impl Enricher {
         scans: impl IntoIterator<Item = Scan>,
         appended_at: Timestamp,
     ) -> Vec<Row> {
-        let places = self.places.as_ref().map(|file| file.places());
+        let places = self.places.places();
         scans
             .into_iter()
-            .map(|scan| self.row(writer, scan, appended_at, places.as_deref()))
+            .map(|scan| self.row(writer, scan, appended_at, &places))
             .collect()
     }
 
@@ -41,12 +41,10 @@ impl Enricher {
         writer: &WriterKey,
         mut scan: Scan,
         appended_at: Timestamp,
-        places: Option<&Places>,
+        places: &Places,
     ) -> Row {
         let agent = self.agents.classify(&scan.user_agent);
-        let place = places
-            .map(|places| places.lookup(scan.ip_prefix.network()))
-            .unwrap_or_default();
+        let place = places.lookup(scan.ip_prefix.network());
         let time_replaced =
             scan.time < Timestamp::UNIX_EPOCH || scan.time.duration_since(appended_at) > AHEAD;
         if time_replaced {
@@ -66,8 +64,11 @@ impl Enricher {
                 .country
                 .map(|country| country.to_string())
                 .unwrap_or_default(),
-            region: place.region.unwrap_or_default(),
-            city: place.city.unwrap_or_default(),
+            region: place
+                .region
+                .map(|region| region.to_string())
+                .unwrap_or_default(),
+            city: place.city.unwrap_or_default().to_owned(),
             scan,
         }
     }
@@ -140,7 +141,8 @@ mod tests {
             boot: 1,
             writer: 2,
         };
-        let enricher = Enricher::new(Arc::new(Agents::new().expect("patterns")), None);
+        let agents = Arc::new(Agents::new().expect("patterns"));
+        let enricher = Enricher::new(agents, Arc::new(PlacesFile::none()));
         let appended_at = "2026-11-25T10:00:00Z".parse().expect("a time");
         enricher.enrich(&writer, [scan], appended_at).remove(0)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use analytics::{Counted, Run, ScanStore, SqliteStore};
-use facts::Agents;
+use facts::{Agents, PlacesFile};
 use prometheus::Registry;
 use scans::{
     Delivered, EncodedBatch, HttpVersion, IpPrefix, Method, NewScan, Outlet, Purpose, Visitor,
@@ -75,7 +75,7 @@ fn every_scan_is_stored_once_over_replays_restarts_and_poison() {
     );
     let enricher = Arc::new(Enricher::new(
         Arc::new(Agents::new().expect("patterns")),
-        None,
+        Arc::new(PlacesFile::none()),
     ));
     let stored = Delivered::Stored { partition: None };
     let open = |registry: &Registry| {
@@ -153,7 +153,7 @@ fn what_a_failing_store_did_not_take_waits_and_is_stored_once_it_does() {
     );
     let enricher = Arc::new(Enricher::new(
         Arc::new(Agents::new().expect("patterns")),
-        None,
+        Arc::new(PlacesFile::none()),
     ));
     let path = folder.path().join("scans.db");
     let store = Arc::new(SqliteStore::open(&path).expect("a store"));
@@ -195,7 +195,7 @@ fn a_full_outlet_gives_the_batch_back() {
     );
     let enricher = Arc::new(Enricher::new(
         Arc::new(Agents::new().expect("patterns")),
-        None,
+        Arc::new(PlacesFile::none()),
     ));
     let store = Arc::new(SqliteStore::open(&folder.path().join("scans.db")).expect("a store"));
     let metrics = SinkMetrics::register(&Registry::new()).expect("a new registry");

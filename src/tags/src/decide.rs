@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use crate::{Status, Tag, TagView};
+use crate::{Facts, Status, Tag, TagView};
 
 /// How a scan ended. Stored with it, and a label of the redirect metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,19 +75,19 @@ pub struct Decision<'a> {
 
 /// Decides what a request gets.
 ///
-/// `visitor_query` is the request's query as sent, without `?`. `workspace_fallback` is where the tag's workspace leads what has
-/// no fallback of its own; a fallback is always a 302, since what it stands for may come back.
+/// `workspace_fallback` is where the tag's workspace leads what has no fallback of its own; a fallback is always a 302, since what it
+/// stands for may come back. Of the facts, those are asked for that this tag depends on.
 pub fn decide<'a>(
     tag: &TagView<'a>,
     workspace_fallback: Option<&'a str>,
-    visitor_query: &str,
+    facts: &impl Facts,
     now: Timestamp,
 ) -> Decision<'a> {
     match closed(tag, now) {
         None => Decision {
             outcome: Outcome::Redirected,
             status: tag.redirect_status.code(),
-            location: Some(tag.query.apply(tag.destination, visitor_query)),
+            location: Some(tag.query.apply(tag.destination, facts.query())),
             max_age: max_age(tag),
         },
         Some(reason) => Decision::without_tag(reason, tag.fallback_url.or(workspace_fallback)),
@@ -148,6 +148,25 @@ mod tests {
         text.parse().expect("a test's time")
     }
 
+    /// A request's query; whoever asks for its place has asked for too much.
+    struct Query(&'static str);
+
+    impl Facts for Query {
+        fn query(&self) -> &str {
+            self.0
+        }
+
+        fn country(&self) -> Option<&str> {
+            panic!("no tag here depends on the country");
+        }
+
+        fn region(&self) -> Option<&str> {
+            panic!("no tag here depends on the region");
+        }
+    }
+
+    const PLAIN: Query = Query("");
+
     fn active() -> TagView<'static> {
         TagView {
             workspace: "default",
@@ -175,7 +194,7 @@ mod tests {
                 redirect_status: status,
                 ..active()
             };
-            let decision = decide(&tag, None, "", at(START));
+            let decision = decide(&tag, None, &PLAIN, at(START));
             assert_eq!(
                 (decision.outcome, decision.status, decision.max_age),
                 (Outcome::Redirected, code, None)
@@ -186,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_visitors_query_goes_along_as_the_tag_says() {
-        let decision = decide(&active(), None, "b=2", at(START));
+        let decision = decide(&active(), None, &Query("b=2"), at(START));
         assert_eq!(
             decision.location.as_deref(),
             Some("https://example.com/a?b=2")
@@ -196,7 +215,9 @@ mod tests {
             ..active()
         };
         assert_eq!(
-            decide(&drop, None, "b=2", at(START)).location.as_deref(),
+            decide(&drop, None, &Query("b=2"), at(START))
+                .location
+                .as_deref(),
             Some("https://example.com/a")
         );
     }
@@ -214,7 +235,7 @@ mod tests {
             ("2026-11-25T10:59:59.999999Z", Outcome::Redirected, 302),
             ("2026-11-25T11:00:00Z", Outcome::Expired, 410),
         ] {
-            let decision = decide(&tag, None, "", at(now));
+            let decision = decide(&tag, None, &PLAIN, at(now));
             assert_eq!(
                 (decision.outcome, decision.status),
                 (outcome, status),
@@ -229,7 +250,7 @@ mod tests {
             (Status::Paused, Outcome::Paused, 404),
             (Status::Revoked, Outcome::Revoked, 410),
         ] {
-            let decision = decide(&TagView { status, ..active() }, None, "", at(START));
+            let decision = decide(&TagView { status, ..active() }, None, &PLAIN, at(START));
             assert_eq!(
                 (decision.outcome, decision.status, decision.location),
                 (outcome, code, None)
@@ -240,7 +261,10 @@ mod tests {
             expires_at: Some(at(START)),
             ..active()
         };
-        assert_eq!(decide(&both, None, "", at(START)).outcome, Outcome::Expired);
+        assert_eq!(
+            decide(&both, None, &PLAIN, at(START)).outcome,
+            Outcome::Expired
+        );
     }
 
     #[test]
@@ -261,7 +285,7 @@ mod tests {
             let decision = decide(
                 &tag,
                 Some("https://example.com/workspace"),
-                "q=1",
+                &Query("q=1"),
                 at(START),
             );
             assert_eq!(
@@ -278,17 +302,20 @@ mod tests {
             redirect_status: RedirectStatus::PermanentRedirect,
             ..active()
         };
-        assert_eq!(decide(&permanent, None, "", at(START)).max_age, Some(3600));
+        assert_eq!(
+            decide(&permanent, None, &PLAIN, at(START)).max_age,
+            Some(3600)
+        );
         let short = TagView {
             cache_max_age: Some(60),
             ..permanent
         };
-        assert_eq!(decide(&short, None, "", at(START)).max_age, Some(60));
+        assert_eq!(decide(&short, None, &PLAIN, at(START)).max_age, Some(60));
         let ending = TagView {
             expires_at: Some(at("2027-01-01T00:00:00Z")),
             ..permanent
         };
-        assert_eq!(decide(&ending, None, "", at(START)).max_age, None);
+        assert_eq!(decide(&ending, None, &PLAIN, at(START)).max_age, None);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! What a tag is and what a request for it gets. Pure: no I/O, no clock, no randomness; what those give comes in as arguments.
 //!
-//! Read in this order: [`Tag`] and the names that it is made of, [`Destination`], [`decide()`], and last [`Change`], the form in
-//! which all of it travels through the journal.
+//! Read in this order: [`Tag`] and the names that it is made of, [`Destination`], [`decide()`] with the [`Facts`] that it
+//! asks for, and last [`Change`], the form in which all of it travels through the journal.
 
 mod account;
 mod audit;
 mod change;
 mod decide;
 mod destination;
+mod facts;
 mod names;
 mod path;
 mod query;
@@ -21,6 +22,7 @@ pub use audit::{Action, AuditEntry};
 pub use change::{Change, Topic};
 pub use decide::{Decision, Outcome, decide};
 pub use destination::{Destination, DestinationError};
+pub use facts::Facts;
 pub use names::{Code, Domain, InvalidName, WorkspaceId};
 pub use path::{CODE_PREFIXES, code_in_path};
 pub use query::QueryMode;

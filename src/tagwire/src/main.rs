@@ -43,8 +43,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let mut program = Program::new(config)?;
     let role = roles::build(&cli.role, &program)?;
     role.announce(&program);
-    let (ended, deadline) =
-        program.until_the_end(|at_start| reload::reload(read(), at_start, &*role));
+    let (ended, deadline) = program
+        .until_the_end(|at_start| reload::reload(read().map_err(Into::into), at_start, &*role));
     program.end_at_the_next_signal();
     role.drain(&program, deadline);
     program.end();

@@ -1,18 +1,18 @@
 //! SIGHUP: the configuration is read anew, what can change in a running process is taken, what cannot is named.
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::roles::Role;
 
-/// Gives a role what was read, unless it is not valid: then all stays as it is.
-pub(crate) fn reload(read: Result<Config, ConfigError>, at_start: &Config, role: &dyn Role) {
-    let config = match read {
-        Ok(config) => config,
+/// Gives a role what was read, unless it is not valid or cannot be taken: then all stays as it is.
+pub(crate) fn reload(read: anyhow::Result<Config>, at_start: &Config, role: &dyn Role) {
+    let taken = read.and_then(|config| Ok((role.reload(&config)?, config)));
+    let (can_change, config) = match taken {
+        Ok(taken) => taken,
         Err(error) => {
             tracing::error!(%error, "the configuration was read anew and is refused; all stays as it was");
             return;
         }
     };
-    let can_change = role.reload(&config);
     let (taken, restart): (Vec<_>, Vec<_>) = at_start
         .changed_keys(&config)
         .into_iter()

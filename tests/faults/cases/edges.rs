@@ -1,9 +1,10 @@
 //! What happens to an edge itself: restarts, files that vanish, resources that run out.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use tokio::net::TcpStream;
 
 use super::tag;
@@ -35,37 +36,136 @@ pub async fn row_05_edges_are_restarted_one_after_the_other(
 pub async fn row_28_the_geoip_file_is_replaced_truncated_and_removed(
     _: &mut Ground,
 ) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (file, original) = (
-        folder.path().join("places.mmdb"),
-        given_file("TAGWIRE_TEST_GEOIP_COUNTRY")?,
-    );
-    let whole = std::fs::read(&original)?;
-    std::fs::write(&file, &whole)?;
+    let places = Places::new()?;
     let mut plan = Plan::given(Shape::Standalone)?;
-    plan.edge_environment
-        .push(("TAGWIRE_GEOIP__FILE", file.display().to_string()));
+    plan.edge_environment.push(places.variable());
     let deployment = Deployment::start(&plan).await?;
     let (api, edge) = (Api::of(&deployment)?, deployment.redirects()[0]);
     tag(&deployment, "located").await?;
     located(&api, edge, 1).await?;
 
     let log = |words: &'static str| deployment.edges().next().context(words);
-    let replace = |bytes: &[u8]| -> anyhow::Result<()> {
-        // As a careful operator does: a file that is there in one piece.
-        let new = folder.path().join("new.mmdb");
-        std::fs::write(&new, bytes)?;
-        Ok(std::fs::rename(&new, &file)?)
-    };
-    replace(&whole[..whole.len() / 2])?;
+    places.replace(&places.whole[..places.whole.len() / 2])?;
     log("an edge")?.process().logs("GeoIP").await;
     located(&api, edge, 2).await?;
-    std::fs::remove_file(&file)?;
+    std::fs::remove_file(&places.file)?;
     located(&api, edge, 3).await?;
-    replace(&whole)?;
+    places.replace(&places.whole)?;
     located(&api, edge, 4).await?;
     deployment.end().await;
     Ok(())
+}
+
+pub async fn row_28_the_geoip_file_of_three_edges_is_truncated_removed_and_replaced(
+    _: &mut Ground,
+) -> anyhow::Result<()> {
+    let places = Places::new()?;
+    let mut plan = Plan::given(Shape::Cluster)?;
+    plan.edge_environment.push(places.variable());
+    let deployment = Deployment::start(&plan).await?;
+    tag(&deployment, "mapped").await?;
+    let built = "tagwire_edge_geoip_build_timestamp_seconds";
+    let refused = |reason| format!("tagwire_edge_geoip_refused_total{{reason=\"{reason}\"}}");
+    let first = deployment.edges().next().context("an edge")?;
+    let before = first.metric(built).await;
+    ensure!(before > 0.0, "no GeoIP file answers");
+
+    let load = Steady::start(deployment.redirects(), "mapped");
+    load.goes_on(500).await?;
+    places.replace(&places.whole[..places.whole.len() / 2])?;
+    shown(&deployment, &refused("damaged"), 1.0).await?;
+    std::fs::remove_file(&places.file)?;
+    hang_up(&deployment); // who does not want to wait for the next look
+    shown(&deployment, &refused("unreadable"), 1.0).await?;
+    shown(&deployment, built, before).await?;
+    let (newer, built_later) = places.built_later()?;
+    places.replace(&newer)?;
+    hang_up(&deployment);
+    shown(&deployment, built, built_later).await?;
+    shown(&deployment, "tagwire_edge_geoip_taken_total", 1.0).await?;
+    load.goes_on(500).await?;
+
+    let scanned = load.finish().await;
+    stored::matches(&deployment, "mapped", &scanned.sent).await?;
+    // No tag depends on a place, so none was looked up.
+    shown(&deployment, "tagwire_edge_geoip_lookups_total", 0.0).await?;
+    deployment.end().await;
+    Ok(())
+}
+
+/// A GeoIP file of the case's own.
+struct Places {
+    folder: tempfile::TempDir,
+    file: PathBuf,
+    whole: Vec<u8>,
+}
+
+impl Places {
+    fn new() -> anyhow::Result<Self> {
+        let (folder, original) = (
+            tempfile::tempdir()?,
+            given_file("TAGWIRE_TEST_GEOIP_COUNTRY")?,
+        );
+        let (file, whole) = (folder.path().join("places.mmdb"), std::fs::read(original)?);
+        std::fs::write(&file, &whole)?;
+        Ok(Self {
+            folder,
+            file,
+            whole,
+        })
+    }
+
+    fn variable(&self) -> (&'static str, String) {
+        ("TAGWIRE_GEOIP__FILE", self.file.display().to_string())
+    }
+
+    /// As a careful operator does: a file that is there in one piece.
+    fn replace(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        let new = self.folder.path().join("new.mmdb");
+        std::fs::write(&new, bytes)?;
+        Ok(std::fs::rename(&new, &self.file)?)
+    }
+
+    /// The same file, but for the time at which it says that it was built, and that time.
+    fn built_later(&self) -> anyhow::Result<(Vec<u8>, f64)> {
+        const KEY: &[u8] = b"build_epoch";
+        let mut bytes = self.whole.clone();
+        let at = bytes.windows(KEY.len()).rposition(|window| window == KEY);
+        let at = at.context("a time in the file's metadata")? + KEY.len();
+        // An unsigned integer of 64 bits: its length, its type less 7, and as many bytes as it needs.
+        let number = at + 2..at + 2 + usize::from(bytes[at]);
+        ensure!(bytes[at + 1] == 2, "the time is of another type");
+        let last = number.end - 1;
+        bytes[last] ^= 1;
+        let time = bytes[number]
+            .iter()
+            .fold(0, |time, byte| time << 8 | u64::from(*byte));
+        Ok((bytes, time as f64))
+    }
+}
+
+/// Waits until every edge shows this value of a series.
+async fn shown(deployment: &Deployment, series: &str, wanted: f64) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + crate::support::DEADLINE;
+    for edge in deployment.edges() {
+        loop {
+            let value = edge.metric(series).await;
+            if value == wanted {
+                break;
+            }
+            ensure!(
+                tokio::time::Instant::now() < deadline,
+                "{series} is {value}, and {wanted} was wanted"
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
+}
+
+/// SIGHUP to every edge.
+fn hang_up(deployment: &Deployment) {
+    deployment.edges().for_each(|edge| edge.signal(Signal::HUP));
 }
 
 /// Scans from Germany, and waits until so many scans are counted there.

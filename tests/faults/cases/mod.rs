@@ -46,6 +46,7 @@ cases![
     Seconds input::row_24_ten_thousand_connections_send_a_byte_a_second,
     Seconds input::row_26_unknown_codes_are_guessed_by_the_thousand,
     Seconds edges::row_28_the_geoip_file_is_replaced_truncated_and_removed,
+    Seconds edges::row_28_the_geoip_file_of_three_edges_is_truncated_removed_and_replaced,
     Long input::row_29_edits_come_as_fast_as_they_are_taken,
     Seconds edges::row_30_file_descriptors_are_exhausted,
     Seconds tls::row_31_the_certificate_is_replaced_and_then_by_a_broken_one,

@@ -1,6 +1,9 @@
 //! `answer`, in every case that a request can be.
 
-use edge::{Answer, Body, Host, Method, Page, Request, Site, answer};
+use std::net::Ipv4Addr;
+
+use edge::{Answer, Body, Host, Method, Page, Request, RequestFacts, Site, answer};
+use facts::PlacesFile;
 use jiff::Timestamp;
 use tags::Outcome;
 
@@ -13,6 +16,10 @@ const NOW: &str = "2026-11-25T10:00:00Z";
 
 fn site() -> Site {
     Site::default()
+}
+
+fn facts<'a>(request: &Request<'a>, places: &'a PlacesFile) -> RequestFacts<'a> {
+    RequestFacts::new(request, Ipv4Addr::LOCALHOST.into(), places)
 }
 
 fn with_answer<R>(
@@ -33,8 +40,10 @@ fn with_answer<R>(
     };
     let state = table.load();
     let view = state.pin();
+    let places = PlacesFile::none();
     look(answer(
         &request,
+        &facts(&request, &places),
         &view,
         NOW.parse::<Timestamp>().unwrap(),
         site,
@@ -383,10 +392,10 @@ fn while_draining_the_health_check_alone_says_so() {
             path,
             query: "",
         };
-        assert_eq!(
-            answer(&request, &view, Timestamp::UNIX_EPOCH, &site(), true).status,
-            status
-        );
+        let (places, now) = (PlacesFile::none(), Timestamp::UNIX_EPOCH);
+        let facts = facts(&request, &places);
+        let given = answer(&request, &facts, &view, now, &site(), true);
+        assert_eq!(given.status, status);
     }
 }
 

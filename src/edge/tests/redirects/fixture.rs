@@ -187,12 +187,7 @@ impl Edge {
 
     /// The value of a series of the registry.
     pub fn shown(&self, series: &str) -> f64 {
-        let text = prometheus::TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
-            .unwrap();
-        let mut lines = text.lines();
-        let value = lines.find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
-        value.unwrap_or_else(|| panic!("no {series} in {text}"))
+        shown(&self.registry, series)
     }
 
     pub fn connect(&self) -> Client {
@@ -205,6 +200,16 @@ impl Edge {
         client.send(head.as_bytes());
         client.response(head.starts_with("HEAD")).unwrap()
     }
+}
+
+/// The value of a series of a registry.
+pub fn shown(registry: &Registry, series: &str) -> f64 {
+    let text = prometheus::TextEncoder::new()
+        .encode_to_string(&registry.gather())
+        .unwrap();
+    let mut lines = text.lines();
+    let value = lines.find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
+    value.unwrap_or_else(|| panic!("no {series} in {text}"))
 }
 
 /// A scan log, shipped to memory.

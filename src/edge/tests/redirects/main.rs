@@ -14,6 +14,10 @@ mod heartbeats;
 mod http2;
 mod http2_frames;
 mod limits;
+#[path = "../../../facts/tests/mmdb/mod.rs"]
+#[allow(dead_code)] // forged files are `facts`' matter
+mod mmdb;
+mod places;
 mod proxy_protocol;
 mod scans_recorded;
 mod site;

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use analytics::{ClickHouseStore, Counted, Run, ScanStore};
-use facts::Agents;
+use facts::{Agents, PlacesFile};
 use prometheus::Registry;
 use sink::{Enricher, SinkMetrics, SinkOptions};
 use stack::{Gate, Produced, Stack, eventually};
@@ -42,7 +42,7 @@ impl Running {
         let store = Arc::new(ClickHouseStore::new(&stack.clickhouse(url)));
         let enricher = Arc::new(Enricher::new(
             Arc::new(Agents::new().expect("patterns")),
-            None,
+            Arc::new(PlacesFile::none()),
         ));
         let (options, runtime) = (
             options(&stack.brokers, &stack.prefix),

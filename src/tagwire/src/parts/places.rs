@@ -1,15 +1,16 @@
-//! The GeoIP file: opened at start, and looked at again every now and then for a newer one.
+//! The GeoIP file: opened at start, and looked at again every now and then, and when the operator says so, for a newer one.
 
-use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use facts::{PlacesError, PlacesFile, Reload};
+use prometheus::Registry;
 
+use super::places_metrics::PlacesMetrics;
+use super::watch::{Watch, WatchError};
 use crate::config::GeoIp;
 
+const KEY: &str = "geoip.file";
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Why there are no places.
@@ -17,55 +18,74 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 pub(crate) enum PlacesWatchError {
     #[error("geoip.file: {0}")]
     Open(#[from] PlacesError),
-    #[error("starting the thread that looks after geoip.file: {0}")]
-    Thread(io::Error),
+    #[error(transparent)]
+    Thread(#[from] WatchError),
+    #[error("registering the metrics of geoip.file: {0}")]
+    Metrics(#[from] prometheus::Error),
 }
 
-/// The file that is watched, if one is configured.
-pub(crate) struct PlacesWatch(Option<Watched>);
-
-struct Watched {
+/// The file that is watched; none, until one is configured.
+pub(crate) struct PlacesWatch {
     file: Arc<PlacesFile>,
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
+    metrics: PlacesMetrics,
+    watch: Watch,
 }
 
 impl PlacesWatch {
-    pub(crate) fn open(config: &GeoIp) -> Result<Self, PlacesWatchError> {
-        let Some(path) = &config.file else {
-            return Ok(Self(None));
+    /// For these roles of the process.
+    pub(crate) fn open(
+        config: &GeoIp,
+        registry: &Registry,
+        roles: &[&'static str],
+    ) -> Result<Self, PlacesWatchError> {
+        let file = match &config.file {
+            Some(path) => PlacesFile::open(path)?,
+            None => PlacesFile::none(),
         };
-        let file = Arc::new(PlacesFile::open(path)?);
-        let (stop, stopped) = mpsc::channel();
-        let (watched, path) = (Arc::clone(&file), path.display().to_string());
-        let watch = move || {
-            while stopped.recv_timeout(LOOK_AGAIN) == Err(RecvTimeoutError::Timeout) {
-                match watched.reload_if_changed() {
-                    Reload::Unchanged => {}
-                    Reload::Reloaded => tracing::info!(file = path, "took a newer GeoIP file"),
-                    Reload::Refused(error) => {
-                        tracing::error!(file = path, %error, "the GeoIP file changed but cannot be used; the last good one stays")
-                    }
-                }
-            }
-        };
-        let thread = thread::Builder::new()
-            .name("places".to_owned())
-            .spawn(watch)
-            .map_err(PlacesWatchError::Thread)?;
-        Ok(Self(Some(Watched { file, stop, thread })))
+        let (file, metrics) = (Arc::new(file), PlacesMetrics::register(registry, roles)?);
+        metrics.answers(&file);
+        let (watched, counted) = (Arc::clone(&file), metrics.clone());
+        let watch = Watch::start(KEY, LOOK_AGAIN, move || look(&watched, &counted))?;
+        Ok(Self {
+            file,
+            metrics,
+            watch,
+        })
     }
 
     /// For whoever looks places up.
-    pub(crate) fn file(&self) -> Option<Arc<PlacesFile>> {
-        self.0.as_ref().map(|watched| Arc::clone(&watched.file))
+    pub(crate) fn file(&self) -> Arc<PlacesFile> {
+        Arc::clone(&self.file)
+    }
+
+    /// Looks now, at another file if one is configured. One that cannot be used is refused, and nothing has changed.
+    pub(crate) fn reload(&self, config: &GeoIp) -> Result<&'static str, PlacesWatchError> {
+        let followed = self.file.follow(config.file.as_deref());
+        if let Err(error) = &followed {
+            self.metrics.refused(error);
+        }
+        followed?;
+        self.metrics.answers(&self.file);
+        look(&self.file, &self.metrics);
+        Ok(KEY)
     }
 
     pub(crate) fn end(self) {
-        let Some(watched) = self.0 else { return };
-        drop(watched.stop);
-        if watched.thread.join().is_err() {
-            tracing::error!("the thread that looks after geoip.file had panicked");
+        self.watch.end();
+    }
+}
+
+fn look(file: &PlacesFile, metrics: &PlacesMetrics) {
+    match file.reload_if_changed() {
+        Reload::Unchanged => {}
+        Reload::Reloaded => {
+            metrics.taken();
+            metrics.answers(file);
+            tracing::info!("took a newer GeoIP file");
+        }
+        Reload::Refused(error) => {
+            metrics.refused(&error);
+            tracing::error!(%error, "the GeoIP file changed but cannot be used; the last good one stays");
         }
     }
 }

@@ -10,6 +10,7 @@ use ::edge::{
     Heartbeats, Limits, Site, SnapshotOptions, SocketOptions, TrustedProxies, UpstreamOptions,
 };
 use admin::Visible;
+use facts::PlacesFile;
 use journal::{Applied, EdgeRun, Edges, Journal};
 use scans::{Outlet, ScanLog, ScanLogOptions, Shipper, ShipperOptions};
 use table::Table;
@@ -40,29 +41,46 @@ pub(crate) struct Redirects {
     heartbeats: Heartbeats,
 }
 
+/// What is behind the redirects, of one kind in a cluster and another in standalone.
+pub(crate) struct Behind<'a> {
+    pub(crate) journal: Arc<dyn Journal>,
+    /// For a journal that can be out of reach.
+    pub(crate) snapshots: Option<SnapshotOptions>,
+    pub(crate) outlet: Box<dyn Outlet>,
+    pub(crate) edges: &'a dyn Edges,
+    pub(crate) places: Arc<PlacesFile>,
+}
+
 impl Redirects {
-    /// `any_host`: whether the only domain answers every Host. `snapshots`: for a journal that can be out of reach.
+    /// `any_host`: whether the only domain answers every Host.
     pub(crate) fn start(
         program: &Program,
         data: &DataDir,
         any_host: bool,
-        journal: Arc<dyn Journal>,
-        outlet: Box<dyn Outlet>,
-        edges: &dyn Edges,
-        snapshots: Option<SnapshotOptions>,
+        behind: Behind<'_>,
     ) -> anyhow::Result<Self> {
+        let Behind {
+            journal,
+            snapshots,
+            outlet,
+            edges,
+            places,
+        } = behind;
         let log = ScanLog::open(&scan_log_options(&program.config, data), &program.registry)?;
         let run = EdgeRun::new(&program.config.node.id, log.boot())?;
         let table = Arc::new(Table::new());
         let metrics = EdgeMetrics::register(&program.registry)?;
         let tls = TlsWatch::open(&program.config.edge, &program.registry)?;
         let server = EdgeServer::start(
-            edge_options(
-                &program.config.edge,
-                &program.config.upstream,
-                any_host,
-                &tls,
-            ),
+            EdgeOptions {
+                places,
+                ..edge_options(
+                    &program.config.edge,
+                    &program.config.upstream,
+                    any_host,
+                    &tls,
+                )
+            },
             table.clone(),
             &log,
             &metrics,

@@ -1,13 +1,11 @@
 //! TLS of the redirect listeners: its files are read at start, and looked at again every now and then for newer ones.
 
-use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
 
 use ::edge::{Tls, TlsError, TlsOptions};
 use prometheus::Registry;
 
+use super::watch::{Watch, WatchError};
 use crate::config::Edge;
 
 /// Why there is no TLS.
@@ -19,18 +17,12 @@ pub(crate) enum TlsWatchError {
     NoCertificates,
     #[error(transparent)]
     Open(#[from] TlsError),
-    #[error("starting the thread that looks after edge.tls_certificates: {0}")]
-    Thread(io::Error),
+    #[error(transparent)]
+    Thread(#[from] WatchError),
 }
 
 /// TLS and the thread that looks after its files, if any listener speaks it.
-pub(crate) struct TlsWatch(Option<Watched>);
-
-struct Watched {
-    tls: Arc<Tls>,
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-}
+pub(crate) struct TlsWatch(Option<(Arc<Tls>, Watch)>);
 
 impl TlsWatch {
     pub(crate) fn open(config: &Edge, registry: &Registry) -> Result<Self, TlsWatchError> {
@@ -44,30 +36,21 @@ impl TlsWatch {
             ..TlsOptions::new(folder.ok_or(TlsWatchError::NoCertificates)?)
         };
         let tls = Arc::new(Tls::open(&options, registry)?);
-        let (stop, stopped) = mpsc::channel();
         let watched = Arc::clone(&tls);
-        let watch = move || {
-            while stopped.recv_timeout(Tls::LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                watched.look();
-            }
-        };
-        let thread = thread::Builder::new()
-            .name("tls-files".to_owned())
-            .spawn(watch)
-            .map_err(TlsWatchError::Thread)?;
-        Ok(Self(Some(Watched { tls, stop, thread })))
+        let watch = Watch::start("edge.tls_certificates", Tls::LOOK_EVERY, move || {
+            watched.look();
+        })?;
+        Ok(Self(Some((tls, watch))))
     }
 
     /// For the listeners.
     pub(crate) fn tls(&self) -> Option<Arc<Tls>> {
-        self.0.as_ref().map(|watched| Arc::clone(&watched.tls))
+        self.0.as_ref().map(|(tls, _)| Arc::clone(tls))
     }
 
     pub(crate) fn end(self) {
-        let Some(watched) = self.0 else { return };
-        drop(watched.stop);
-        if watched.thread.join().is_err() {
-            tracing::error!("the thread that looks after edge.tls_certificates had panicked");
+        if let Some((_, watch)) = self.0 {
+            watch.end();
         }
     }
 }

@@ -7,7 +7,7 @@ use journal::{JournalMetrics, KafkaEdges};
 
 use super::Role;
 use crate::config::Config;
-use crate::parts::{DataDir, Operations, Redirects, bind, cluster};
+use crate::parts::{Behind, DataDir, Operations, PlacesWatch, Redirects, bind, cluster};
 use crate::program::Program;
 
 const ROLE: &str = "edge";
@@ -16,6 +16,7 @@ const SNAPSHOT: &str = "tags.snapshot";
 
 pub(crate) struct Edge {
     redirects: Redirects,
+    places: PlacesWatch,
     operations: Operations,
     _data: DataDir,
 }
@@ -27,6 +28,7 @@ impl Edge {
         let outlet = cluster::outlet(config, ROLE)?;
         let data = DataDir::hold(&config.node.data_dir)?;
         let operations = bind("metrics.listen", config.metrics.listen)?;
+        let places = PlacesWatch::open(&config.geoip, &program.registry, &[ROLE])?;
         let metrics = JournalMetrics::register(&program.registry, ROLE)?;
         let edges = KafkaEdges::new(kafka.clone(), metrics.clone());
         let journal = cluster::journal(config, kafka, metrics)?;
@@ -35,18 +37,18 @@ impl Edge {
             file: data.path().join(SNAPSHOT),
             every: config.snapshot.interval,
         };
-        let redirects = Redirects::start(
-            program,
-            &data,
-            any_host,
+        let behind = Behind {
             journal,
-            Box::new(outlet),
-            &edges,
-            Some(snapshots),
-        )?;
+            snapshots: Some(snapshots),
+            outlet: Box::new(outlet),
+            edges: &edges,
+            places: places.file(),
+        };
+        let redirects = Redirects::start(program, &data, any_host, behind)?;
         let operations = Operations::start(program, operations)?;
         Ok(Self {
             redirects,
+            places,
             operations,
             _data: data,
         })
@@ -64,12 +66,14 @@ impl Role for Edge {
         );
     }
 
-    fn reload(&self, config: &Config) -> &'static [&'static str] {
-        self.redirects.reload(&config.edge)
+    fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
+        let places = self.places.reload(&config.geoip)?; // first, as it alone can fail
+        Ok([&[places], self.redirects.reload(&config.edge)].concat())
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
         self.redirects.drain(deadline);
+        self.places.end();
         self.operations.end(program);
     }
 }

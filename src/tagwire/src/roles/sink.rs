@@ -7,6 +7,7 @@ use facts::Agents;
 use sink::Enricher;
 
 use super::Role;
+use crate::config::Config;
 use crate::parts::{Operations, PlacesWatch, ScanSink, bind, cluster};
 use crate::program::Program;
 
@@ -24,7 +25,7 @@ impl Sink {
         let options = cluster::sink_options(config, ROLE)?;
         let clickhouse = cluster::clickhouse_options(config, ROLE)?;
         let operations = bind("metrics.listen", config.metrics.listen)?;
-        let places = PlacesWatch::open(&config.geoip)?;
+        let places = PlacesWatch::open(&config.geoip, &program.registry, &[ROLE])?;
         let enricher = Arc::new(Enricher::new(Arc::new(Agents::new()?), places.file()));
         let store = cluster::clickhouse(program, clickhouse);
         let sink = ScanSink::start(program, options, store, enricher)?;
@@ -40,6 +41,10 @@ impl Sink {
 impl Role for Sink {
     fn announce(&self, program: &Program) {
         tracing::info!(node = program.config.node.id, metrics = %self.operations.address(), "sink started");
+    }
+
+    fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
+        Ok(vec![self.places.reload(&config.geoip)?])
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {

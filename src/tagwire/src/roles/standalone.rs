@@ -13,7 +13,7 @@ use sink::{DirectOutlet, Enricher, SinkMetrics};
 use super::Role;
 use crate::config::Config;
 use crate::parts::{
-    Api, DataDir, Demo, Operations, PlacesWatch, Redirects, Welcome, bind, public_url,
+    Api, Behind, DataDir, Demo, Operations, PlacesWatch, Redirects, Welcome, bind, public_url,
 };
 use crate::program::Program;
 
@@ -41,7 +41,7 @@ impl Standalone {
         let journal =
             SqliteJournal::open_counting(&data.path().join("journal.sqlite"), admin_metrics)?;
         let store = Arc::new(SqliteStore::open(&data.path().join("scans.sqlite"))?);
-        let places = PlacesWatch::open(&config.geoip)?;
+        let places = PlacesWatch::open(&config.geoip, registry, &["edge", "sink"])?;
         let enricher = Arc::new(Enricher::new(Arc::new(Agents::new()?), places.file()));
         let sink_metrics = SinkMetrics::register(registry)?;
         let outlet = DirectOutlet::new(
@@ -53,15 +53,14 @@ impl Standalone {
 
         let (followed, any_host) = (Arc::new(journal.for_role(edge_metrics)), true);
         let edges = LocalEdges::new();
-        let redirects = Redirects::start(
-            program,
-            &data,
-            any_host,
-            followed,
-            Box::new(outlet),
-            &edges,
-            None,
-        )?;
+        let behind = Behind {
+            journal: followed,
+            snapshots: None,
+            outlet: Box::new(outlet),
+            edges: &edges,
+            places: places.file(),
+        };
+        let redirects = Redirects::start(program, &data, any_host, behind)?;
         let public_url = match &config.node.public_url {
             Some(given) => given.clone(),
             None => public_url::of_listener(redirects.addresses()[0])?,
@@ -124,8 +123,9 @@ impl Role for Standalone {
         });
     }
 
-    fn reload(&self, config: &Config) -> &'static [&'static str] {
-        self.redirects.reload(&config.edge)
+    fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
+        let places = self.places.reload(&config.geoip)?; // first, as it alone can fail
+        Ok([&[places], self.redirects.reload(&config.edge)].concat())
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
