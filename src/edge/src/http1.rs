@@ -34,7 +34,7 @@ pub(crate) fn write<'l>(
         field(out, "Location", location.as_bytes());
     }
     match answer.max_age {
-        None => field(out, "Cache-Control", b"no-store"),
+        None => out.extend_from_slice(b"Cache-Control: no-store\r\n"),
         Some(seconds) => numeric_field(out, "Cache-Control: private, max-age=", seconds.into()),
     }
     if let Some(seconds) = answer.retry_after {
@@ -56,13 +56,10 @@ pub(crate) fn write<'l>(
             field(out, "Vary", b"Accept");
         }
     }
-    // RFC 9110 §8.6: a 204 has none.
-    if answer.status != 204 {
-        numeric_field(
-            out,
-            "Content-Length: ",
-            content.map_or(0, |(_, bytes)| bytes.len() as u64),
-        );
+    match content {
+        Some((_, bytes)) => numeric_field(out, "Content-Length: ", bytes.len() as u64),
+        None if answer.status == 204 => {} // RFC 9110 §8.6: it has none
+        None => out.extend_from_slice(b"Content-Length: 0\r\n"), // a redirect's, and not worth the formatting
     }
     match connection {
         Connection { close: true, .. } => field(out, "Connection", b"close"),

@@ -10,7 +10,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use memmap2::MmapRaw;
@@ -74,7 +74,7 @@ pub(crate) struct Segment {
     next: OnceLock<Arc<Segment>>,
 }
 
-/// A segment without a writer: allocated, mapped, every page touched.
+/// A segment without a writer: allocated, mapped, every page touched. Its records, if it has been written before, are not looked at.
 pub(crate) struct Spare {
     map: MmapRaw,
     path: PathBuf,
@@ -240,7 +240,7 @@ impl Segment {
             header.magic.load(Ordering::Acquire),
             header.format.load(Ordering::Relaxed),
         ) {
-            (0, 0) => return Err(NotASegment::Spare),
+            (0, _) => return Err(NotASegment::Spare),
             (MAGIC, FORMAT) => {}
             (MAGIC, other) => return Err(NotASegment::Format(other)),
             _ => return Err(NotASegment::Damaged),
@@ -273,6 +273,20 @@ impl Segment {
             key,
             next: OnceLock::new(),
         }))
+    }
+
+    /// Makes a spare of a segment that nobody else holds. The bytes of its records stay: no one looks at them, and should a machine's crash
+    /// have mixed them with those of the next writer, their checksum or their number tells.
+    pub(crate) fn recycle(self) -> Spare {
+        let header = self.header();
+        header.magic.store(0, Ordering::Relaxed);
+        // Who sees any of what follows sees that nobody has begun it.
+        fence(Ordering::Release);
+        header.appended.committed.store(0, Ordering::Relaxed);
+        header.shipped.acknowledged.store(0, Ordering::Relaxed);
+        header.shipped.closed.store(0, Ordering::Relaxed);
+        let Self { map, path, .. } = self;
+        Spare { map, path }
     }
 
     /// The records so far, from the first. Of an adopted segment with an impossible length, all of it: the checksums will tell.

@@ -167,7 +167,7 @@ impl Run {
                 source.ship_position(&mut *self.outlet, &self.options, self.draining, now);
             }
             for segment in source.take_stored() {
-                self.log.remove(&segment);
+                self.log.retire(segment);
             }
         }
         self.sources

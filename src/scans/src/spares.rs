@@ -1,4 +1,4 @@
-//! Room for the writers: spare segments, made ahead by a thread of its own, within the log's bound and what the file system has.
+//! Room for the writers: spare segments, recycled or made ahead by a thread of its own, within the log's bound and what the file system has.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use crate::ScanLogError;
-use crate::segment::Spare;
+use crate::segment::{Segment, Spare};
 
 /// When the folder is full, how long until it is tried again unasked.
 const RETRY: Duration = Duration::from_millis(100);
@@ -19,8 +19,11 @@ pub(crate) struct Spares {
     /// Held from the decision to make a segment until it is where it is to be, so that nobody takes the log for full because of one that is on
     /// its way into a slot. Appending never waits for it.
     making: Mutex<()>,
-    /// Each locked only for the moment in which a segment is put in or taken out.
+    /// Each locked only for the moment in which a segment is put in or taken out. Twice as many as are kept filled: the others are for recycled
+    /// segments, which cost nothing, where a new one costs the kernel a page fault for every 4 KiB.
     slots: Vec<Mutex<Option<Spare>>>,
+    /// So many are kept filled.
+    ready: usize,
     folder: PathBuf,
     boot: u64,
     made: AtomicU64,
@@ -36,13 +39,14 @@ impl Spares {
     pub(crate) fn new(
         folder: PathBuf,
         boot: u64,
-        slots: usize,
+        ready: usize,
         wanted: u64,
         max_bytes: u64,
     ) -> Self {
         Self {
             making: Mutex::default(),
-            slots: (0..slots).map(|_| Mutex::default()).collect(),
+            slots: (0..ready * 2).map(|_| Mutex::default()).collect(),
+            ready,
             folder,
             boot,
             made: AtomicU64::new(0),
@@ -67,7 +71,7 @@ impl Spares {
     /// A segment, made now if none is ready.
     pub(crate) fn take_or_make(&self) -> Result<Spare, ScanLogError> {
         let _making = self.lock_making();
-        // Nobody else is at the slots for long now: only the keeper puts in, and it would have to make.
+        // Nobody else is at the slots for long now.
         match self.slots.iter().find_map(|slot| lock(slot).take()) {
             Some(spare) => {
                 self.wake();
@@ -83,6 +87,15 @@ impl Spares {
     /// Counts segments that an earlier boot made.
     pub(crate) fn adopt(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Keeps a segment of which all is stored for the next writer. Gives it back if there are enough, or if it is not of the wanted size.
+    pub(crate) fn recycle(&self, segment: Segment) -> Result<(), Segment> {
+        if segment.bytes() != self.wanted || self.filled() == self.slots.len() {
+            return Err(segment);
+        }
+        self.put(segment.recycle());
+        Ok(())
     }
 
     /// A segment's file is gone: there is room for another.
@@ -119,18 +132,34 @@ impl Spares {
     }
 
     fn fill(&self) -> Result<(), ScanLogError> {
-        for slot in &self.slots {
-            if lock(slot).is_some() {
-                continue;
-            }
+        while self.filled() < self.ready {
             let _making = self.lock_making();
             let Some(spare) = self.make()? else {
                 return Ok(());
             };
-            // Only the keeper puts segments in, so the slot is still empty.
-            *lock(slot) = Some(spare);
+            self.put(spare);
         }
         Ok(())
+    }
+
+    fn filled(&self) -> usize {
+        self.slots
+            .iter()
+            .filter(|slot| lock(slot).is_some())
+            .count()
+    }
+
+    /// Puts a spare into a free slot. If others were quicker, and there is none, it goes.
+    fn put(&self, spare: Spare) {
+        for slot in &self.slots {
+            let mut slot = lock(slot);
+            if slot.is_none() {
+                *slot = Some(spare);
+                return;
+            }
+        }
+        remove(&spare);
+        self.bytes.fetch_sub(spare.bytes(), Ordering::Relaxed);
     }
 
     /// Fills all slots, and keeps them filled by a thread until the keeper is dropped.
@@ -195,12 +224,15 @@ impl Drop for Keeper {
             let _ = thread.join(); // it does not panic, and if it did there would be nobody left to tell
         }
         for slot in &self.spares.slots {
-            let spare = lock(slot).take();
-            if let Some(spare) = spare
-                && let Err(error) = std::fs::remove_file(spare.path())
-            {
-                tracing::warn!(path = %spare.path().display(), %error, "an unused segment was not removed; the next start will");
+            if let Some(spare) = lock(slot).take() {
+                remove(&spare);
             }
         }
+    }
+}
+
+fn remove(spare: &Spare) {
+    if let Err(error) = std::fs::remove_file(spare.path()) {
+        tracing::warn!(path = %spare.path().display(), %error, "an unused segment was not removed; the next start will");
     }
 }

@@ -1,9 +1,18 @@
 //! Where a base's records lie: big chunks that are filled one after the other and never moved.
 
+use crate::pages::Pages;
+
 /// The records' bytes, addressed in units, so that 32 bits reach 16 GiB.
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
-    chunks: Vec<Vec<u8>>,
+    chunks: Vec<Chunk>,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    pages: Pages,
+    /// So many bytes are used, always a multiple of a unit.
+    len: usize,
 }
 
 /// No room is left: 16 GiB of tags are held.
@@ -12,8 +21,6 @@ pub(crate) struct Full;
 
 /// Records begin at multiples of this: two bytes of padding a record are the mean.
 const UNIT: usize = 4;
-/// Allocations of this size are maps of their own with every common allocator (glibc's threshold never rises above 32 MiB), so
-/// memory that is not touched yet is not used, and freed memory goes back to the system.
 const CHUNK: usize = 32 << 20;
 const CHUNK_UNITS: usize = CHUNK / UNIT;
 const MAX_CHUNKS: usize = (1 << 32) / CHUNK_UNITS;
@@ -22,25 +29,27 @@ impl Arena {
     /// Adds a record and says where it is.
     pub(crate) fn push(&mut self, record: &[u8]) -> Result<u32, Full> {
         let room = record.len().next_multiple_of(UNIT);
-        let fits = |chunk: &Vec<u8>| chunk.len() + room <= CHUNK;
+        let fits = |chunk: &Chunk| chunk.len + room <= CHUNK;
         if !self.chunks.last().is_some_and(fits) {
             if self.chunks.len() == MAX_CHUNKS || room > CHUNK {
                 return Err(Full);
             }
-            self.chunks.push(Vec::with_capacity(CHUNK));
+            let pages = Pages::zeroed(CHUNK);
+            self.chunks.push(Chunk { pages, len: 0 });
         }
         let number = self.chunks.len() - 1;
         let chunk = &mut self.chunks[number];
-        let at = number * CHUNK_UNITS + chunk.len() / UNIT;
-        chunk.extend_from_slice(record);
-        chunk.resize(chunk.len().next_multiple_of(UNIT), 0);
+        let at = number * CHUNK_UNITS + chunk.len / UNIT;
+        chunk.pages[chunk.len..][..record.len()].copy_from_slice(record);
+        chunk.len += room;
         Ok(at as u32) // below MAX_CHUNKS * CHUNK_UNITS, which is 2^32
     }
 
     /// The record at this place and what follows it in its chunk.
     pub(crate) fn at(&self, at: u32) -> &[u8] {
         let at = at as usize;
-        &self.chunks[at / CHUNK_UNITS][at % CHUNK_UNITS * UNIT..]
+        let chunk = &self.chunks[at / CHUNK_UNITS];
+        &chunk.pages[at % CHUNK_UNITS * UNIT..chunk.len]
     }
 
     /// Puts a record where one of `old_len` bytes is, if it takes the same room.
@@ -51,7 +60,7 @@ impl Arena {
         }
         let at = at as usize;
         let chunk = &mut self.chunks[at / CHUNK_UNITS];
-        let place = &mut chunk[at % CHUNK_UNITS * UNIT..][..room];
+        let place = &mut chunk.pages[at % CHUNK_UNITS * UNIT..][..room];
         place[..record.len()].copy_from_slice(record);
         place[record.len()..].fill(0);
         true
@@ -62,7 +71,7 @@ impl Arena {
         let next = at as usize + len.div_ceil(UNIT);
         let number = at as usize / CHUNK_UNITS;
         let in_chunk = next - number * CHUNK_UNITS;
-        if in_chunk * UNIT < self.chunks[number].len() {
+        if in_chunk * UNIT < self.chunks[number].len {
             return Some(next as u32);
         }
         let next_chunk = number + 1;
@@ -76,7 +85,7 @@ impl Arena {
 
     /// How many bytes the records take, padding included.
     pub(crate) fn bytes(&self) -> usize {
-        self.chunks.iter().map(Vec::len).sum()
+        self.chunks.iter().map(|chunk| chunk.len).sum()
     }
 
     /// Gives the memory back chunk by chunk.

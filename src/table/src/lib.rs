@@ -11,6 +11,7 @@ mod index;
 mod key;
 mod names;
 mod overlay;
+mod pages;
 mod record;
 mod settings;
 mod snapshot;
