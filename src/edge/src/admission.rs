@@ -8,9 +8,10 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::{ArcSwap, Guard};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
-use crate::client::TrustedProxies;
+use crate::client::Trust;
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +95,7 @@ pub(crate) struct Admission {
     per_address: AtomicUsize,
     /// Those who have connections, and how many; kept while there is a limit for it, and as large as there are connections at most.
     clients: Mutex<HashMap<Client, usize>>,
-    proxy_protocol_from: TrustedProxies,
-    trusted_proxies: TrustedProxies,
+    trust: ArcSwap<Trust>,
     metrics: ConnectionMetrics,
 }
 
@@ -109,16 +109,14 @@ pub(crate) struct Admitted {
 impl Admission {
     pub(crate) fn new(
         limits: ConnectionLimits,
-        proxy_protocol_from: TrustedProxies,
-        trusted_proxies: TrustedProxies,
+        trust: Trust,
         metrics: ConnectionMetrics,
     ) -> Arc<Self> {
         let admission = Self {
             total: AtomicUsize::new(0),
             per_address: AtomicUsize::new(0),
             clients: Mutex::default(),
-            proxy_protocol_from,
-            trusted_proxies,
+            trust: ArcSwap::from_pointee(trust),
             metrics,
         };
         admission.set(limits);
@@ -131,6 +129,16 @@ impl Admission {
         // Relaxed: each is a number of its own.
         self.total.store(limits.total.get(), Ordering::Relaxed);
         self.per_address.store(per_address, Ordering::Relaxed);
+    }
+
+    /// Whom to believe from now on.
+    pub(crate) fn set_trust(&self, trust: Trust) {
+        self.trust.store(Arc::new(trust));
+    }
+
+    /// Whom to believe now.
+    pub(crate) fn trust(&self) -> Guard<Arc<Trust>> {
+        self.trust.load()
     }
 
     /// Lets a peer in, or counts why not.
@@ -150,7 +158,7 @@ impl Admission {
 
     /// Whether a peer's connections have to begin with a PROXY protocol header. Nobody else's may.
     pub(crate) fn announces(&self, peer: IpAddr) -> bool {
-        self.proxy_protocol_from.contain(peer)
+        self.trust().proxy_protocol_from.contain(peer)
     }
 
     pub(crate) fn refused(&self, reason: Refusal) {
@@ -168,7 +176,7 @@ impl Admitted {
     /// Counts the connection as this client's. False: it has too many.
     pub(crate) fn is_from(&mut self, client: IpAddr) -> bool {
         let most = self.admission.per_address.load(Ordering::Relaxed);
-        if most == 0 || self.admission.trusted_proxies.contain(client) {
+        if most == 0 || self.admission.trust().proxies.contain(client) {
             return true;
         }
         let client = Client::from(client);
@@ -221,6 +229,7 @@ impl From<IpAddr> for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::TrustedProxies;
 
     fn admission(total: usize, per_address: usize) -> Arc<Admission> {
         let networks = |text: &str| TrustedProxies::new(vec![text.parse().unwrap()]);
@@ -229,8 +238,11 @@ mod tests {
             per_address: NonZeroUsize::new(per_address),
         };
         let metrics = ConnectionMetrics::register(&Registry::new()).unwrap();
-        let (announcing, forwarding) = (networks("10.1.0.0/16"), networks("10.2.0.0/16"));
-        Admission::new(limits, announcing, forwarding, metrics)
+        let trust = Trust {
+            proxy_protocol_from: networks("10.1.0.0/16"),
+            proxies: networks("10.2.0.0/16"),
+        };
+        Admission::new(limits, trust, metrics)
     }
 
     fn admit(admission: &Arc<Admission>, peer: &str) -> Option<Admitted> {

@@ -4,6 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+/// Whose word about clients' addresses is taken.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Networks whose connections begin with a PROXY protocol header (version 1 or 2), which names the client; nobody else's may.
+    pub proxy_protocol_from: TrustedProxies,
+    /// Networks whose forwarding headers count.
+    pub proxies: TrustedProxies,
+}
+
 /// The networks whose `X-Forwarded-For` and `Forwarded` headers count. Default: none.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);

@@ -195,10 +195,11 @@ impl Connection {
     ) -> Poll<io::Result<()>> {
         worker.output.clear();
         worker.answered.clear();
-        let state = lane.table.load();
+        let (state, trust) = (lane.table.load(), lane.admission.trust());
         let moment = Moment {
             view: &state.pin(),
             rules: &lane.rules,
+            trusted: &trust.proxies,
             now: Timestamp::now(),
             draining: lane.is_draining(),
         };

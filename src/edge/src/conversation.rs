@@ -29,7 +29,6 @@ pub(crate) struct Rules {
     pub(crate) limits: Limits,
     /// Whether HTTP/2 is spoken in the clear.
     pub(crate) h2c: bool,
-    pub(crate) trusted_proxies: TrustedProxies,
     /// Where addresses are.
     pub(crate) places: Arc<PlacesFile>,
     pub(crate) recording: Recording,
@@ -79,6 +78,8 @@ impl Worker {
 pub(crate) struct Moment<'a> {
     pub(crate) view: &'a View<'a>,
     pub(crate) rules: &'a Rules,
+    /// Whose forwarding headers count.
+    pub(crate) trusted: &'a TrustedProxies,
     pub(crate) now: Timestamp,
     pub(crate) draining: bool,
 }
@@ -166,10 +167,11 @@ pub(crate) fn judge<'a>(
     let Moment {
         view,
         rules,
+        trusted,
         now,
         draining,
     } = *moment;
-    let (peer, trusted) = (origin.peer, &rules.trusted_proxies);
+    let peer = origin.peer;
     head.request.tls = origin.tls || said_to_be_https(head, peer, trusted);
     let client = client(head, peer, trusted);
     let facts = RequestFacts::new(&head.request, client, &rules.places);
@@ -220,7 +222,7 @@ pub(crate) fn for_site(
     origin: Origin,
     moment: &Moment<'_>,
 ) -> Box<Forward> {
-    let (peer, trusted) = (origin.peer, &moment.rules.trusted_proxies);
+    let (peer, trusted) = (origin.peer, moment.trusted);
     let visit = Visit {
         client: client(head, peer, trusted),
         peer: peer.to_canonical(),

@@ -187,10 +187,11 @@ impl Streams<'_> {
     fn answer(&mut self) {
         self.asked_at = Instant::now();
         let lane = self.lane;
-        let state = lane.table.load();
+        let (state, trust) = (lane.table.load(), lane.admission.trust());
         let moment = Moment {
             view: &state.pin(),
             rules: &lane.rules,
+            trusted: &trust.proxies,
             now: Timestamp::now(),
             draining: lane.is_draining(),
         };

@@ -38,7 +38,7 @@ mod upstream;
 
 pub use admission::ConnectionLimits;
 pub use answer::{Answer, Body, Scanned, answer};
-pub use client::TrustedProxies;
+pub use client::{Trust, TrustedProxies};
 pub use feed::{Feed, FeedState, SnapshotOptions};
 pub use fields::Fields;
 pub use head::{Head, Reading};

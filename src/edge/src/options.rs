@@ -8,7 +8,7 @@ use std::time::Duration;
 use facts::PlacesFile;
 
 use crate::admission::ConnectionLimits;
-use crate::client::TrustedProxies;
+use crate::client::Trust;
 use crate::sockets::SocketOptions;
 use crate::tls::Tls;
 use crate::upstream::UpstreamOptions;
@@ -30,10 +30,8 @@ pub struct EdgeOptions {
     pub sockets: SocketOptions,
     /// How many connections there may be.
     pub connections: ConnectionLimits,
-    /// Networks whose connections begin with a PROXY protocol header (version 1 or 2), which names the client; nobody else's may.
-    pub proxy_protocol_from: TrustedProxies,
-    /// Networks whose forwarding headers count.
-    pub trusted_proxies: TrustedProxies,
+    /// Whom to believe.
+    pub trust: Trust,
     /// Where addresses are; whoever gives it keeps it current.
     pub places: Arc<PlacesFile>,
     /// How requests are answered.
@@ -58,8 +56,7 @@ impl EdgeOptions {
             threads: None,
             sockets: SocketOptions::default(),
             connections: ConnectionLimits::default(),
-            proxy_protocol_from: TrustedProxies::default(),
-            trusted_proxies: TrustedProxies::default(),
+            trust: Trust::default(),
             places: Arc::default(),
             site: Site::default(),
             limits: Limits::default(),

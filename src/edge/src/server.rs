@@ -26,6 +26,7 @@ use tokio::time::timeout_at;
 
 use crate::admission::{Admission, ConnectionLimits};
 use crate::arrivals::take_in;
+use crate::client::Trust;
 use crate::conversation::{Rules, Worker};
 use crate::lane::Lane;
 use crate::last_arrivals;
@@ -114,15 +115,13 @@ impl EdgeServer {
         ];
         let admission = Admission::new(
             options.connections,
-            options.proxy_protocol_from,
-            options.trusted_proxies.clone(),
+            options.trust,
             metrics.connections.clone(),
         );
         let rules = Arc::new(Rules {
             site: options.site,
             limits: options.limits,
             h2c: options.h2c,
-            trusted_proxies: options.trusted_proxies,
             places: options.places,
             recording: Recording {
                 visitors: Visitors::new(metrics.local_salts())
@@ -185,6 +184,11 @@ impl EdgeServer {
     /// Other limits from now on, for connections that come; those that are there stay.
     pub fn limit_connections(&self, limits: ConnectionLimits) {
         self.admission.set(limits);
+    }
+
+    /// Whom to believe from now on: about connections that come, and requests.
+    pub fn trust(&self, trust: Trust) {
+        self.admission.set_trust(trust);
     }
 
     /// Tells load balancers and clients to go elsewhere: the health check says 503, and every answer closes its connection. New

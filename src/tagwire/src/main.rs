@@ -17,6 +17,7 @@ use clap::Parser as _;
 use cli::Cli;
 use config::Config;
 use program::Program;
+use reload::Reloading;
 
 fn main() -> ExitCode {
     match run(&Cli::parse()) {
@@ -39,12 +40,13 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         )
     };
     let config = read()?;
-    telemetry::logging::init(config.log.format, &config.log.filter)?;
+    let log_filter = telemetry::logging::init(config.log.format, &config.log.filter)?;
     let mut program = Program::new(config)?;
     let role = roles::build(&cli.role, &program)?;
     role.announce(&program);
-    let (ended, deadline) = program
-        .until_the_end(|at_start| reload::reload(read().map_err(Into::into), at_start, &*role));
+    let mut reloading = Reloading::new(&*role, log_filter, program.config.clone());
+    let (ended, deadline) =
+        program.until_the_end(|at_start| reloading.take(read().map_err(Into::into), at_start));
     program.end_at_the_next_signal();
     role.drain(&program, deadline);
     program.end();

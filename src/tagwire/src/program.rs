@@ -76,7 +76,7 @@ impl Program {
     /// on; a second signal ends it at once. The answer is also when draining has to be over.
     pub(crate) fn until_the_end(
         &mut self,
-        reload: impl Fn(&Config),
+        mut reload: impl FnMut(&Config),
     ) -> (anyhow::Result<()>, Instant) {
         let (signals, failed) = (&mut self.signals, &mut self.failed);
         let ended = loop {

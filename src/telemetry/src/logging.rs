@@ -6,13 +6,15 @@ use std::io::IsTerminal;
 use std::str::FromStr;
 
 use serde::Deserialize;
+use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
+use tracing_log::AsLog as _;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt, registry};
+use tracing_subscriber::{Layer, Registry, fmt, registry, reload};
 
 use crate::json_line::JsonLine;
 use crate::panics;
@@ -78,9 +80,36 @@ pub enum LogError {
         /// Who was in the way.
         reason: String,
     },
+    /// The subscriber is gone, or broken by a panic.
+    #[error("changing the log filter: {reason}; the filter from before stays")]
+    Changed {
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
-/// Sends the process's logs, those of the `log` crate and panics to standard error.
+/// The filter of the process's logs, which may change.
+#[derive(Debug, Clone)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    /// Another filter from now on, as [`init`] takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Filter`] for a malformed filter; the one from before stays.
+    pub fn set(&self, filter: &str) -> Result<(), LogError> {
+        let changed = self.0.reload(parse(filter)?);
+        changed.map_err(|error| LogError::Changed {
+            reason: error.to_string(),
+        })?;
+        // What that lets through of the `log` crate has a limit of its own, which was set to the first filter's.
+        tracing_log::log::set_max_level(LevelFilter::current().as_log());
+        Ok(())
+    }
+}
+
+/// Sends the process's logs, those of the `log` crate and panics to standard error. What it gives back changes the filter.
 ///
 /// `filter` is a level or a comma-separated list of `target=level`, as `RUST_LOG` is commonly written; empty means
 /// [`DEFAULT_FILTER`]. Whatever it says, pingora and h2 are held to warnings: below that they log clients' addresses,
@@ -89,7 +118,7 @@ pub enum LogError {
 /// # Errors
 ///
 /// [`LogError::Filter`] for a malformed filter, [`LogError::Installed`] when called twice.
-pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
+pub fn init(format: LogFormat, filter: &str) -> Result<LogFilter, LogError> {
     let terminal = std::io::stderr().is_terminal();
     let format = match format {
         LogFormat::Auto if terminal => LogFormat::Text,
@@ -97,13 +126,12 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
         chosen => chosen,
     };
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    subscriber(format, filter, colours, std::io::stderr)?
-        .try_init()
-        .map_err(|error| LogError::Installed {
-            reason: error.to_string(),
-        })?;
+    let (subscriber, filter) = subscriber(format, filter, colours, std::io::stderr)?;
+    subscriber.try_init().map_err(|error| LogError::Installed {
+        reason: error.to_string(),
+    })?;
     panics::log_panics();
-    Ok(())
+    Ok(filter)
 }
 
 /// Whether [`init`] takes this filter, for those who read it from a configuration and say themselves where it was wrong.
@@ -117,7 +145,7 @@ fn subscriber<W>(
     filter: &str,
     colours: bool,
     writer: W,
-) -> Result<impl Subscriber, LogError>
+) -> Result<(impl Subscriber, LogFilter), LogError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -130,10 +158,12 @@ where
             .event_format(JsonLine)
             .boxed(),
     };
-    Ok(registry()
-        .with(parse(filter)?)
+    let (filter, handle) = reload::Layer::new(parse(filter)?);
+    let subscriber = registry()
+        .with(filter)
         .with(filter_fn(|metadata| !reveals(metadata)))
-        .with(lines))
+        .with(lines);
+    Ok((subscriber, LogFilter(handle)))
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, LogError> {
@@ -167,7 +197,7 @@ mod tests {
 
     fn captured(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
         let lines = Captured::default();
-        let subscriber = subscriber(format, filter, false, lines.clone()).unwrap();
+        let (subscriber, _) = subscriber(format, filter, false, lines.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, log);
         lines.text()
     }

@@ -11,8 +11,12 @@ const ROLE: &str = "TELEMETRY_TEST_LOGS_WITH_FILTER";
 
 /// The standard error of a process that ran [`the_other_process`] with that filter.
 fn standard_error(filter: &str) -> Vec<Value> {
+    standard_error_of("the_other_process", filter)
+}
+
+fn standard_error_of(process: &str, filter: &str) -> Vec<Value> {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["the_other_process", "--exact", "--nocapture"])
+        .args([process, "--exact", "--nocapture"])
         .env(ROLE, filter)
         .env_remove("RUST_BACKTRACE")
         .stdout(Stdio::null())
@@ -46,6 +50,47 @@ fn the_other_process() {
         logging::init(LogFormat::Json, "info"),
         Err(LogError::Installed { .. })
     ));
+}
+
+/// Does nothing unless started by [`standard_error_of`].
+#[test]
+fn the_other_process_that_changes_its_filter() {
+    let Ok(first) = std::env::var(ROLE) else {
+        return;
+    };
+    let filter = logging::init(LogFormat::Json, &first).unwrap();
+    let log = |time: &str| {
+        tracing::info!("information, {time}");
+        tracing::debug!("detail, {time}");
+        log::debug!(target: "rdkafka", "bridged detail, {time}");
+        log::debug!(target: "pingora_proxy", "peer 203.0.113.7, {time}");
+    };
+    log("at first");
+    filter.set("debug").unwrap();
+    log("later");
+    let refused = filter.set("loud=very").unwrap_err();
+    assert!(matches!(refused, LogError::Filter { .. }), "{refused}");
+    log("after a refusal");
+    filter.set("warn").unwrap();
+    log("at last");
+}
+
+#[test]
+fn a_filter_that_changes_holds_for_what_is_logged_then() {
+    let lines = standard_error_of("the_other_process_that_changes_its_filter", "info");
+    let messages: Vec<_> = lines.iter().map(|line| &line["message"]).collect();
+    assert_eq!(
+        messages,
+        [
+            "information, at first",
+            "information, later",
+            "detail, later",
+            "bridged detail, later",
+            "information, after a refusal",
+            "detail, after a refusal",
+            "bridged detail, after a refusal",
+        ]
+    );
 }
 
 fn find<'a>(lines: &'a [Value], message: &str) -> &'a Value {

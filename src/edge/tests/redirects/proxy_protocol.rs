@@ -21,7 +21,7 @@ const HEADER: &[u8] =
 const HEALTH_CHECK: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 
 fn announcing(options: &mut EdgeOptions) {
-    options.proxy_protocol_from = TrustedProxies::new(vec!["127.0.0.1/32".parse().unwrap()]);
+    options.trust.proxy_protocol_from = TrustedProxies::new(vec!["127.0.0.1/32".parse().unwrap()]);
 }
 
 fn refused(edge: &Edge) -> f64 {

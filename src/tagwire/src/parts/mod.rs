@@ -25,4 +25,5 @@ pub(crate) use operations::Operations;
 pub(crate) use places::PlacesWatch;
 pub(crate) use redirects::{Behind, Redirects};
 pub(crate) use scan_sink::ScanSink;
+pub(crate) use tls::tls_options;
 pub(crate) use welcome::Welcome;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use ::edge::{
     AboutEdge, ConnectionLimits, Drained, EdgeMetrics, EdgeOptions, EdgeServer, Feed, FeedState,
-    Heartbeats, Limits, Site, SnapshotOptions, SocketOptions, TrustedProxies, UpstreamOptions,
+    Heartbeats, Limits, Site, SnapshotOptions, SocketOptions, Trust, TrustedProxies,
+    UpstreamOptions,
 };
 use admin::Visible;
 use facts::PlacesFile;
@@ -133,13 +134,19 @@ impl Redirects {
         }
     }
 
-    /// Takes other limits, and looks at the certificates and ticket keys now. Gives the keys that this is all of.
+    /// Takes other limits and trusted proxies, and looks at the certificates and ticket keys now. Gives the keys that this is all of.
     pub(crate) fn reload(&self, config: &Edge) -> &'static [&'static str] {
         self.server.limit_connections(connection_limits(config));
+        self.server.trust(trust(config));
         if let Some(tls) = self.tls.tls() {
             tls.reload();
         }
-        &["edge.max_connections", "edge.max_connections_per_address"]
+        &[
+            "edge.max_connections",
+            "edge.max_connections_per_address",
+            "edge.proxy_protocol_from",
+            "edge.trusted_proxies",
+        ]
     }
 
     /// Tells load balancers to go elsewhere, and still answers.
@@ -219,8 +226,7 @@ fn edge_options(config: &Edge, upstream: &Upstream, any_host: bool, tls: &TlsWat
             defer_accept: config.defer_accept,
         },
         connections: connection_limits(config),
-        proxy_protocol_from: TrustedProxies::new(config.proxy_protocol_from.clone()),
-        trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+        trust: trust(config),
         site: Site {
             any_host,
             health_path: config.health_path.clone(),
@@ -245,6 +251,13 @@ fn connection_limits(config: &Edge) -> ConnectionLimits {
     ConnectionLimits {
         total: descriptors::connections(config.max_connections),
         per_address: config.max_connections_per_address,
+    }
+}
+
+fn trust(config: &Edge) -> Trust {
+    Trust {
+        proxy_protocol_from: TrustedProxies::new(config.proxy_protocol_from.clone()),
+        proxies: TrustedProxies::new(config.trusted_proxies.clone()),
     }
 }
 

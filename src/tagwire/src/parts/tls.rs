@@ -26,14 +26,8 @@ pub(crate) struct TlsWatch(Option<(Arc<Tls>, Watch)>);
 
 impl TlsWatch {
     pub(crate) fn open(config: &Edge, registry: &Registry) -> Result<Self, TlsWatchError> {
-        if config.tls_listen.is_empty() {
+        let Some(options) = tls_options(config)? else {
             return Ok(Self(None));
-        }
-        let folder = config.tls_certificates.as_ref();
-        let options = TlsOptions {
-            ticket_keys: config.tls_ticket_keys.clone(),
-            handshake: config.tls_handshake_timeout,
-            ..TlsOptions::new(folder.ok_or(TlsWatchError::NoCertificates)?)
         };
         let tls = Arc::new(Tls::open(&options, registry)?);
         let watched = Arc::clone(&tls);
@@ -53,4 +47,17 @@ impl TlsWatch {
             watch.end();
         }
     }
+}
+
+/// What a configuration asks for; none: no listener speaks TLS.
+pub(crate) fn tls_options(config: &Edge) -> Result<Option<TlsOptions>, TlsWatchError> {
+    if config.tls_listen.is_empty() {
+        return Ok(None);
+    }
+    let folder = config.tls_certificates.as_ref();
+    Ok(Some(TlsOptions {
+        ticket_keys: config.tls_ticket_keys.clone(),
+        handshake: config.tls_handshake_timeout,
+        ..TlsOptions::new(folder.ok_or(TlsWatchError::NoCertificates)?)
+    }))
 }

@@ -7,6 +7,7 @@ use admin::AdminOptions;
 use journal::{JournalMetrics, KafkaEdges};
 
 use super::Role;
+use crate::config::Config;
 use crate::parts::{Api, DataDir, Operations, bind, cluster};
 use crate::program::Program;
 
@@ -49,6 +50,13 @@ impl Admin {
 impl Role for Admin {
     fn announce(&self, program: &Program) {
         tracing::info!(node = program.config.node.id, api = %self.api.address(), metrics = %self.operations.address(), "admin started");
+    }
+
+    fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
+        cluster::journal_options(config, ROLE)?;
+        cluster::clickhouse_options(config, ROLE)?;
+        config.node.public_url(ROLE)?;
+        Ok(Vec::new())
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {

@@ -7,7 +7,9 @@ use journal::{JournalMetrics, KafkaEdges};
 
 use super::Role;
 use crate::config::Config;
-use crate::parts::{Behind, DataDir, Operations, PlacesWatch, Redirects, bind, cluster};
+use crate::parts::{
+    Behind, DataDir, Operations, PlacesWatch, Redirects, bind, cluster, tls_options,
+};
 use crate::program::Program;
 
 const ROLE: &str = "edge";
@@ -67,7 +69,9 @@ impl Role for Edge {
     }
 
     fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
-        let places = self.places.reload(&config.geoip)?; // first, as it alone can fail
+        cluster::journal_options(config, ROLE)?;
+        tls_options(&config.edge)?;
+        let places = self.places.reload(&config.geoip)?; // before what cannot fail
         Ok([&[places], self.redirects.reload(&config.edge)].concat())
     }
 

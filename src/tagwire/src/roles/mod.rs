@@ -15,10 +15,9 @@ use crate::program::Program;
 pub(crate) trait Role {
     /// Says to people and to the log where it is.
     fn announce(&self, program: &Program);
-    /// Takes from a configuration what can change while it runs, or nothing of it; which keys those are.
-    fn reload(&self, _config: &Config) -> anyhow::Result<Vec<&'static str>> {
-        Ok(Vec::new())
-    }
+    /// Takes from a configuration what can change while it runs; which keys those are. Nothing of one that the role could not be
+    /// built with.
+    fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>>;
     /// Takes nothing more on, finishes what it has, and ends; at the deadline, as it is.
     fn drain(self: Box<Self>, program: &Program, deadline: Instant);
 }

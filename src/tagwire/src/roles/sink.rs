@@ -44,6 +44,8 @@ impl Role for Sink {
     }
 
     fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
+        cluster::sink_options(config, ROLE)?;
+        cluster::clickhouse_options(config, ROLE)?;
         Ok(vec![self.places.reload(&config.geoip)?])
     }
 

@@ -14,6 +14,7 @@ use super::Role;
 use crate::config::Config;
 use crate::parts::{
     Api, Behind, DataDir, Demo, Operations, PlacesWatch, Redirects, Welcome, bind, public_url,
+    tls_options,
 };
 use crate::program::Program;
 
@@ -124,7 +125,8 @@ impl Role for Standalone {
     }
 
     fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
-        let places = self.places.reload(&config.geoip)?; // first, as it alone can fail
+        tls_options(&config.edge)?;
+        let places = self.places.reload(&config.geoip)?; // before what cannot fail
         Ok([&[places], self.redirects.reload(&config.edge)].concat())
     }
 

@@ -5,6 +5,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../../../facts/tests/mmdb/mod.rs"]
+#[allow(dead_code)] // forged files are `facts`' matter
+mod mmdb;
+
 mod cluster;
 mod descriptors;
 mod https;

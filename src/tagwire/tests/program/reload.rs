@@ -1,55 +1,228 @@
 //! SIGHUP: what a running process takes from a configuration that has changed.
 
+use std::path::{Path, PathBuf};
+
 use rustix::process::Signal;
+use serde_json::json;
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::support::{Start, client, data_dir};
+use crate::mmdb::Value::{Map, Text};
+use crate::mmdb::database;
+use crate::support::{Process, Start, client, data_dir, make_tag};
 
 /// Nobody listens there: ports below 1024 take a privilege, and this one has no service that anyone runs.
 const KAFKA: &str = "127.0.0.1:1";
 
-#[tokio::test]
-async fn a_changed_configuration_is_taken_where_it_can_be_and_a_broken_one_is_refused() {
-    let data = data_dir();
+const TAKEN: &str = "the configuration was read anew";
+const REFUSED: &str = "is refused; all stays as it was";
+
+/// A process with a configuration file that changes.
+struct Configured {
+    process: Process,
+    file: PathBuf,
+    data: TempDir,
+}
+
+impl Configured {
+    async fn edge(text: &str) -> Self {
+        let data = data_dir();
+        let start = Start::edge("edge-1", &data.path().join("data"), KAFKA);
+        let file = write(&data, text);
+        let process = start.arg("--config").arg(&file).spawn().await;
+        Self {
+            process,
+            file,
+            data,
+        }
+    }
+
+    async fn standalone(text: &str) -> Self {
+        let data = data_dir();
+        let start = Start::standalone(&data.path().join("data"));
+        let file = write(&data, text);
+        let process = start.arg("--config").arg(&file).run().await;
+        Self {
+            process,
+            file,
+            data,
+        }
+    }
+
+    /// Another file, and SIGHUP.
+    fn reads(&self, text: &str) {
+        std::fs::write(&self.file, text).unwrap();
+        self.process.signal(Signal::HUP);
+    }
+
+    async fn health(&self) -> reqwest::Result<u16> {
+        let request = client().get(self.process.redirect_url("/healthz"));
+        Ok(request.send().await?.status().as_u16())
+    }
+
+    async fn ends(self) {
+        let ended = self.process.terminate().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
+}
+
+fn write(data: &TempDir, text: &str) -> PathBuf {
     let file = data.path().join("tagwire.toml");
-    let write = |text: &str| std::fs::write(&file, text).unwrap();
-    write("[edge]\nmax_connections = 100\n[log]\nfilter = \"info\"\n");
-    let start = Start::edge("edge-1", data.path(), KAFKA).arg("--config");
-    let process = start.arg(&file).spawn().await;
-    let health = async || {
-        let request = client().get(process.redirect_url("/healthz"));
-        request.send().await.map(|answer| answer.status().as_u16())
-    };
+    std::fs::write(&file, text).unwrap();
+    file
+}
 
-    write("[edge]\nmax_connections = 0\n");
-    process.signal(Signal::HUP);
-    let refused = process.logs("is refused; all stays as it was").await;
-    assert!(
-        refused.to_string().contains("edge.max_connections is"),
-        "{refused}"
+#[tokio::test]
+async fn limits_and_the_log_filter_are_taken_and_what_needs_a_restart_is_named() {
+    let edge = Configured::edge("[edge]\nmax_connections = 100\n").await;
+    edge.reads(
+        "[edge]\nmax_connections = 1\nthreads = 1\n[log]\nfilter = \"warn\"\n[drain]\ntimeout = 9\n",
     );
-    assert_eq!(health().await.unwrap(), 200);
-
-    write("[edge]\nmax_connections = 1\n[log]\nfilter = \"warn\"\n");
-    process.signal(Signal::HUP);
-    let restart = process.logs("only a restart takes it").await;
-    assert!(restart.to_string().contains("log.filter"), "{restart}");
-    let taken = |line: &&str| line.contains("read anew\"") && line.contains("edge.max_connections");
-    assert!(
-        process.stderr().lines().any(|line| taken(&line)),
-        "{}",
-        process.stderr()
-    );
-    let holding = TcpStream::connect(process.addresses.redirects.unwrap())
-        .await
-        .unwrap();
+    let restart = edge.process.logs("only a restart takes it").await;
+    let keys = restart["keys"].as_str().unwrap();
+    assert_eq!(keys, r#"["drain.timeout", "edge.threads"]"#);
+    let address = edge.process.addresses.redirects.unwrap();
+    let holding = TcpStream::connect(address).await.unwrap();
     holding.writable().await.unwrap();
     holding
         .try_write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         .unwrap();
     holding.readable().await.unwrap();
-    assert!(health().await.is_err(), "there is one already");
+    assert!(edge.health().await.is_err(), "there is one already");
     drop(holding);
-    let ended = process.terminate().await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+
+    edge.reads("[edge]\nmax_connections = 100\n");
+    let taken = edge.process.logs(TAKEN).await;
+    assert_eq!(
+        taken["taken"].as_str().unwrap(),
+        r#"["edge.max_connections", "log.filter"]"#,
+        "the first of them, as the filter hid what was said before"
+    );
+    assert_eq!(edge.health().await.unwrap(), 200);
+    edge.ends().await;
+}
+
+#[tokio::test]
+async fn a_configuration_with_anything_wrong_in_it_is_refused_whole() {
+    let edge = Configured::edge("").await;
+    let (limits, absent) = (
+        "[edge]\nmax_connections = 1\n",
+        edge.data.path().join("absent.mmdb"),
+    );
+    let broken = [
+        (
+            "max_connections_per_address = 0\n".to_owned(),
+            "edge.max_connections_per_address is",
+        ),
+        (
+            "trusted_proxies = ['10.0.0.1']\n".to_owned(),
+            "edge.trusted_proxies is",
+        ),
+        (
+            "trusted_proxy = []\n".to_owned(),
+            "unknown key edge.trusted_proxy",
+        ),
+        (
+            "tls_listen = ['127.0.0.1:0']\n".to_owned(),
+            "edge.tls_certificates",
+        ),
+        ("[log]\nfilter = 'edge=loud'\n".to_owned(), "log.filter is"),
+        (
+            format!("[geoip]\nfile = '{}'\n", absent.display()),
+            "geoip.file: cannot read",
+        ),
+        ("[edge]".to_owned(), "not valid TOML"),
+    ];
+    for (nth, (rest, words)) in (1..).zip(&broken) {
+        edge.reads(&format!("{limits}{rest}"));
+        let refused = edge.process.logs_again(nth, REFUSED).await;
+        let error = refused["error"].as_str().unwrap();
+        assert!(error.contains(words), "{rest}: {error}");
+    }
+    std::fs::remove_file(&edge.file).unwrap();
+    edge.process.signal(Signal::HUP);
+    let refused = edge.process.logs_again(broken.len() + 1, REFUSED).await;
+    assert!(
+        refused["error"]
+            .as_str()
+            .unwrap()
+            .contains("reading the config file")
+    );
+
+    let address = edge.process.addresses.redirects.unwrap();
+    let holding = TcpStream::connect(address).await.unwrap();
+    assert_eq!(edge.health().await.unwrap(), 200, "more than one is let in");
+    drop(holding);
+    edge.ends().await;
+}
+
+#[tokio::test]
+async fn a_proxy_is_believed_once_it_is_trusted_and_no_longer_than_that() {
+    let server = Configured::standalone("").await;
+    make_tag(
+        &server.process,
+        &json!({"code": "spring", "destination": "https://example.com/"}),
+    )
+    .await;
+    let domain = client()
+        .patch(server.process.api_url("/domains/127.0.0.1"))
+        .bearer_auth(server.process.key())
+        .json(&json!({"https_redirect": true}));
+    assert_eq!(domain.send().await.unwrap().status(), 200);
+    // On a connection that outlives every change.
+    let proxy = client();
+    let status = async || {
+        let request = proxy.get(server.process.redirect_url("/spring"));
+        let request = request.header("x-forwarded-proto", "https");
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status().await, 301, "to HTTPS");
+    for (nth, (text, expected)) in (1..).zip([
+        ("[edge]\ntrusted_proxies = ['127.0.0.0/8']\n", 302),
+        ("", 301),
+    ]) {
+        server.reads(text);
+        let taken = server.process.logs_again(nth, TAKEN).await;
+        assert_eq!(taken["taken"], r#"["edge.trusted_proxies"]"#);
+        assert_eq!(status().await, expected, "{text}");
+    }
+    server.ends().await;
+}
+
+#[tokio::test]
+async fn another_geoip_file_is_taken_and_a_broken_one_refused() {
+    let server = Configured::standalone("").await;
+    let (good, broken) = (
+        server.data.path().join("places.mmdb"),
+        server.data.path().join("broken.mmdb"),
+    );
+    let country = || Map(vec![("country_code", Text("DE"))]);
+    std::fs::write(&good, database("Countries", country(), country())).unwrap();
+    std::fs::write(&broken, "no database").unwrap();
+    let of = |path: &Path| format!("[geoip]\nfile = '{}'\n", path.display());
+    let built = async || {
+        let edge = "tagwire_edge_geoip_build_timestamp_seconds";
+        let sink = "tagwire_sink_geoip_build_timestamp_seconds";
+        let process = &server.process;
+        (process.metric(edge).await, process.metric(sink).await)
+    };
+    assert_eq!(built().await, (0.0, 0.0));
+    server.reads(&of(&good));
+    let taken = server.process.logs(TAKEN).await;
+    assert_eq!(taken["taken"], r#"["geoip.file"]"#);
+    assert_eq!(built().await, (1.0, 1.0));
+    server.reads(&of(&broken));
+    let refused = server.process.logs(REFUSED).await;
+    let error = refused["error"].as_str().unwrap();
+    assert!(
+        error.contains("geoip.file: ") && error.contains("broken.mmdb"),
+        "{error}"
+    );
+    assert_eq!(built().await, (1.0, 1.0));
+    let damaged = "tagwire_edge_geoip_refused_total{reason=\"damaged\"}";
+    assert_eq!(server.process.metric(damaged).await, 1.0);
+    server.reads("");
+    server.process.logs_again(2, TAKEN).await;
+    assert_eq!(built().await, (0.0, 0.0), "no file is configured any more");
+    server.ends().await;
 }

@@ -43,12 +43,26 @@ impl Output {
 
     /// The first JSON line, past or to come, that fits; none when the stream ends without.
     pub(super) async fn line(&self, fits: impl Fn(&Value) -> bool) -> Option<Value> {
+        self.nth_line(1, fits).await
+    }
+
+    /// The nth, counted from 1.
+    pub(super) async fn nth_line(
+        &self,
+        nth: usize,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Option<Value> {
+        let find = |seen: &Seen| {
+            seen.lines
+                .iter()
+                .filter(|line| fits(line))
+                .nth(nth - 1)
+                .cloned()
+        };
         let mut seen = self.seen.clone();
-        let found = timeout(DEADLINE, seen.wait_for(|seen| seen.lines.iter().any(&fits))).await;
+        let found = timeout(DEADLINE, seen.wait_for(|seen| find(seen).is_some())).await;
         let found = found.unwrap_or_else(|_| panic!("that line does not come: {}", self.text()));
-        found
-            .ok()
-            .and_then(|seen| seen.lines.iter().find(|line| fits(line)).cloned())
+        found.ok().and_then(|seen| find(&seen))
     }
 
     pub(super) async fn whole(self) -> String {

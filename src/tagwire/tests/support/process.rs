@@ -146,14 +146,16 @@ impl Process {
 
     /// Waits for a line of the log; its fields.
     pub async fn logs(&self, message: &str) -> Value {
-        let line = self
-            .stderr
-            .line(|line| {
-                line["message"]
-                    .as_str()
-                    .is_some_and(|text| text.contains(message))
-            })
-            .await;
+        self.logs_again(1, message).await
+    }
+
+    /// Waits for the nth line of the log with that message, counted from 1; its fields.
+    pub async fn logs_again(&self, nth: usize, message: &str) -> Value {
+        let fits = |line: &Value| {
+            let text = line["message"].as_str();
+            text.is_some_and(|text| text.contains(message))
+        };
+        let line = self.stderr.nth_line(nth, fits).await;
         line.unwrap_or_else(|| {
             panic!(
                 "it ended without logging {message:?}: {}",
