@@ -28,7 +28,7 @@ use crate::lane::{Lane, passed};
 use crate::options::Limits;
 use crate::pages::Page;
 use crate::request::Method;
-use crate::upstream::{ContentFraming, ForSite};
+use crate::upstream::{ContentFraming, ForSite, StreamEnd};
 
 /// What a client opens its connection with (RFC 9113 §3.4).
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -37,6 +37,9 @@ pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const STREAMS: u32 = 128;
 /// Rapid reset (CVE-2023-44487): how many streams may have been reset before they were looked at.
 const PENDING_RESETS: usize = 20;
+/// How many requests for sites a connection may take back before any of their answers are there, beyond half of all that it makes: a
+/// site works for each until it is done. A visitor who leaves a page takes back what it still loads.
+const CANCELLED: u64 = 100;
 /// How many malformed requests a connection may make.
 const MALFORMED: usize = 100;
 /// What a field counts for beyond its bytes (RFC 9113 §6.5.2).
@@ -80,6 +83,8 @@ impl Lane {
             asked_at,
             ending: None,
             sites: JoinSet::new(),
+            for_sites: 0,
+            cancelled: 0,
             shutdown: shutdown.clone(),
         };
         let mut shut_down = pin!(async move {
@@ -113,7 +118,10 @@ struct Streams<'a> {
     /// Since when the connection is coming to its end.
     ending: Option<Instant>,
     /// The streams that sites are answering.
-    sites: JoinSet<()>,
+    sites: JoinSet<StreamEnd>,
+    /// How many of those there have been, and how many of them the client took back.
+    for_sites: u64,
+    cancelled: u64,
     shutdown: ShutdownWatch,
 }
 
@@ -134,7 +142,8 @@ impl Streams<'_> {
                 Poll::Pending => break,
             }
         }
-        while let Poll::Ready(Some(_)) = self.sites.poll_join_next(cx) {
+        while let Poll::Ready(Some(ended)) = self.sites.poll_join_next(cx) {
+            self.cancelled += u64::from(matches!(ended, Ok(StreamEnd::Cancelled)));
             // What they have said is still to be sent.
             self.asked_at = Instant::now();
             self.ending = self.ending.map(|_| self.asked_at);
@@ -144,7 +153,7 @@ impl Streams<'_> {
             return Poll::Ready(Event::Requests);
         }
         if self.ending.is_none() {
-            if self.watch.seen().is_flood() {
+            if self.watch.seen().is_flood() || self.cancels_too_much() {
                 self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 self.ending = Some(Instant::now());
                 cx.waker().wake_by_ref();
@@ -203,6 +212,7 @@ impl Streams<'_> {
             if let Some(for_site) = for_site {
                 let answering = lane.clone().answer_stream(for_site, self.shutdown.clone());
                 self.sites.spawn(answering);
+                self.for_sites += 1;
             }
         }
         self.unsent.append(&mut worker.answered);
@@ -210,6 +220,11 @@ impl Streams<'_> {
         if moment.draining && self.ending.is_none() {
             self.end();
         }
+    }
+
+    /// Whether the client makes sites work for nobody (rapid reset, one hop further).
+    fn cancels_too_much(&self) -> bool {
+        self.cancelled > CANCELLED && self.cancelled * 2 > self.for_sites
     }
 
     /// Notes that the answers have been handed over.

@@ -24,9 +24,9 @@ const BUCKETS: [f64; 16] = [
 ];
 
 /// Every status code that an answer can have.
-const STATUSES: [u16; 21] = [
-    200, 204, 301, 302, 303, 307, 308, 400, 404, 405, 410, 413, 414, 421, 431, 501, 502, 503, 504,
-    505, 508,
+const STATUSES: [u16; 22] = [
+    200, 204, 301, 302, 303, 307, 308, 400, 404, 405, 408, 410, 413, 414, 421, 431, 501, 502, 503,
+    504, 505, 508,
 ];
 
 const VERSIONS: [HttpVersion; 3] = [HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2];

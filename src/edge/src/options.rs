@@ -101,8 +101,13 @@ pub struct Limits {
     pub head: Duration,
     /// How long a connection may stay idle. Above the 60 s of common load balancers, so that they close first.
     pub idle: Duration,
-    /// How long the client may take to receive what is written at once.
+    /// How long the client may take to receive what is written at once; of a site's answer, see `min_rate`.
     pub send: Duration,
+    /// How long a client may be waited for to send the content of a request for a site, see `min_rate`; beyond it 408.
+    pub body: Duration,
+    /// How many bytes a second a client has to send of such content and to take of a site's answer, on average over the time that it is
+    /// waited for: `body` and `send` are what it may take longer. 0: no rate, and they are the time between two pieces.
+    pub min_rate: u32,
     /// How long, after an answer that closes, what the client still sends is read and thrown away. Closing at once would make the
     /// kernel reset the connection, and the client lose the answer (RFC 9112 §9.6).
     pub linger: Duration,
@@ -123,6 +128,9 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             send: Duration::from_secs(10),
+            // Those of Apache's mod_reqtimeout: body=20,MinRate=500.
+            body: Duration::from_secs(20),
+            min_rate: 500,
             linger: Duration::from_secs(2),
             linger_bytes: 4 * 1024 * 1024,
         }

@@ -23,6 +23,8 @@ pub enum Page {
     BadRequest,
     /// 405.
     MethodNotAllowed,
+    /// 408.
+    RequestTimeout,
     /// 413.
     ContentTooLarge,
     /// 414.
@@ -58,7 +60,7 @@ pub struct Content {
 
 impl Page {
     /// All of them, in their order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Home,
         Self::NotFound,
         Self::Paused,
@@ -67,6 +69,7 @@ impl Page {
         Self::Revoked,
         Self::BadRequest,
         Self::MethodNotAllowed,
+        Self::RequestTimeout,
         Self::ContentTooLarge,
         Self::TargetTooLong,
         Self::Misdirected,
@@ -148,6 +151,11 @@ impl Page {
                 405,
                 "Method not allowed",
                 "Links are opened with GET or HEAD only.",
+            ),
+            Self::RequestTimeout => (
+                408,
+                "Request too slow",
+                "What was being sent did not come in time. Try again over a faster connection.",
             ),
             Self::ContentTooLarge => (
                 413,

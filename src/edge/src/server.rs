@@ -98,10 +98,9 @@ impl EdgeServer {
         if options.listen.is_empty() && options.tls_listen.is_empty() {
             return Err(StartError::NoAddress);
         }
-        let send = options.limits.send;
         let upstreams = Arc::new(Upstreams::new(
             options.upstream,
-            send,
+            &options.limits,
             metrics.upstream.clone(),
         ));
         if options.tls.is_none() && !options.tls_listen.is_empty() {

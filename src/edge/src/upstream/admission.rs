@@ -1,43 +1,55 @@
-//! How many requests for one domain are at its site at a time. A site that hangs holds that many connections, and no more.
+//! How many requests are at sites at a time. A site that hangs holds so many and no more, and all sites together leave room for the rest.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counts the requests of each domain, over all worker threads.
+use super::failure::Failure;
+
+/// Counts the requests of each domain and of all, over all worker threads.
 pub(super) struct Admission {
-    most: u32,
-    under_way: Arc<UnderWay>,
+    per_domain: u32,
+    total: u32,
+    under_way: Arc<Mutex<UnderWay>>,
 }
 
-type UnderWay = Mutex<HashMap<Box<str>, u32>>;
+#[derive(Debug, Default)]
+struct UnderWay {
+    total: u32,
+    by_domain: HashMap<Box<str>, u32>,
+}
 
 /// One request under way, until it is dropped.
+#[derive(Debug)]
 pub(super) struct Admitted {
     domain: Box<str>,
-    under_way: Arc<UnderWay>,
+    under_way: Arc<Mutex<UnderWay>>,
 }
 
 impl Admission {
-    pub(super) fn new(most: u32) -> Self {
+    pub(super) fn new(per_domain: u32, total: u32) -> Self {
         Self {
-            most,
+            per_domain,
+            total,
             under_way: Arc::default(),
         }
     }
 
-    /// Lets a request in, unless its domain has as many as it may.
-    pub(super) fn admit(&self, domain: &str) -> Option<Admitted> {
-        let mut under_way = self
-            .under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let count = under_way.get(domain).copied().unwrap_or(0);
-        if count >= self.most {
-            return None;
+    /// Lets a request in, unless its domain has as many as it may, or as many as are left for all others: what is left is never
+    /// one domain's alone, and when there is little of it, those that have least come first (a dynamic threshold, as switches divide
+    /// their buffers among ports).
+    pub(super) fn admit(&self, domain: &str) -> Result<Admitted, Failure> {
+        let mut under_way = locked(&self.under_way);
+        let count = under_way.by_domain.get(domain).copied().unwrap_or(0);
+        if count >= self.per_domain {
+            return Err(Failure::Limited);
         }
-        under_way.insert(domain.into(), count + 1);
-        Some(Admitted {
+        if count >= self.total.saturating_sub(under_way.total) {
+            return Err(Failure::Overloaded);
+        }
+        under_way.total += 1;
+        under_way.by_domain.insert(domain.into(), count + 1);
+        Ok(Admitted {
             domain: domain.into(),
             under_way: Arc::clone(&self.under_way),
         })
@@ -46,11 +58,9 @@ impl Admission {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let mut under_way = self
-            .under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut count) = under_way.entry(self.domain.clone()) {
+        let mut under_way = locked(&self.under_way);
+        under_way.total -= 1;
+        if let Entry::Occupied(mut count) = under_way.by_domain.entry(self.domain.clone()) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -59,21 +69,57 @@ impl Drop for Admitted {
     }
 }
 
+fn locked(under_way: &Mutex<UnderWay>) -> MutexGuard<'_, UnderWay> {
+    under_way.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Takes as many as a domain gets, and says why it gets no more.
+    fn all_of(admission: &Admission, domain: &str) -> (Vec<Admitted>, Failure) {
+        let mut taken = Vec::new();
+        loop {
+            match admission.admit(domain) {
+                Ok(admitted) => taken.push(admitted),
+                Err(failure) => return (taken, failure),
+            }
+        }
+    }
+
     #[test]
     fn each_domain_has_so_many_requests_under_way_and_the_others_do_not_count() {
-        let admission = Admission::new(2);
-        let first = admission.admit("a.example");
-        let second = admission.admit("a.example");
-        assert!(first.is_some() && second.is_some());
-        assert!(admission.admit("a.example").is_none());
-        assert!(admission.admit("b.example").is_some());
-        drop(first);
-        assert!(admission.admit("a.example").is_some());
-        drop(second);
-        assert!(admission.under_way.lock().expect("not poisoned").is_empty());
+        let admission = Admission::new(2, 100);
+        let (mut taken, failure) = all_of(&admission, "a.example");
+        assert_eq!((taken.len(), failure), (2, Failure::Limited));
+        assert!(admission.admit("b.example").is_ok());
+        drop(taken.pop());
+        assert!(admission.admit("a.example").is_ok());
+        drop(taken);
+        let under_way = locked(&admission.under_way);
+        assert!(under_way.by_domain.is_empty());
+        assert_eq!(under_way.total, 0);
+    }
+
+    #[test]
+    fn the_total_is_nobodys_alone_and_comes_to_equal_shares() {
+        let admission = Admission::new(100, 30);
+        let (mut greedy, failure) = all_of(&admission, "a.example");
+        assert_eq!((greedy.len(), failure), (15, Failure::Overloaded));
+        assert!(admission.admit("late.example").is_ok());
+        // Whoever ends a request asks for the next at once, and so does a second domain.
+        let mut second = Vec::new();
+        for _ in 0..30 {
+            greedy.remove(0);
+            second.extend(admission.admit("b.example"));
+            greedy.extend(admission.admit("a.example"));
+        }
+        let shares = (greedy.len(), second.len());
+        assert!(matches!(shares, (10..=11, 10..=11)), "{shares:?}");
+        assert!(
+            admission.admit("late.example").is_ok(),
+            "a third finds room"
+        );
     }
 }

@@ -11,12 +11,16 @@ pub(crate) enum Failure {
     Loop,
     /// The domain has as many requests under way as it may.
     Limited,
+    /// All domains together have.
+    Overloaded,
     /// The body is longer than allowed.
     BodyTooLarge,
     /// The body is not what its framing says.
     BodyMalformed,
-    /// The client went away, or stopped sending or receiving.
+    /// The client went away.
     Client,
+    /// The client sends its content, or takes the answer, too slowly.
+    ClientTooSlow,
     /// The site's name has no address.
     Unresolved,
     /// The site has no address that an upstream may have.
@@ -31,12 +35,14 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// All of them.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Loop,
         Self::Limited,
+        Self::Overloaded,
         Self::BodyTooLarge,
         Self::BodyMalformed,
         Self::Client,
+        Self::ClientTooSlow,
         Self::Unresolved,
         Self::Refused,
         Self::Unreachable,
@@ -49,9 +55,11 @@ impl Failure {
         match self {
             Self::Loop => "loop",
             Self::Limited => "limited",
+            Self::Overloaded => "overloaded",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyMalformed => "body_malformed",
             Self::Client => "client_gone",
+            Self::ClientTooSlow => "client_too_slow",
             Self::Unresolved => "unresolved",
             Self::Refused => "address_refused",
             Self::Unreachable => "unreachable",
@@ -64,10 +72,11 @@ impl Failure {
     pub(crate) fn page(self) -> Option<Page> {
         match self {
             Self::Loop => Some(Page::Loop),
-            Self::Limited => Some(Page::SiteBusy),
+            Self::Limited | Self::Overloaded => Some(Page::SiteBusy),
             Self::BodyTooLarge => Some(Page::ContentTooLarge),
             Self::BodyMalformed => Some(Page::BadRequest),
             Self::Client => None,
+            Self::ClientTooSlow => Some(Page::RequestTimeout),
             Self::TimedOut => Some(Page::GatewayTimeout),
             Self::Unresolved | Self::Refused | Self::Unreachable | Self::BadAnswer => {
                 Some(Page::BadGateway)
@@ -79,7 +88,7 @@ impl Failure {
     pub(crate) fn is_the_sites(self) -> bool {
         !matches!(
             self,
-            Self::BodyTooLarge | Self::BodyMalformed | Self::Client
+            Self::BodyTooLarge | Self::BodyMalformed | Self::Client | Self::ClientTooSlow
         )
     }
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use scans::HttpVersion;
-use tags::{DomainSettings, UpstreamHost, UpstreamUrl};
+use tags::{DomainSettings, Hsts, UpstreamHost, UpstreamUrl};
 
 use super::content::ContentFraming;
 use super::failure::Failure;
@@ -55,6 +55,8 @@ pub(crate) struct Forward {
 pub(super) struct Site {
     pub(super) url: UpstreamUrl,
     pub(super) domain: Box<str>,
+    /// What is said of `Strict-Transport-Security` where the site says nothing.
+    pub(super) hsts: Option<Hsts>,
 }
 
 impl Forward {
@@ -77,6 +79,8 @@ impl Forward {
             site: Site {
                 url: url.clone(),
                 domain: domain.name.as_str().into(),
+                // RFC 6797 §7.2: never over plain HTTP.
+                hsts: domain.hsts.filter(|_| visit.secure),
             },
             is_loop: has_been_here(head, domain),
             fallback: fallback.map(|url| url.as_str().into()),
@@ -94,13 +98,17 @@ impl Forward {
     /// What is said when the site does not answer; none: there is nobody to say it to.
     pub(crate) fn answer(&self, failure: Failure) -> Option<Answer<'_>> {
         let page = failure.page()?;
-        match &self.fallback {
-            Some(url) if failure.is_the_sites() => Some(Answer::fallback(url)),
-            _ => Some(Answer {
+        let answer = match &self.fallback {
+            Some(url) if failure.is_the_sites() => Answer::fallback(url),
+            _ => Answer {
                 retry_after: (page == Page::SiteBusy).then_some(1),
                 ..Answer::page(page)
-            }),
-        }
+            },
+        };
+        Some(Answer {
+            hsts: self.site.hsts,
+            ..answer
+        })
     }
 }
 

@@ -20,9 +20,11 @@ use super::failure::Failure;
 use super::forward::Forward;
 use super::metrics::{Outcome, UpstreamMetrics};
 use super::options::UpstreamOptions;
+use super::pace::PaceLimit;
 use super::proxy::{ADDRESSES, Exchange, Sites};
-use super::request_stream::RequestStream;
+use super::request_stream::{Paces, RequestStream};
 use super::resolver::Resolver;
+use crate::options::Limits;
 
 /// How many unused connections to sites each worker thread keeps.
 const KEPT_CONNECTIONS: usize = 128;
@@ -36,18 +38,24 @@ pub(crate) struct Upstreams {
     resolver: Arc<Resolver>,
     admission: Admission,
     metrics: UpstreamMetrics,
-    /// How long a client may take to receive a piece of an answer.
-    send: Duration,
+    paces: Paces,
 }
 
 impl Upstreams {
-    pub(crate) fn new(options: UpstreamOptions, send: Duration, metrics: UpstreamMetrics) -> Self {
+    pub(crate) fn new(options: UpstreamOptions, limits: &Limits, metrics: UpstreamMetrics) -> Self {
+        let pace = |grace| PaceLimit {
+            grace,
+            min_rate: limits.min_rate,
+        };
         Self {
             resolver: Arc::new(Resolver::new(options.networks.clone())),
-            admission: Admission::new(options.max_requests),
+            admission: Admission::new(options.max_requests, options.max_total_requests),
             options: Arc::new(options),
             metrics,
-            send,
+            paces: Paces {
+                content: pace(limits.body),
+                answer: pace(limits.send),
+            },
         }
     }
 }
@@ -88,6 +96,11 @@ impl GeneralLane {
         }
     }
 
+    /// How slowly a client may take an answer.
+    pub(super) fn answer_pace(&self) -> PaceLimit {
+        self.upstreams.paces.answer
+    }
+
     /// Gives the request to its site, and the site's answer to the client. `input` is what was received behind the head.
     pub(crate) async fn forward(
         &self,
@@ -121,7 +134,7 @@ impl GeneralLane {
             options,
             admission,
             metrics,
-            send,
+            paces,
             ..
         } = &*self.upstreams;
         let has_content = !matches!(
@@ -142,26 +155,28 @@ impl GeneralLane {
         let Ok(content) = ContentReader::new(request.content, options.max_body) else {
             return refused(stream, input, Failure::BodyTooLarge);
         };
-        let Some(_admitted) = admission.admit(&request.site.domain) else {
-            return refused(stream, input, Failure::Limited);
+        let _admitted = match admission.admit(&request.site.domain) {
+            Ok(admitted) => admitted,
+            Err(failure) => return refused(stream, input, failure),
         };
         let _under_way = metrics.begin();
         let Some(proxy) = self.proxy().await else {
             return refused(stream, input, Failure::Unreachable);
         };
         if has_content && request.waits_to_continue && input.is_empty() {
-            let said = timeout(*send, say_continue(&mut stream)).await;
+            let said = timeout(paces.answer.grace, say_continue(&mut stream)).await;
             if !matches!(said, Ok(Ok(()))) {
                 return refused(stream, input, Failure::Client);
             }
         }
         let head = std::mem::take(&mut request.head);
-        let (stream, mut back) = RequestStream::new(stream, input, head, content);
+        let (stream, mut back) = RequestStream::new(stream, input, head, content, paces);
         let exchange = Arc::new(Exchange::new(request.site.clone()));
         let mut session = ServerSession::new_http1(Box::new(stream));
         session.set_connection_user_context(Some(Box::new(Arc::clone(&exchange))));
-        session.set_read_timeout(Some(options.read));
-        session.set_write_timeout(Some(*send));
+        // The stream has limits of its own for both, see `pace`.
+        session.set_read_timeout(None);
+        session.set_write_timeout(None);
         // A site that has answered without the rest of the content is not kept waiting for it.
         session.set_total_drain_timeout(Some(DRAIN));
         // A client that says nothing more still gets its answer (RFC 9112 §9.6); the stream does not tell the proxy anyway.

@@ -3,7 +3,8 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{Buf, Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -13,12 +14,12 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 use pingora_core::server::ShutdownWatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
-use tokio::time::timeout;
 
 use super::content::{ContentFraming, ContentReader};
 use super::failure::Failure;
 use super::forward::Forward;
 use super::general::{End, GeneralLane};
+use super::pace::Pace;
 use crate::http2_answer;
 use crate::lane::Lane;
 
@@ -35,22 +36,41 @@ pub(crate) struct ForSite {
     pub(crate) stream: SendResponse<Bytes>,
 }
 
+/// How a stream for a site ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamEnd {
+    /// With an answer, or with the site's or the connection's failure to give one.
+    Over,
+    /// The client took the request back before any of the answer was there.
+    Cancelled,
+}
+
 impl Lane {
     /// Lets the general lane answer a stream, or does so in its place.
-    pub(crate) async fn answer_stream(self, for_site: ForSite, shutdown: ShutdownWatch) {
+    pub(crate) async fn answer_stream(
+        self,
+        for_site: ForSite,
+        shutdown: ShutdownWatch,
+    ) -> StreamEnd {
         let ForSite {
-            mut request,
+            request,
             content,
             mut stream,
         } = for_site;
-        let send = self.rules.limits.send;
-        let general = &self.general;
-        let forwarded = forward(general, &mut request, content, &mut stream, send, &shutdown);
-        let Err(Unanswered::Failed(failure)) = forwarded.await else {
-            return;
-        };
+        let is_reset = poll_fn(|cx| Poll::Ready(stream.poll_reset(cx).is_ready()));
+        if is_reset.await {
+            return StreamEnd::Cancelled;
+        }
+        let general = Arc::clone(&self.general);
+        let (request, failure) =
+            match forward(general, request, content, &mut stream, shutdown).await {
+                Err(Unanswered::Failed(request, failure)) => (request, failure),
+                Err(Unanswered::Cancelled) => return StreamEnd::Cancelled,
+                Ok(()) | Err(Unanswered::Over) => return StreamEnd::Over,
+            };
         let Some(answer) = request.answer(failure) else {
-            return stream.send_reset(Reason::CANCEL);
+            stream.send_reset(Reason::CANCEL);
+            return StreamEnd::Over;
         };
         let worker = &mut *self.lock_worker();
         worker.metrics.count_response(answer.status);
@@ -58,13 +78,16 @@ impl Lane {
         let accept = [request.accept.as_slice()].into_iter();
         // Who has taken the request back misses the answer only.
         let _ = http2_answer::send(&mut stream, &answer, request.is_head, date, accept);
+        StreamEnd::Over
     }
 }
 
 /// Why the stream did not get a site's answer.
 enum Unanswered {
     /// Nothing has been said.
-    Failed(Failure),
+    Failed(Box<Forward>, Failure),
+    /// Nothing has been said, and nobody waits for it any more.
+    Cancelled,
     /// The answer ended in the middle, or the client has gone. The stream has been reset.
     Over,
 }
@@ -75,27 +98,31 @@ impl From<h2::Error> for Unanswered {
     }
 }
 
-/// Gives a request and its content to its site, and the site's answer to the stream. `send`: how long the client may take to receive a
-/// piece of it.
+/// Gives a request and its content to its site, and the site's answer to the stream.
+///
+/// The exchange with the site is a task of its own, which nobody ends but the site, its time-outs, or an answer that finds its reader
+/// gone: a client that takes requests back gets its places at the site back no sooner than the site is done with them.
 async fn forward(
-    general: &GeneralLane,
-    request: &mut Forward,
+    general: Arc<GeneralLane>,
+    mut request: Box<Forward>,
     content: RecvStream,
     stream: &mut SendResponse<Bytes>,
-    send: Duration,
-    shutdown: &ShutdownWatch,
+    shutdown: ShutdownWatch,
 ) -> Result<(), Unanswered> {
     let (ours, theirs) = tokio::io::duplex(PIPE);
     let (mut answer, to_site) = tokio::io::split(ours);
     let (framing, is_head) = (request.content, request.is_head);
+    let mut pace = Pace::new(general.answer_pace());
+    let exchange = tokio::spawn(async move {
+        let forwarded = general.forward(Box::new(theirs), Vec::new(), &mut request, &shutdown);
+        let end = forwarded.await.end; // the pipe's other end is dropped with it, and the answer has all come
+        (end, request)
+    });
     let outcome = {
-        let forwarding = async {
-            let forwarded = general.forward(Box::new(theirs), Vec::new(), request, shutdown);
-            let end = forwarded.await.end; // the pipe's other end is dropped with it, and the answer has all come
-            Ok::<End, Unanswered>(end)
-        };
-        let answering = send_answer(&mut answer, stream, is_head, send);
-        let answered = async { tokio::try_join!(forwarding, answering) };
+        // One that panicked has dropped its end of the pipe.
+        let exchanged = async { exchange.await.map_err(|_| Unanswered::Over) };
+        let answering = send_answer(&mut answer, stream, is_head, &mut pace);
+        let answered = async { tokio::try_join!(exchanged, answering) };
         let sending = send_content(content, to_site, framing);
         tokio::pin!(answered, sending);
         // An answer may come before all content has been sent, which then stays where it is.
@@ -105,12 +132,12 @@ async fn forward(
         }
     };
     match outcome? {
-        (End::Failed { failure, .. }, _) => Err(Unanswered::Failed(failure)),
-        (End::CutOff, _) | (_, Answered::Not | Answered::InPart) => {
+        ((End::Failed { failure, .. }, request), _) => Err(Unanswered::Failed(request, failure)),
+        ((End::CutOff, _), _) | (_, Answered::Not | Answered::InPart) => {
             stream.send_reset(Reason::INTERNAL_ERROR);
             Err(Unanswered::Over)
         }
-        (End::Open | End::Close, Answered::Whole) => Ok(()),
+        ((End::Open | End::Close, _), Answered::Whole) => Ok(()),
     }
 }
 
@@ -157,13 +184,13 @@ async fn send_answer(
     pipe: &mut ReadHalf<DuplexStream>,
     stream: &mut SendResponse<Bytes>,
     is_head: bool,
-    send: Duration,
+    pace: &mut Pace,
 ) -> Result<Answered, Unanswered> {
     let mut input = BytesMut::new();
     let (response, framing) = loop {
         let read = tokio::select! {
             read = pipe.read_buf(&mut input) => read,
-            _ = poll_fn(|cx| stream.poll_reset(cx)) => return Err(Unanswered::Over),
+            _ = poll_fn(|cx| stream.poll_reset(cx)) => return Err(Unanswered::Cancelled),
         };
         if !matches!(read, Ok(len) if len > 0) {
             return Ok(Answered::Not);
@@ -186,9 +213,9 @@ async fn send_answer(
         }
         if !output.is_empty() {
             let data = Bytes::from(std::mem::take(&mut output));
-            match timeout(send, send_data(&mut body, data)).await {
-                Ok(sent) => sent?,
-                Err(_) => return Err(reset(&mut body)),
+            match pace.take(data.len(), send_data(&mut body, data)).await {
+                Some(sent) => sent?,
+                None => return Err(reset(&mut body)),
             }
             continue;
         }

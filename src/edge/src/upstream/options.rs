@@ -14,7 +14,7 @@ pub struct UpstreamOptions {
     pub ca_file: Option<PathBuf>,
     /// For a connection to be there, TLS included.
     pub connect: Duration,
-    /// For an answer to begin, between its pieces, and between those of a request's body.
+    /// For an answer to begin, and between its pieces.
     pub read: Duration,
     /// For the site to take a piece of a request.
     pub send: Duration,
@@ -24,6 +24,8 @@ pub struct UpstreamOptions {
     pub max_body: u64,
     /// How many requests for one domain may be under way, over all threads; beyond it 503.
     pub max_requests: u32,
+    /// How many for all domains together. A domain may have as many as are left for the others.
+    pub max_total_requests: u32,
 }
 
 impl Default for UpstreamOptions {
@@ -37,6 +39,7 @@ impl Default for UpstreamOptions {
             total: Duration::from_secs(3600),
             max_body: 10 * 1024 * 1024,
             max_requests: 256,
+            max_total_requests: 2048,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use http::header::STRICT_TRANSPORT_SECURITY;
 use http::{Method, Version};
 use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora_core::{Error, ErrorType};
@@ -124,7 +125,14 @@ impl ProxyHttp for Sites {
                 exchange.fail(Failure::BadAnswer);
             }
             Error::explain(ErrorType::InvalidHTTPHeader, reason).into_up()
-        })
+        })?;
+        let hsts = visit.exchange.as_ref().and_then(|it| it.site.hsts);
+        match hsts {
+            Some(hsts) if !response.headers.contains_key(STRICT_TRANSPORT_SECURITY) => {
+                response.insert_header(STRICT_TRANSPORT_SECURITY, hsts.to_string())
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn response_filter(

@@ -18,9 +18,19 @@ use tokio::sync::oneshot;
 
 use super::content::{ContentError, ContentReader};
 use super::failure::Failure;
+use super::pace::{Pace, PaceLimit};
 
 /// How much content is received at once.
 const RECEIVE: usize = 8 * 1024;
+
+/// How slow the client may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paces {
+    /// To send the request's content.
+    pub(super) content: PaceLimit,
+    /// To take the answer.
+    pub(super) answer: PaceLimit,
+}
 
 /// The connection and how far the request has come.
 pub(super) struct Parts {
@@ -30,11 +40,13 @@ pub(super) struct Parts {
     pub(super) content: ContentReader,
     /// Whether anything has been sent to the client.
     pub(super) answered: bool,
-    /// What is wrong with the content.
+    /// What is wrong with the content, or with how it comes.
     pub(super) fault: Option<Failure>,
     /// What is to be read next, and how much of it has been.
     output: Vec<u8>,
     read: usize,
+    content_pace: Pace,
+    answer_pace: Pace,
 }
 
 /// See the module.
@@ -51,6 +63,7 @@ impl RequestStream {
         input: Vec<u8>,
         head: Vec<u8>,
         content: ContentReader,
+        paces: &Paces,
     ) -> (Self, oneshot::Receiver<Parts>) {
         let (home, back) = oneshot::channel();
         let parts = Parts {
@@ -61,6 +74,8 @@ impl RequestStream {
             fault: None,
             output: head,
             read: 0,
+            content_pace: Pace::new(paces.content),
+            answer_pace: Pace::new(paces.answer),
         };
         let stream = Self {
             parts: Some(parts),
@@ -125,13 +140,40 @@ impl Parts {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut space = [0; RECEIVE];
         let mut received = ReadBuf::new(&mut space);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut received))?;
+        let Poll::Ready(outcome) = Pin::new(&mut self.stream).poll_read(cx, &mut received) else {
+            return self
+                .content_pace
+                .poll_too_slow(cx)
+                .map(|()| self.too_slow());
+        };
+        outcome?;
+        self.content_pace.moved(received.filled().len());
         if received.filled().is_empty() {
             self.fault = Some(Failure::Client);
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         self.input.extend_from_slice(received.filled());
         Poll::Ready(Ok(()))
+    }
+
+    /// Waits for the client to take what it is sent.
+    fn poll_taken<T>(
+        &mut self,
+        taken: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        match taken {
+            Poll::Pending => {
+                ready!(self.answer_pace.poll_too_slow(cx));
+                Poll::Ready(self.too_slow())
+            }
+            taken => taken,
+        }
+    }
+
+    fn too_slow<T>(&mut self) -> io::Result<T> {
+        self.fault = Some(Failure::ClientTooSlow);
+        Err(io::ErrorKind::TimedOut.into())
     }
 }
 
@@ -152,13 +194,19 @@ impl AsyncWrite for RequestStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let parts = self.get_mut().parts_mut();
-        let written = ready!(Pin::new(&mut parts.stream).poll_write(cx, bytes))?;
+        let written = Pin::new(&mut parts.stream).poll_write(cx, bytes);
+        let written = ready!(parts.poll_taken(written, cx))?;
+        parts.answer_pace.moved(written);
         parts.answered |= written > 0;
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().parts_mut().stream).poll_flush(cx)
+        let parts = self.get_mut().parts_mut();
+        let flushed = Pin::new(&mut parts.stream).poll_flush(cx);
+        ready!(parts.poll_taken(flushed, cx))?;
+        parts.answer_pace.moved(0);
+        Poll::Ready(Ok(()))
     }
 
     /// Nothing: the connection is closed by whom it goes back to.

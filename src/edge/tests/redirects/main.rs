@@ -4,6 +4,7 @@
 
 mod admission;
 mod answers;
+mod cancelled_streams;
 mod certificates;
 mod connections;
 mod corpus;
@@ -21,6 +22,7 @@ mod places;
 mod proxy_protocol;
 mod scans_recorded;
 mod site;
+mod slow_clients;
 mod starting;
 mod tls;
 mod tls_client;

@@ -19,7 +19,9 @@ use tags::{Change, DomainSettings, Hsts};
 
 use crate::certificates::{Made, Secure};
 use crate::fixture::{BRAND, HOST, domain};
+use crate::site::{Reply, Site, ok};
 use crate::tls_client::TlsClient;
+use crate::upstream;
 
 const VERSIONS: [&[&SupportedProtocolVersion]; 2] = [&[&TLS12], &[&TLS13]];
 
@@ -456,6 +458,48 @@ fn a_domain_sends_plain_http_to_https_and_says_hsts_there() {
     );
     // That of the redirect to HTTPS is no scan.
     assert_eq!(secure.edge.scans.all().len(), 2);
+}
+
+#[test]
+fn what_a_site_answers_over_tls_says_hsts_too_unless_the_site_has() {
+    let site = Site::start(|got| match got.path() {
+        "/own" => Reply::Send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nStrict-Transport-Security: max-age=1\r\n\r\n"
+                .to_vec(),
+        ),
+        "/broken" => Reply::SendAndClose(b"none".to_vec()),
+        path => ok(path),
+    });
+    let secure = Secure::with(|_| {}, upstream::opened);
+    secure.edge.table.apply(Change::Domain(DomainSettings {
+        hsts: Some(Hsts {
+            max_age: 300,
+            include_subdomains: false,
+        }),
+        ..upstream::settings(BRAND, &site.url())
+    }));
+    for (path, status, said) in [
+        ("/page/1", "200", "max-age=300"),
+        ("/own", "200", "max-age=1"),
+        ("/broken", "502", "max-age=300"),
+    ] {
+        let client = connect(&secure, secure.authority.client(&[&TLS13]), BRAND);
+        let answer = client.ask(path, BRAND).to_ascii_lowercase();
+        assert!(
+            answer.starts_with(&format!("http/1.1 {status}")),
+            "{answer}"
+        );
+        let field = format!("\r\nstrict-transport-security: {said}\r\n");
+        assert_eq!(answer.matches("strict-transport").count(), 1, "{answer}");
+        assert!(answer.contains(&field), "{path}: {answer}");
+    }
+    let plain = secure
+        .edge
+        .get(&format!("GET /page/1 HTTP/1.1\r\nHost: {BRAND}\r\n\r\n"));
+    assert_eq!(
+        (plain.status, plain.field("Strict-Transport-Security")),
+        (200, None)
+    );
 }
 
 /// Takes every certificate.

@@ -349,6 +349,33 @@ fn a_site_that_hangs_is_given_up_and_has_a_limited_number_of_requests() {
 }
 
 #[test]
+fn all_sites_together_have_a_limited_number_of_requests_and_one_domain_leaves_room_for_others() {
+    let site = Site::start(|_| Reply::Hang);
+    let other = "other.example.org";
+    let domains = [settings(BRAND, &site.url()), settings(other, &site.url())];
+    let edge = edge_with(domains, |options| options.upstream.max_total_requests = 4);
+    let mut waiting: Vec<_> = (0..2).map(|_| edge.connect()).collect();
+    for client in &mut waiting {
+        client.send(get("/page/1").as_bytes());
+    }
+    site.wait_for(2);
+    let response = edge.get(&get("/page/1"));
+    assert_eq!(
+        (response.status, response.field("Retry-After")),
+        (503, Some("1"))
+    );
+    waiting.push(edge.connect());
+    waiting[2].send(format!("GET /page/1 HTTP/1.1\r\nHost: {other}\r\n\r\n").as_bytes());
+    site.wait_for(3);
+    assert_eq!(edge.get(&get("/abc")).status, 302, "codes do not mind");
+    assert_eq!(counted(&edge, "overloaded"), 1);
+    site.release();
+    for client in &mut waiting {
+        assert_eq!(client.response(false).unwrap().status, 502);
+    }
+}
+
+#[test]
 fn a_body_may_be_so_long_and_no_longer() {
     let site = Site::start(|got| ok(&got.body.len().to_string()));
     let edge = edge_with([with_fallback(&site.url())], |options| {

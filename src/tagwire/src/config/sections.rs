@@ -88,6 +88,10 @@ pub(crate) struct Edge {
     pub(crate) idle_timeout: Duration,
     /// `edge.send_timeout`: for the client to take an answer.
     pub(crate) send_timeout: Duration,
+    /// `edge.body_timeout`: for the client to send a request's content.
+    pub(crate) body_timeout: Duration,
+    /// `edge.min_rate`: in bytes a second, of such content and of a site's answer.
+    pub(crate) min_rate: u32,
     /// `edge.max_target_bytes`
     pub(crate) max_target_bytes: usize,
     /// `edge.max_header_bytes`: of all header fields together.
@@ -146,6 +150,12 @@ impl Edge {
             send_timeout: values
                 .one("edge.send_timeout", &kinds::SECONDS)?
                 .unwrap_or(limits.send),
+            body_timeout: values
+                .one("edge.body_timeout", &kinds::SECONDS)?
+                .unwrap_or(limits.body),
+            min_rate: values
+                .one("edge.min_rate", &kinds::RATE)?
+                .unwrap_or(limits.min_rate),
             max_target_bytes: values
                 .one("edge.max_target_bytes", &kinds::BYTES)?
                 .unwrap_or(limits.target),

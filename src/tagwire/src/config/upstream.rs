@@ -28,6 +28,8 @@ pub(crate) struct Upstream {
     pub(crate) max_body_bytes: u64,
     /// `upstream.max_requests`: at a time, for one domain.
     pub(crate) max_requests: u32,
+    /// `upstream.max_total_requests`: at a time, for all domains together.
+    pub(crate) max_total_requests: u32,
 }
 
 impl Upstream {
@@ -52,6 +54,9 @@ impl Upstream {
             max_requests: values
                 .one("upstream.max_requests", &kinds::RATE)?
                 .unwrap_or(defaults.max_requests),
+            max_total_requests: values
+                .one("upstream.max_total_requests", &kinds::RATE)?
+                .unwrap_or(defaults.max_total_requests),
         })
     }
 }

@@ -239,6 +239,8 @@ fn edge_options(config: &Edge, upstream: &Upstream, any_host: bool, tls: &TlsWat
             head: config.head_timeout,
             idle: config.idle_timeout,
             send: config.send_timeout,
+            body: config.body_timeout,
+            min_rate: config.min_rate,
             ..defaults.limits
         },
         unknown_codes_per_second: config.unknown_codes_per_second,
@@ -271,5 +273,6 @@ fn upstream_options(config: &Upstream) -> UpstreamOptions {
         total: config.total_timeout,
         max_body: config.max_body_bytes,
         max_requests: config.max_requests,
+        max_total_requests: config.max_total_requests,
     }
 }
