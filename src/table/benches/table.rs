@@ -12,7 +12,8 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use table::{SnapshotInfo, Table};
 use tags::{
-    Change, Code, Destination, Domain, QueryMode, RedirectStatus, Status, Tag, Version, WorkspaceId,
+    Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
+    UpstreamHost, Version, WorkspaceId,
 };
 
 const TAGS: u32 = 1_000_000;
@@ -127,6 +128,47 @@ fn fill_one_by_one(bencher: Bencher) {
     });
 }
 
+/// So many domains, each seen by readers as soon as it is applied: ten times as many cost ten times as much.
+#[divan::bench(args = [1_000, 10_000, 100_000], sample_count = 10, sample_size = 1)]
+fn apply_domains(bencher: Bencher, domains: usize) {
+    let domains = || -> Vec<_> {
+        (0..domains)
+            .map(|n| format!("d{n}.example.com"))
+            .map(domain)
+            .collect()
+    };
+    bencher
+        .with_inputs(domains)
+        .input_counter(|domains| ItemsCount::new(domains.len()))
+        .bench_local_values(|domains| {
+            let table = Table::new();
+            for domain in domains {
+                table.apply(Change::Domain(domain));
+            }
+            table
+        });
+}
+
+/// The settings of one of ten thousand domains, as a request finds them.
+#[divan::bench(sample_count = 1000, sample_size = 1000)]
+fn look_up_domain(bencher: Bencher) {
+    let names: Vec<String> = (0..10_000)
+        .map(|n| format!("d{}.example.com", n * 7 % 10_000))
+        .collect();
+    let table = Table::new();
+    for name in names.iter().cloned() {
+        table.apply(Change::Domain(domain(name)));
+    }
+    let mut next = names.iter().cycle();
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
+        let state = table.load();
+        state
+            .pin()
+            .domain(black_box(next.next().unwrap()))
+            .is_some()
+    });
+}
+
 #[divan::bench(sample_count = 3, sample_size = 1)]
 fn fold(bencher: Bencher) {
     let changed = || {
@@ -176,6 +218,22 @@ fn snapshot_read(bencher: Bencher) {
 
 fn code(n: u32) -> String {
     format!("{:08x}", n.wrapping_mul(0x9E37_79B1))
+}
+
+fn domain(name: String) -> DomainSettings {
+    DomainSettings {
+        name: Domain::parse(&name).unwrap(),
+        workspace: None,
+        is_default: false,
+        home_url: None,
+        fallback_url: None,
+        upstream_url: None,
+        upstream_host: UpstreamHost::Visitor,
+        case_insensitive: false,
+        https_redirect: false,
+        hsts: None,
+        created_at: Default::default(),
+    }
 }
 
 fn tag(n: u32, version: u64) -> Tag {

@@ -14,6 +14,7 @@ mod overlay;
 mod pages;
 mod record;
 mod settings;
+mod shared_map;
 mod snapshot;
 mod table;
 mod view;

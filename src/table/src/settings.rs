@@ -1,16 +1,22 @@
-//! Domains and workspaces: few, read by every request, changed rarely, and so copied whole at each change.
+//! Domains and workspaces: read by every request, and changed rarely, but in crowds when there are thousands.
 
-use hashbrown::HashMap;
-use tags::{Change, DomainSettings, Workspace};
+use std::collections::BTreeSet;
 
-/// Everything that is set for more than one tag.
-#[derive(Clone, Debug, Default)]
+use jiff::Timestamp;
+use tags::{Change, Domain, DomainSettings, Workspace};
+
+use crate::shared_map::SharedMap;
+
+/// Everything that is set for more than one tag. A copy costs next to nothing, and neither does a change of one of them.
+#[derive(Clone, Default)]
 pub(crate) struct Settings {
-    domains: HashMap<Box<str>, DomainSettings>,
-    workspaces: HashMap<Box<str>, Workspace>,
-    default_domain: Option<Box<str>>,
-    has_other_domains: bool,
-    has_case_insensitive: bool,
+    domains: SharedMap<DomainSettings>,
+    workspaces: SharedMap<Workspace>,
+    /// The domains that are the default, in order of their age: mostly one.
+    defaults: BTreeSet<(Timestamp, Domain)>,
+    /// How many domains are not.
+    others: usize,
+    case_insensitive: usize,
 }
 
 impl Settings {
@@ -18,25 +24,29 @@ impl Settings {
     pub(crate) fn put(&mut self, change: Change) {
         match change {
             Change::Domain(domain) => self.put_domain(domain),
-            Change::Workspace(workspace) => self.put_workspace(workspace),
+            Change::Workspace(workspace) => {
+                let id = workspace.id.clone();
+                self.workspaces.insert(id.as_str(), workspace);
+            }
             Change::Tag(_) | Change::Key(_) | Change::Audit(_) => {}
         }
     }
 
     fn put_domain(&mut self, domain: DomainSettings) {
-        self.domains.insert(domain.name.as_str().into(), domain);
-        let defaults = self.domains.values().filter(|d| d.is_default);
-        // When the default moves, the two records come one after the other: until then the younger one is it.
-        self.default_domain = defaults
-            .max_by_key(|d| (d.created_at, &d.name))
-            .map(|d| d.name.as_str().into());
-        self.has_other_domains = self.domains.values().any(|d| !d.is_default);
-        self.has_case_insensitive = self.domains.values().any(|d| d.case_insensitive);
-    }
-
-    fn put_workspace(&mut self, workspace: Workspace) {
-        self.workspaces
-            .insert(workspace.id.as_str().into(), workspace);
+        let name = domain.name.clone();
+        let by_age = |domain: &DomainSettings| (domain.created_at, domain.name.clone());
+        // First what was, then what is: of both there may be the same.
+        if let Some(before) = self.domains.get(name.as_str()) {
+            self.others -= usize::from(!before.is_default);
+            self.case_insensitive -= usize::from(before.case_insensitive);
+            self.defaults.remove(&by_age(before));
+        }
+        self.others += usize::from(!domain.is_default);
+        self.case_insensitive += usize::from(domain.case_insensitive);
+        if domain.is_default {
+            self.defaults.insert(by_age(&domain));
+        }
+        self.domains.insert(name.as_str(), domain);
     }
 
     pub(crate) fn changes(&self) -> impl Iterator<Item = Change> {
@@ -53,16 +63,65 @@ impl Settings {
         self.workspaces.get(id)
     }
 
+    /// When the default moves, the two records come one after the other: until then the younger one is it.
     pub(crate) fn default_domain(&self) -> Option<&DomainSettings> {
-        self.domain(self.default_domain.as_deref()?)
+        let (_, name) = self.defaults.last()?;
+        self.domain(name.as_str())
     }
 
     pub(crate) fn has_other_domains(&self) -> bool {
-        self.has_other_domains
+        self.others > 0
     }
 
     /// Whether codes of this domain are looked up in lower case.
     pub(crate) fn folds_case(&self, domain: &str) -> bool {
-        self.has_case_insensitive && self.domain(domain).is_some_and(|d| d.case_insensitive)
+        self.case_insensitive > 0 && self.domain(domain).is_some_and(|d| d.case_insensitive)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain(name: &str, second: i64, is_default: bool, case_insensitive: bool) -> Change {
+        Change::Domain(DomainSettings {
+            name: Domain::parse(name).expect("a domain"),
+            workspace: None,
+            is_default,
+            home_url: None,
+            fallback_url: None,
+            upstream_url: None,
+            upstream_host: tags::UpstreamHost::Visitor,
+            case_insensitive,
+            https_redirect: false,
+            hsts: None,
+            created_at: Timestamp::from_second(second).expect("a time"),
+        })
+    }
+
+    #[test]
+    fn what_is_known_of_all_domains_follows_each_change_of_one() {
+        let mut settings = Settings::default();
+        let (a, b) = ("a.example.com", "b.example.com");
+        // The change, and then: the default, whether there are others, whether b folds case.
+        for (change, default, others, folds) in [
+            (domain(a, 1, true, false), Some(a), false, false),
+            (domain(b, 2, false, true), Some(a), true, true),
+            (domain(b, 2, true, true), Some(b), false, true),
+            (domain(b, 2, true, true), Some(b), false, true),
+            (domain(a, 1, false, false), Some(b), true, true),
+            (domain(b, 2, true, false), Some(b), true, false),
+            (domain(a, 3, true, false), Some(a), false, false),
+            (domain(a, 0, true, false), Some(b), false, false),
+            (domain(b, 2, false, false), Some(a), true, false),
+            (domain(a, 0, false, false), None, true, false),
+        ] {
+            settings.put(change);
+            let now = settings.default_domain();
+            assert_eq!(now.map(|domain| domain.name.as_str()), default);
+            assert_eq!(settings.has_other_domains(), others);
+            assert_eq!(settings.folds_case(b), folds);
+        }
+        assert_eq!(settings.changes().count(), 2);
     }
 }
