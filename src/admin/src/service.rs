@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use analytics::ScanStore;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use journal::{Applied, Edges, EdgesError, FollowError, Journal, Positions, PublishError, Since};
+use journal::{
+    Applied, Edges, EdgesError, FollowError, Heartbeat, Journal, Positions, PublishError, Since,
+};
 use prometheus::Registry;
 use tags::{Change, Topic};
 use tokio::sync::Mutex;
@@ -266,11 +268,12 @@ impl Admin {
         if self.0.reader.has_ended() {
             return Err(PublishOutcome::ReaderEnded);
         }
+        let began = Timestamp::now();
         let positions = self
             .publish_for_certain(changes)
             .await
             .map_err(PublishOutcome::Refused)?;
-        let commit = Commit::now(&positions);
+        let commit = Commit::now(&positions, Some(began));
         for visible in &self.0.visible {
             visible
                 .wait_for(&positions)
@@ -289,7 +292,7 @@ impl Admin {
 
     /// The commit of an edit that changes nothing: whatever made things as they are has been applied here.
     pub(crate) fn earlier_commit(&self) -> Commit {
-        Commit::now(&self.applied())
+        Commit::now(&self.applied(), None)
     }
 
     /// Publishes the same changes until it is known that they are written, or that they are not. An edit in doubt must not be followed
@@ -321,17 +324,33 @@ impl Admin {
 #[derive(Clone, Debug)]
 pub(crate) struct Commit {
     pub(crate) positions: Positions,
+    /// No change of it was published before that, by this process's clock, which dates them in the journal. None: not known.
+    pub(crate) not_before: Option<Timestamp>,
     pub(crate) at: Instant,
 }
 
 impl Commit {
-    fn now(positions: &Positions) -> Self {
+    fn now(positions: &Positions, began: Option<Timestamp>) -> Self {
         let followed = positions.iter();
         let followed = followed.filter(|(topic, ..)| Topic::EDGE.contains(topic));
+        // Kafka keeps milliseconds.
+        let began = began.map(|at| at.as_millisecond());
         Self {
             positions: followed.collect(),
+            not_before: began.and_then(|at| Timestamp::from_millisecond(at).ok()),
             at: Instant::now(),
         }
+    }
+
+    /// Whether an edge that says this has applied it.
+    pub(crate) fn is_applied_by(&self, edge: &Heartbeat) -> bool {
+        // Where topics were made anew, an edge that has not noticed yet stands at larger positions of the old ones.
+        let of_this_log = match (self.not_before, edge.newest) {
+            (Some(not_before), Some(newest)) => newest >= not_before,
+            _ => true,
+        };
+        self.positions == Positions::default()
+            || of_this_log && edge.positions.covers(&self.positions)
     }
 }
 

@@ -142,10 +142,12 @@ impl Speaker {
             Phase::Running => EdgeState::Serving,
             Phase::Draining | Phase::Over => EdgeState::Draining,
         };
+        let positions = self.applied.positions();
         Heartbeat {
             run: self.about.run.clone(),
             state,
-            positions: self.applied.positions(),
+            positions,
+            newest: self.applied.newest(),
             tags: self.table.len() as u64,
             version: self.about.version.to_owned(),
             addresses: self

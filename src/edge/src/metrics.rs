@@ -94,7 +94,7 @@ impl EdgeMetrics {
             )?,
             snapshot_age: Gauge::new(
                 "tagwire_edge_snapshot_age_seconds",
-                "Age of the newest snapshot of the table; while there is none, how long there has been none",
+                "How long ago the newest snapshot of the table was last known to hold all changes; while there is none, how long there has been none",
             )?,
             refused_snapshots: IntCounterVec::new(
                 Opts::new(

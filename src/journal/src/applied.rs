@@ -1,5 +1,6 @@
 //! The positions that a reader of the journal has applied, watched by whoever waits for its own write to be visible.
 
+use jiff::Timestamp;
 use tags::Topic;
 use tokio::sync::watch;
 
@@ -7,11 +8,17 @@ use crate::{Event, Positions};
 
 /// The applied positions' reading side; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Applied(watch::Receiver<Positions>);
+pub struct Applied(watch::Receiver<State>);
 
 /// The applied positions' writing side, which belongs to the one that applies.
 #[derive(Debug)]
-pub struct AppliedSender(watch::Sender<Positions>);
+pub struct AppliedSender(watch::Sender<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    positions: Positions,
+    newest: Option<Timestamp>,
+}
 
 /// The one that applies has ended, so that nothing more will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +31,7 @@ impl Applied {
     /// Both sides, with nothing applied.
     #[allow(clippy::new_ret_no_self)]
     pub fn new() -> (AppliedSender, Self) {
-        let (sender, receiver) = watch::channel(Positions::default());
+        let (sender, receiver) = watch::channel(State::default());
         (AppliedSender(sender), Self(receiver))
     }
 
@@ -32,7 +39,7 @@ impl Applied {
     pub async fn wait_for(&self, positions: &Positions) -> Result<(), Closed> {
         let mut receiver = self.0.clone();
         receiver
-            .wait_for(|applied| applied.covers(positions))
+            .wait_for(|applied| applied.positions.covers(positions))
             .await
             .map(|_| ())
             .map_err(|_| Closed)
@@ -41,13 +48,21 @@ impl Applied {
     /// Waits until something else than `known` has been applied.
     pub async fn moved_on_from(&self, known: &Positions) -> Result<(), Closed> {
         let mut receiver = self.0.clone();
-        let moved = receiver.wait_for(|applied| applied != known).await;
+        let moved = receiver
+            .wait_for(|applied| applied.positions != *known)
+            .await;
         moved.map(|_| ()).map_err(|_| Closed)
     }
 
     /// What has been applied now.
     pub fn positions(&self) -> Positions {
-        self.0.borrow().clone()
+        self.0.borrow().positions.clone()
+    }
+
+    /// When the newest change was published that has been applied, by the clock of the journal's writer; none: not known. Ask for it
+    /// after the positions: it is noted before them.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.0.borrow().newest
     }
 }
 
@@ -55,16 +70,27 @@ impl AppliedSender {
     /// Moves a partition forward and wakes who waits for it.
     pub fn advance(&self, topic: Topic, partition: i32, next_offset: i64) {
         self.0
-            .send_if_modified(|positions| positions.advance(topic, partition, next_offset));
+            .send_if_modified(|applied| applied.positions.advance(topic, partition, next_offset));
+    }
+
+    /// Notes when a change was published that has been applied, before its position is.
+    pub fn published(&self, at: Timestamp) {
+        self.0.send_if_modified(|applied| {
+            applied.newest = applied.newest.max(Some(at));
+            false // who waits waits for positions
+        });
     }
 
     /// Begins anew: the log has been replaced by another, whose offsets say nothing of the old one's.
     pub fn restart(&self) {
-        self.0.send_replace(Positions::default());
+        self.0.send_replace(State::default());
     }
 
     /// Moves on to where an event leads, once what it says has been applied.
     pub fn applied(&self, event: &Event) {
+        if let Event::Change { published_at, .. } = event {
+            self.published(*published_at);
+        }
         if let Some((topic, partition, next_offset)) = event.position() {
             self.advance(topic, partition, next_offset);
         }
@@ -101,6 +127,19 @@ mod tests {
         let known = applied.positions();
         drop(sender);
         assert_eq!(applied.moved_on_from(&known).await, Err(Closed));
+    }
+
+    #[test]
+    fn the_newest_change_is_the_one_that_was_published_last_until_the_log_is_another() {
+        let (sender, applied) = Applied::new();
+        assert_eq!(applied.newest(), None);
+        for (second, newest) in [(5, 5), (3, 5), (7, 7)] {
+            sender.published(Timestamp::from_second(second).unwrap());
+            let newest = Timestamp::from_second(newest).unwrap();
+            assert_eq!(applied.newest(), Some(newest));
+        }
+        sender.restart();
+        assert_eq!(applied.newest(), None);
     }
 
     #[tokio::test]

@@ -193,6 +193,7 @@ fn write() {
         cluster: "c".to_owned(),
         positions: Vec::new(),
         taken_at: Default::default(),
+        build: String::new(),
     };
     TABLE.write_snapshot(&file(), &info).unwrap();
 }

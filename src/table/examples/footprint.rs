@@ -43,6 +43,7 @@ fn main() {
             cluster: "c".to_owned(),
             positions: Vec::new(),
             taken_at: Default::default(),
+            build: String::new(),
         };
         table.write_snapshot(&path, &info).unwrap();
         let bytes = std::fs::metadata(&path).unwrap().len();

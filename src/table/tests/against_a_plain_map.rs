@@ -110,7 +110,7 @@ proptest! {
                 }
                 Step::Settle => settle(&table),
                 Step::WriteAndRead => {
-                    let info = SnapshotInfo { cluster: "c".to_owned(), positions: Vec::new(), taken_at: Default::default() };
+                    let info = SnapshotInfo { cluster: "c".to_owned(), positions: Vec::new(), taken_at: Default::default(), build: String::new() };
                     let written = table.write_snapshot(&path, &info);
                     prop_assert_eq!(written.ok(), model.published.as_ref().map(|plain| plain.len() as u64));
                     if let (Some(published), Some(filling)) = (&model.published, &mut model.filling) {

@@ -17,6 +17,7 @@ fn info() -> SnapshotInfo {
         cluster: "a cluster".to_owned(),
         positions: vec![(Topic::Tags, 0, 7), (Topic::Settings, 3, i64::MAX)],
         taken_at: jiff::Timestamp::from_second(1_800_000_000).unwrap(),
+        build: "1.2.3".to_owned(),
     }
 }
 
@@ -221,6 +222,12 @@ fn a_header_that_promises_more_tags_than_memory_costs_nothing() {
     let header = [&[0x20][..], &[0xff; 9], &[1]].concat();
     let lying = framed(&[(HEADER, header), (END, vec![0; 8])]);
     assert_eq!(check_snapshot(&lying).unwrap().1, 0);
+}
+
+#[test]
+fn a_file_that_does_not_say_which_build_wrote_it_is_read() {
+    let silent = framed(&[(HEADER, Vec::new()), (END, vec![0; 8])]);
+    assert_eq!(check_snapshot(&silent).unwrap().0.build, "");
 }
 
 #[test]

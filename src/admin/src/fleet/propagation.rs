@@ -68,7 +68,7 @@ impl Known {
         // Many edits may look at each heartbeat of many edges: nothing is copied but what is new.
         let (mut until, mut is_everywhere) = (deadline, true);
         for (run, seen) in self.serving(now) {
-            if !has_applied(seen, commit) {
+            if !commit.is_applied_by(&seen.heartbeat) {
                 is_everywhere = false;
                 until = until.min(now + LIVE_FOR.saturating_sub(seen.age(now)));
             } else if !first.contains_key(run) {
@@ -85,7 +85,7 @@ impl Known {
     fn propagation(&self, commit: &Commit, first: &First, now: Instant) -> Propagation {
         let (applied, waiting): (Vec<_>, Vec<_>) = self
             .serving(now)
-            .partition(|(_, seen)| has_applied(seen, commit));
+            .partition(|(_, seen)| commit.is_applied_by(&seen.heartbeat));
         let took = |(run, seen): &(&EdgeRun, &Seen)| {
             let said = first.get(run).unwrap_or(&seen.heard);
             said.saturating_duration_since(commit.at)
@@ -131,8 +131,4 @@ impl Propagation {
             unknown: Some(why),
         }
     }
-}
-
-fn has_applied(seen: &Seen, commit: &Commit) -> bool {
-    seen.heartbeat.positions.covers(&commit.positions)
 }

@@ -25,6 +25,7 @@ fn heartbeat(edge: &str, written_at: Timestamp, next_offset: i64) -> EdgesEvent 
         run: run(edge),
         state: EdgeState::Serving,
         positions: positions(next_offset),
+        newest: Some(written_at),
         tags: 1,
         version: "1".to_owned(),
         addresses: Vec::new(),
@@ -40,6 +41,7 @@ fn heartbeat(edge: &str, written_at: Timestamp, next_offset: i64) -> EdgesEvent 
 fn commit(next_offset: i64, at: Instant) -> Commit {
     Commit {
         positions: positions(next_offset),
+        not_before: None,
         at,
     }
 }
@@ -177,6 +179,32 @@ async fn who_has_not_applied_it_when_the_time_is_over_is_named() {
     let propagation = fleet.wait_for(&commit(5, now), Duration::ZERO).await;
     assert_eq!((propagation.edges, propagation.applied), (Some(3), 1));
     assert_eq!(propagation.waiting, ["also-behind", "behind"]);
+}
+
+#[tokio::test]
+async fn who_stands_further_in_the_log_before_has_not_applied_what_is_in_this_one() {
+    let (fleet, now) = (Fleet::new(), Instant::now());
+    fleet.take(EdgesEvent::CaughtUp, now);
+    // It has not noticed yet that the topics were made anew.
+    fleet.take(heartbeat("old", at(-1), 5_000), now);
+    fleet.take(heartbeat("new", at(0), 5), now);
+    let edit = Commit {
+        not_before: Some(at(0)),
+        ..commit(5, now)
+    };
+    let propagation = fleet.wait_for(&edit, Duration::ZERO).await;
+    assert_eq!(propagation.waiting, ["old"]);
+    fleet.take(heartbeat("old", at(0), 5), now);
+    let propagation = fleet.wait_for(&edit, Duration::ZERO).await;
+    assert_eq!(propagation.applied, 2);
+    // An edit of what no edge follows is applied by all.
+    let of_accounts = Commit {
+        positions: Positions::default(),
+        not_before: Some(at(1)),
+        at: now,
+    };
+    let propagation = fleet.wait_for(&of_accounts, Duration::ZERO).await;
+    assert_eq!(propagation.applied, 2);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ fn heartbeat(edge: &str, boot: u64) -> Heartbeat {
         run: EdgeRun::new(edge, boot).unwrap(),
         state: EdgeState::Serving,
         positions: Positions::default(),
+        newest: None,
         tags: 3,
         version: "0.1.0".to_owned(),
         addresses: vec!["127.0.0.1:8080".to_owned()],

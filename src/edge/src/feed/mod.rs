@@ -5,10 +5,10 @@ mod snapshots;
 mod taker;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use journal::{AppliedSender, FollowError, Journal};
 use table::Table;
@@ -16,7 +16,7 @@ use tags::Topic;
 
 pub use self::snapshots::SnapshotOptions;
 use self::snapshots::Snapshots;
-use self::taker::Taker;
+use self::taker::{Done, Taker};
 use crate::metrics::EdgeMetrics;
 
 /// What is heard of the feed, for readiness and the program's log. Comes when it changes.
@@ -36,11 +36,15 @@ pub enum FeedState {
 /// The running feed.
 pub struct Feed {
     stop: Sender<()>,
+    /// Set before `stop` is sent.
+    deadline: Arc<OnceLock<Instant>>,
     thread: JoinHandle<()>,
 }
 
 /// How long a follower is waited on at once: the delay of a stop.
 const POLL: Duration = Duration::from_millis(100);
+/// How long the last snapshot may take if nobody says.
+const LAST_SNAPSHOT: Duration = Duration::from_secs(60);
 /// How long after a follower's end the next is started.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -60,15 +64,31 @@ impl Feed {
             .map(|options| Snapshots::start(options, Arc::clone(&table), metrics.clone()))
             .transpose()?;
         let taker = Taker::new(table, applied, metrics, snapshots, Box::new(hears));
+        let deadline = Arc::<OnceLock<Instant>>::default();
+        let until = Arc::clone(&deadline);
         let thread = thread::Builder::new()
             .name("edge-feed".to_owned())
-            .spawn(move || run(&*journal, taker, &stopped))?;
-        Ok(Self { stop, thread })
+            .spawn(move || {
+                let taker = run(&*journal, taker, &stopped);
+                let until = until.get().copied();
+                taker.end(until.unwrap_or_else(|| Instant::now() + LAST_SNAPSHOT));
+            })?;
+        Ok(Self {
+            stop,
+            deadline,
+            thread,
+        })
     }
 
-    /// Ends it, once what it is applying is applied and a last snapshot is written.
-    pub fn stop(self) {
+    /// Begins to end it: what it is applying is applied, and a last snapshot is written, until then at most.
+    pub fn begin_stop(&self, until: Instant) {
+        let _ = self.deadline.set(until); // the first holds
         let _ = self.stop.send(()); // fails only when the thread has ended
+    }
+
+    /// Ends it, and waits for that.
+    pub fn stop(self) {
+        let _ = self.stop.send(()); // as above
         if self.thread.join().is_err() {
             tracing::error!("the thread that follows the journal had panicked");
         }
@@ -76,7 +96,7 @@ impl Feed {
 }
 
 /// Follows until it is told to stop, with a new follower after each that ends.
-fn run(journal: &dyn Journal, mut taker: Taker, stopped: &Receiver<()>) {
+fn run(journal: &dyn Journal, mut taker: Taker, stopped: &Receiver<()>) -> Taker {
     taker.load_snapshot();
     loop {
         let ended = match journal.follow(&Topic::EDGE, taker.since()) {
@@ -84,7 +104,11 @@ fn run(journal: &dyn Journal, mut taker: Taker, stopped: &Receiver<()>) {
             Err(error) => Err(error),
         };
         match ended {
-            Ok(()) => break,
+            Ok(Done::Stopped) => return taker,
+            Ok(Done::CaughtUp) => {
+                taker.read_behind_snapshot();
+                continue;
+            }
             Err(ref error @ FollowError::OtherLog { foreign, .. }) => {
                 taker.begin_again(error, foreign);
             }
@@ -95,8 +119,7 @@ fn run(journal: &dyn Journal, mut taker: Taker, stopped: &Receiver<()>) {
         }
         match stopped.recv_timeout(RETRY) {
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return taker,
         }
     }
-    taker.end();
 }

@@ -4,8 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -22,6 +21,8 @@ pub struct SnapshotOptions {
     pub file: PathBuf,
     /// How long after one the next is written, if anything has changed.
     pub every: Duration,
+    /// This build, by its version: behind a snapshot of another, the journal is read again.
+    pub build: &'static str,
 }
 
 /// From a snapshot that is older the journal is not followed on, but read from its beginning: Kafka's `delete.retention.ms`, after
@@ -35,15 +36,24 @@ pub(super) struct Snapshots {
     options: SnapshotOptions,
     table: Arc<Table>,
     metrics: EdgeMetrics,
-    orders: SyncSender<SnapshotInfo>,
+    orders: Sender<SnapshotInfo>,
+    /// Whether each order's snapshot was written.
+    outcomes: Receiver<bool>,
     writer: JoinHandle<()>,
-    /// Whether the last order has failed, and what it was for is still to be written.
-    failed: Arc<AtomicBool>,
-    /// What was written last, or is being.
-    written: Option<Positions>,
-    /// When the newest was taken, or else since when there is none.
-    taken_at: Timestamp,
+    /// What is being written: one at a time.
+    ordered: Option<Taken>,
+    /// What the file holds, if this build wrote it.
+    written: Option<Taken>,
+    /// Until when the file was last known to hold everything, or else since when there is none.
+    confirmed_at: Timestamp,
     due: Instant,
+}
+
+/// What a snapshot is of.
+#[derive(Debug)]
+struct Taken {
+    positions: Positions,
+    at: Timestamp,
 }
 
 /// A snapshot that is in the table now.
@@ -53,6 +63,8 @@ pub(super) struct Loaded {
     pub(super) age: Duration,
     /// Whether it is too old to be followed on.
     pub(super) outdated: bool,
+    /// Whether another build wrote it.
+    pub(super) foreign_build: bool,
 }
 
 impl Snapshots {
@@ -61,16 +73,14 @@ impl Snapshots {
         table: Arc<Table>,
         metrics: EdgeMetrics,
     ) -> io::Result<Self> {
-        let (orders, taken) = mpsc::sync_channel::<SnapshotInfo>(1);
-        let failed = Arc::<AtomicBool>::default();
+        let (orders, taken) = mpsc::channel::<SnapshotInfo>();
+        let (tell, outcomes) = mpsc::channel();
         let writer = {
-            let (options, table, failed) =
-                (options.clone(), Arc::clone(&table), Arc::clone(&failed));
+            let (options, table) = (options.clone(), Arc::clone(&table));
             let run = move || {
                 lower_priority();
                 for info in taken {
-                    // Relaxed: a hint, which is looked at again and again.
-                    failed.store(!write(&options, &table, &info), Ordering::Relaxed);
+                    let _ = tell.send(write(&options, &table, &info)); // nobody may be waiting any more
                 }
             };
             thread::Builder::new()
@@ -82,10 +92,11 @@ impl Snapshots {
             table,
             metrics,
             orders,
+            outcomes,
             writer,
-            failed,
+            ordered: None,
             written: None,
-            taken_at: Timestamp::now(),
+            confirmed_at: Timestamp::now(),
             due: Instant::now(),
         })
     }
@@ -102,21 +113,27 @@ impl Snapshots {
                 return None;
             }
         };
-        let age = Timestamp::now().duration_since(info.taken_at);
-        let age = Duration::try_from(age).unwrap_or_default();
+        let age = since(info.taken_at);
         let outdated = age > OUTDATED;
         if outdated {
             self.metrics.count_refused_snapshot("outdated");
         }
+        let foreign_build = info.build != self.options.build;
         tracing::info!(
             tags = self.table.len(),
             age_seconds = age.as_secs(),
+            build = info.build,
             took = ?began.elapsed(),
             "read the snapshot"
         );
-        self.taken_at = info.taken_at;
+        self.confirmed_at = info.taken_at;
         let positions = Positions::from_iter(info.positions);
-        self.written = Some(positions.clone());
+        if !foreign_build {
+            self.written = Some(Taken {
+                positions: positions.clone(),
+                at: info.taken_at,
+            });
+        }
         Some(Loaded {
             positions,
             log: KnownLog {
@@ -125,13 +142,20 @@ impl Snapshots {
             },
             age,
             outdated,
+            foreign_build,
         })
     }
 
-    /// Has one written when it is time and something has changed.
+    /// Has one written when it is time and something has changed. `log`: which one the positions are of, and when that was last known.
     pub(super) fn keep(&mut self, positions: &Positions, log: Option<&KnownLog>) {
-        let age = Timestamp::now().duration_since(self.taken_at);
-        self.metrics.set_snapshot_age(age.as_secs_f64().max(0.0));
+        while let Ok(written) = self.outcomes.try_recv() {
+            self.note(written);
+        }
+        let stands = self.written.as_ref();
+        if let (Some(log), true) = (log, stands.is_some_and(|it| it.positions == *positions)) {
+            self.confirmed_at = self.confirmed_at.max(log.at);
+        }
+        self.show_age();
         if Instant::now() < self.due {
             return;
         }
@@ -139,10 +163,23 @@ impl Snapshots {
         self.due = Instant::now() + self.options.every;
     }
 
-    /// Writes a last one, if something has changed, and waits for it.
-    pub(super) fn end(mut self, whole: Option<(&Positions, Option<&KnownLog>)>) {
-        if let Some((positions, log)) = whole {
+    /// While the journal is read again, the age of what there is grows.
+    pub(super) fn show_age(&self) {
+        let age = since(self.confirmed_at).as_secs_f64();
+        self.metrics.set_snapshot_age(age);
+    }
+
+    /// Writes a last one, if something has changed, and waits for it, until then at most. The one before stays if that is too soon.
+    pub(super) fn end(mut self, whole: Option<(&Positions, Option<&KnownLog>)>, until: Instant) {
+        let mut in_time = self.wait(until);
+        if let (true, Some((positions, log))) = (in_time, whole) {
             self.order(positions, log);
+            in_time = self.wait(until);
+        }
+        if !in_time {
+            let file = self.options.file.display();
+            tracing::error!(%file, "the last snapshot was not written in time: the next start goes on from the one before; a longer drain.timeout gives it more");
+            return; // its thread ends with the process
         }
         drop(self.orders);
         if self.writer.join().is_err() {
@@ -150,35 +187,65 @@ impl Snapshots {
         }
     }
 
-    fn order(&mut self, positions: &Positions, log: Option<&KnownLog>) {
-        // One that is unchanged is written again before it is too old to be followed on.
-        let age = Timestamp::now().duration_since(self.taken_at);
-        let fresh = Duration::try_from(age).is_ok_and(|age| age < OUTDATED / 4);
-        let stands = fresh
-            && self.written.as_ref() == Some(positions)
-            && !self.failed.load(Ordering::Relaxed);
-        // While the journal is away, what is known of it grows no younger.
-        let nothing_heard = log.is_some_and(|log| log.at <= self.taken_at);
-        let Some(log) = log.filter(|_| !stands && !nothing_heard) else {
+    /// Waits for what is being written. False: it took too long.
+    fn wait(&mut self, until: Instant) -> bool {
+        while self.ordered.is_some() {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.outcomes.recv_timeout(left) {
+                Ok(written) => self.note(written),
+                Err(mpsc::RecvTimeoutError::Timeout) => return false,
+                Err(mpsc::RecvTimeoutError::Disconnected) => self.note(false), // it panicked, and its end is told of
+            }
+        }
+        true
+    }
+
+    fn note(&mut self, written: bool) {
+        let Some(taken) = self.ordered.take() else {
             return;
+        };
+        if written {
+            self.confirmed_at = match self.written {
+                Some(_) => self.confirmed_at.max(taken.at),
+                None => taken.at,
+            };
+            self.written = Some(taken);
+        }
+    }
+
+    /// Has one written, unless one is being written, or the file holds this already.
+    fn order(&mut self, positions: &Positions, log: Option<&KnownLog>) {
+        let Some(log) = log.filter(|_| self.ordered.is_none()) else {
+            return;
+        };
+        if let Some(written) = &self.written {
+            // One that is unchanged is written again before it is too old to be followed on.
+            let stands = written.positions == *positions && since(written.at) < OUTDATED / 4;
+            // While the journal is away, what is known of it grows no younger.
+            if stands || log.at <= written.at {
+                return;
+            }
+        }
+        let taken = Taken {
+            positions: positions.clone(),
+            at: log.at,
         };
         let info = SnapshotInfo {
             cluster: log.identity.clone(),
             positions: positions.iter().collect(),
             taken_at: log.at,
+            build: self.options.build.to_owned(),
         };
-        let taken_at = info.taken_at;
-        match self.orders.try_send(info) {
-            Ok(()) => {
-                self.written = Some(positions.clone());
-                self.taken_at = taken_at;
-            }
-            Err(TrySendError::Full(_)) => {} // the one before is still being written: the next time, then
-            Err(TrySendError::Disconnected(_)) => {
-                tracing::error!("the thread that writes snapshots has ended")
-            }
+        match self.orders.send(info) {
+            Ok(()) => self.ordered = Some(taken),
+            Err(_) => tracing::error!("the thread that writes snapshots has ended"),
         }
     }
+}
+
+/// How long ago it was; a clock that was set back makes nothing younger than now.
+fn since(at: Timestamp) -> Duration {
+    Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default()
 }
 
 fn write(options: &SnapshotOptions, table: &Table, info: &SnapshotInfo) -> bool {
@@ -212,3 +279,6 @@ fn reason(error: &SnapshotError) -> &'static str {
         _ => "unreadable",
     }
 }
+
+#[cfg(test)]
+mod tests;

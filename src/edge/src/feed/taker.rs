@@ -37,12 +37,23 @@ pub(super) struct Taker {
     outdated: Option<String>,
     /// Whether there is a snapshot in the table that nobody reads yet.
     in_reserve: bool,
+    /// Whether what is in the table began with a snapshot of another build, behind which the journal is still to be read again.
+    foreign_build: bool,
     rebuild: Option<Rebuild>,
     /// When the journal was last known to be there.
     heard_at: Instant,
     /// When there was last nothing left to apply.
     abreast: Instant,
     away: bool,
+}
+
+/// Why a follower is done with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// It is over.
+    Stopped,
+    /// The table is complete, and the journal is to be read again, see [`Taker::read_behind_snapshot`].
+    CaughtUp,
 }
 
 /// A reading from the beginning beside the table that serves.
@@ -86,6 +97,7 @@ impl Taker {
             newest: Timestamp::UNIX_EPOCH,
             outdated: None,
             in_reserve: false,
+            foreign_build: false,
             rebuild: None,
             heard_at: Instant::now(),
             abreast: Instant::now(),
@@ -103,15 +115,19 @@ impl Taker {
             log,
             age,
             outdated,
+            foreign_build,
         } = loaded;
         self.metrics.set_tags(self.table.len());
         self.abreast = Instant::now().checked_sub(age).unwrap_or(self.abreast);
         self.heard_at = Instant::now();
         self.in_reserve = true;
+        self.foreign_build = foreign_build;
         if outdated {
             self.outdated = Some(log.identity);
         } else {
             self.positions = positions;
+            // Nothing in it is newer.
+            self.newest = log.at;
             self.log = Some(log);
         }
     }
@@ -124,22 +140,33 @@ impl Taker {
         }
     }
 
-    /// Ends without an error when it is told to stop.
+    /// Takes in what comes until it is told to stop, or has to begin again.
     pub(super) fn take_all(
         &mut self,
         mut follower: Box<dyn Follower>,
         stopped: &Receiver<()>,
-    ) -> Result<(), FollowError> {
+    ) -> Result<Done, FollowError> {
         while let Err(mpsc::TryRecvError::Empty) = stopped.try_recv() {
             match follower.next(POLL)? {
-                Some(event) => self.take(event, follower.log()),
+                Some(event) => {
+                    let caught_up = matches!(event, Event::CaughtUp);
+                    self.take(event, follower.log());
+                    if caught_up && self.foreign_build {
+                        return Ok(Done::CaughtUp);
+                    }
+                }
                 None => self.nothing_new(),
             }
-            if self.rebuild.is_none() && self.table.is_complete() {
-                self.keep_a_snapshot();
-            }
+            self.keep_a_snapshot();
         }
-        Ok(())
+        Ok(Done::Stopped)
+    }
+
+    /// Reads the journal from its beginning, beside the table that began with a snapshot of another build and serves meanwhile: that
+    /// build may have refused a record, or not known a field, that this one knows.
+    pub(super) fn read_behind_snapshot(&mut self) {
+        tracing::info!("the snapshot was of another build: the journal is read again behind it");
+        self.read_again(Duration::ZERO);
     }
 
     /// The journal is another than that which has been read: all of it is read, and until it has been, the table serves what it has.
@@ -157,10 +184,11 @@ impl Taker {
     }
 
     /// Writes what has changed since the last snapshot.
-    pub(super) fn end(mut self) {
-        let is_whole = self.rebuild.is_none() && self.table.is_complete();
+    pub(super) fn end(mut self, until: Instant) {
+        let is_whole = self.is_whole();
         if let Some(snapshots) = self.snapshots.take() {
-            snapshots.end(is_whole.then_some((&self.positions, self.log.as_ref())));
+            let whole = is_whole.then_some((&self.positions, self.log.as_ref()));
+            snapshots.end(whole, until);
         }
     }
 
@@ -208,6 +236,9 @@ impl Taker {
         let is_tag = matches!(change, Change::Tag(_));
         self.newest = self.newest.max(published_at);
         let effect = self.table.apply(change);
+        if self.rebuild.is_none() {
+            self.applied.published(published_at);
+        }
         if effect == Effect::Full {
             tracing::error!("the table is full: a change of a tag is lost to this edge");
         }
@@ -242,6 +273,9 @@ impl Taker {
 
     /// What is in the table by a snapshot has been applied too.
     fn tell_applied(&self) {
+        if self.newest > Timestamp::UNIX_EPOCH {
+            self.applied.published(self.newest);
+        }
         for (topic, partition, next_offset) in self.positions.iter() {
             self.applied.advance(topic, partition, next_offset);
         }
@@ -346,15 +380,25 @@ impl Taker {
 
     fn read_again(&mut self, settles: Duration) {
         self.positions = Positions::default();
+        self.newest = Timestamp::UNIX_EPOCH;
         self.log = None;
+        self.foreign_build = false;
         self.table.begin_rebuild();
         self.applied.restart();
         self.rebuild = self.table.is_complete().then(|| Rebuild::new(settles));
     }
 
+    /// Whether the table is what this build has read of the journal up to its positions.
+    fn is_whole(&self) -> bool {
+        self.rebuild.is_none() && self.table.is_complete() && !self.foreign_build
+    }
+
     fn keep_a_snapshot(&mut self) {
-        if let Some(snapshots) = &mut self.snapshots {
-            snapshots.keep(&self.positions, self.log.as_ref());
+        let is_whole = self.is_whole();
+        match &mut self.snapshots {
+            Some(snapshots) if is_whole => snapshots.keep(&self.positions, self.log.as_ref()),
+            Some(snapshots) => snapshots.show_age(),
+            None => {}
         }
     }
 }

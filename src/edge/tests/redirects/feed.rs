@@ -11,7 +11,7 @@ use journal::{
     Applied, Event, FollowError, Follower, Journal, Positions, PublishError, Since, SqliteJournal,
 };
 use prometheus::Registry;
-use table::{SnapshotInfo, Table};
+use table::{SnapshotInfo, Table, read_snapshot_info};
 use tags::{Change, Status, Tag, Topic};
 
 use crate::fixture::{HOST, changes, tag};
@@ -123,6 +123,10 @@ impl Follower for BreakingFollower {
         std::thread::sleep(wait); // nothing will come
         Ok(None)
     }
+
+    fn log(&self) -> Option<&str> {
+        Some("cluster")
+    }
 }
 
 #[test]
@@ -180,8 +184,11 @@ fn a_follower_that_ends_is_followed_by_another_that_goes_on_where_it_was() {
     assert_eq!(offsets, [None, Some(1), Some(2)]);
 }
 
-/// A table with one tag, as a snapshot that was taken then.
-fn snapshot(file: &std::path::Path, code: &str, taken_at: jiff::Timestamp) {
+/// The build that the tests' edges are of.
+const BUILD: &str = "1.2.3";
+
+/// A table with one tag, as a snapshot that was taken then by this build.
+fn snapshot(file: &std::path::Path, code: &str, taken_at: jiff::Timestamp, build: &str) {
     let table = Table::new();
     for change in changes() {
         if !matches!(change, Change::Tag(_)) {
@@ -194,6 +201,7 @@ fn snapshot(file: &std::path::Path, code: &str, taken_at: jiff::Timestamp) {
         cluster: "cluster".to_owned(),
         positions: vec![(Topic::Tags, 0, 1)],
         taken_at,
+        build: build.to_owned(),
     };
     table.write_snapshot(file, &info).unwrap();
 }
@@ -210,6 +218,7 @@ fn start(
     let options = SnapshotOptions {
         file,
         every: Duration::from_secs(300),
+        build: BUILD,
     };
     let feed = Feed::start(
         Arc::new(journal),
@@ -227,7 +236,7 @@ fn an_old_snapshot_serves_until_the_journal_has_been_read_from_its_beginning_and
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tags.snapshot");
     let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(25);
-    snapshot(&file, "forgotten", long_ago);
+    snapshot(&file, "forgotten", long_ago, BUILD);
     let followed_from = Arc::default();
     let journal = Breaking {
         tags: vec![tag(HOST, "abc")],
@@ -282,10 +291,51 @@ impl Journal for Silent {
 fn a_snapshot_serves_while_the_journal_is_silent() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tags.snapshot");
-    snapshot(&file, "abc", jiff::Timestamp::now());
+    snapshot(&file, "abc", jiff::Timestamp::now(), BUILD);
     let table = Arc::new(Table::new());
     let (feed, heard) = start(Silent, &table, &Registry::new(), file);
     assert_eq!(heard.recv().unwrap(), FeedState::Complete);
     assert!(table.load().pin().tag(HOST, "abc").is_some());
     feed.stop();
+}
+
+#[test]
+fn a_snapshot_of_another_build_is_followed_on_and_then_the_journal_read_again_behind_it() {
+    for build in ["", "1.2.2"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tags.snapshot");
+        // That build refused the journal's first record, and took it for something else.
+        snapshot(&file, "misread", jiff::Timestamp::now(), build);
+        let followed_from = Arc::default();
+        let journal = Breaking {
+            tags: vec![tag(HOST, "abc")],
+            followed_from: Arc::clone(&followed_from),
+        };
+        let table = Arc::new(Table::new());
+        let (feed, heard) = start(journal, &table, &Registry::new(), file.clone());
+        let known = |code: &str| table.load().pin().tag(HOST, code).is_some();
+
+        assert_eq!(heard.recv().unwrap(), FeedState::Complete, "the snapshot");
+        let rebuilt = heard.iter().find(|state| *state == FeedState::Complete);
+        assert!(rebuilt.is_some(), "the journal");
+        assert!(known("abc") && !known("misread"));
+        feed.stop();
+        let followed_from = followed_from.lock().unwrap();
+        let from = followed_from.iter().map(|from| from.get(Topic::Tags, 0));
+        let from: Vec<_> = from.take(2).collect();
+        assert_eq!(from, [Some(1), None], "first what has changed, then all");
+        assert_eq!(read_snapshot_info(&file).unwrap().build, BUILD);
+    }
+}
+
+#[test]
+fn what_another_build_wrote_is_not_written_again_as_this_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tags.snapshot");
+    snapshot(&file, "abc", jiff::Timestamp::now(), "1.2.2");
+    let table = Arc::new(Table::new());
+    let (feed, heard) = start(Silent, &table, &Registry::new(), file.clone());
+    assert_eq!(heard.recv().unwrap(), FeedState::Complete, "it serves");
+    feed.stop();
+    assert_eq!(read_snapshot_info(&file).unwrap().build, "1.2.2");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use edge::{AboutEdge, Heartbeats};
+use jiff::Timestamp;
 use journal::{
     Applied, AppliedSender, EdgeRun, EdgeState, Edges, EdgesError, EdgesFollower, FollowError,
     Heartbeat, Positions, Reporter,
@@ -129,12 +130,15 @@ async fn an_edge_says_that_it_starts_serves_drains_and_is_gone() {
         (first.version.as_str(), first.addresses, first.tags),
         ("1.2.3", vec!["127.0.0.1:8080".to_owned()], 0)
     );
+    let published = Timestamp::from_second(1_800_000_000).unwrap();
+    edge.applied.published(published);
     edge.applied.advance(Topic::Tags, 0, 5);
     edge.table.complete();
     let serving = edge
         .next_where(|said| said.state == EdgeState::Serving)
         .await;
     assert_eq!(serving.positions, tags_at(5));
+    assert_eq!((first.newest, serving.newest), (None, Some(published)));
     edge.heartbeats.begin_drain();
     let draining = edge
         .next_where(|said| said.state == EdgeState::Draining)

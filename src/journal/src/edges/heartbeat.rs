@@ -100,6 +100,9 @@ pub struct Heartbeat {
     pub state: EdgeState,
     /// What it has applied: its next redirect goes by it.
     pub positions: Positions,
+    /// When the newest change that it has applied was published, by the clock of the journal's writer; none: it does not say. Positions of a
+    /// log that was made anew can lie behind those of the one before; what was published in it cannot lie before it was made.
+    pub newest: Option<Timestamp>,
     /// How many tags it holds.
     pub tags: u64,
     /// The program's version.

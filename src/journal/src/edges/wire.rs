@@ -112,6 +112,8 @@ struct HeartbeatRecord {
     started_at: i64,
     #[prost(int64, tag = "10")]
     sent_at: i64,
+    #[prost(int64, tag = "11")]
+    newest: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -147,6 +149,7 @@ impl From<&Heartbeat> for HeartbeatRecord {
             addresses: heartbeat.addresses.clone(),
             started_at: heartbeat.started_at.as_microsecond(),
             sent_at: heartbeat.sent_at.as_microsecond(),
+            newest: heartbeat.newest.map_or(0, Timestamp::as_microsecond),
         }
     }
 }
@@ -170,6 +173,10 @@ impl TryFrom<HeartbeatRecord> for Heartbeat {
             run: EdgeRun::new(record.edge, record.boot)?,
             state,
             positions: positions(&record.positions)?,
+            newest: match record.newest {
+                0 => None,
+                newest => Some(time("newest", newest)?),
+            },
             tags: record.tags,
             version: text("version", record.version)?,
             addresses: record

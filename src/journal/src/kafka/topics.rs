@@ -40,14 +40,20 @@ pub struct TopicSettingError {
 /// A setting's name and the value that it must have.
 type Setting = (&'static str, &'static str);
 
+/// Changes are dated by who wrote them: whether an edge has applied one is judged by that, beside its position.
+const WRITERS_CLOCK: Setting = ("message.timestamp.type", "CreateTime");
+
 /// Kept for ever: the newest record of each key, or every record.
 fn policy(topic: Topic) -> &'static [Setting] {
     match topic {
-        Topic::Tags | Topic::Settings | Topic::Accounts => &[("cleanup.policy", "compact")],
+        Topic::Tags | Topic::Settings | Topic::Accounts => {
+            &[("cleanup.policy", "compact"), WRITERS_CLOCK]
+        }
         Topic::Audit => &[
             ("cleanup.policy", "delete"),
             ("retention.ms", "-1"),
             ("retention.bytes", "-1"),
+            WRITERS_CLOCK,
         ],
     }
 }

@@ -24,5 +24,6 @@ pub(crate) fn heartbeat(edge: &str, boot: u64, next_offset: i64) -> Heartbeat {
         addresses: vec!["127.0.0.1:8080".to_owned(), "[::1]:8080".to_owned()],
         started_at: time(1_700_000_000),
         sent_at: time(1_700_000_100),
+        newest: Some(time(1_700_000_099)),
     }
 }

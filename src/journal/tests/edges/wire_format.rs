@@ -76,6 +76,15 @@ fn what_cannot_be_is_refused_with_the_fields_name() {
 }
 
 #[test]
+fn an_edge_that_does_not_say_when_its_newest_change_was_published_is_understood() {
+    let silent = Heartbeat {
+        newest: None,
+        ..heartbeat("edge-1", 9, 5)
+    };
+    assert_eq!(decode(&silent.encode()).unwrap(), silent);
+}
+
+#[test]
 fn the_proto_file_names_each_field_with_the_number_that_is_written() {
     let proto = include_str!("../../proto/edges.proto");
     let body = |message: &str| {
@@ -94,7 +103,7 @@ fn the_proto_file_names_each_field_with_the_number_that_is_written() {
         numbers
     };
     let written = numbers(&heartbeat("edge-1", 9, 5).encode());
-    assert_eq!(written, (1..=10).collect::<Vec<_>>(), "every field is set");
+    assert_eq!(written, (1..=11).collect::<Vec<_>>(), "every field is set");
     for number in written {
         assert!(body("Heartbeat").contains(&format!(" = {number};")));
     }

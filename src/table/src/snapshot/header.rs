@@ -19,6 +19,9 @@ pub(super) struct Header {
     /// How many tags there were when it was begun; the exact number is at the end.
     #[prost(uint64, tag = "4")]
     pub(super) tags: u64,
+    /// Absent in files from before it was written.
+    #[prost(string, tag = "5")]
+    build: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -66,6 +69,7 @@ impl Header {
             positions: info.positions.iter().map(position).collect(),
             taken_at: info.taken_at.as_microsecond(),
             tags: tags as u64,
+            build: info.build.clone(),
         }
     }
 
@@ -85,6 +89,7 @@ impl Header {
                 .map(position)
                 .collect::<Result<_, SnapshotError>>()?,
             taken_at: taken_at.map_err(|_| SnapshotError::damaged("time"))?,
+            build: self.build,
         })
     }
 }

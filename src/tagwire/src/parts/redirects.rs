@@ -165,6 +165,7 @@ impl Redirects {
         }
         // Nobody has to wait for this edge any more.
         self.heartbeats.begin_farewell();
+        self.feed.begin_stop(deadline);
         let left = deadline.saturating_duration_since(Instant::now());
         let ledger = self.shipper.drain(deadline - ENDING.min(left / 5));
         let (accepted, acknowledged, waiting) =

@@ -38,6 +38,7 @@ impl Edge {
         let snapshots = SnapshotOptions {
             file: data.path().join(SNAPSHOT),
             every: config.snapshot.interval,
+            build: env!("CARGO_PKG_VERSION"),
         };
         let behind = Behind {
             journal,
