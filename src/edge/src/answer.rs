@@ -207,20 +207,19 @@ fn domain<'a>(
     view: &'a View<'_>,
     site: &Site,
 ) -> Result<&'a DomainSettings, Page> {
-    let default = view.default_domain();
+    let default = || view.default_domain();
     let found = match request.host {
-        None => default,
+        None => default(),
         Some(host) => {
             let named = host.with_key(|key| view.domain(key));
-            named.or_else(|| default.filter(|_| site.any_host && !view.has_other_domains()))
+            named.or_else(|| default().filter(|_| site.any_host && !view.has_other_domains()))
         }
     };
     // Before the table is complete, and before anything has been set up, nobody knows that the host is not ours.
-    let known = view.is_complete() && default.is_some();
-    found.ok_or(if known {
-        Page::Misdirected
-    } else {
-        Page::Unavailable
+    let known = || view.is_complete() && default().is_some();
+    found.ok_or_else(|| match known() {
+        true => Page::Misdirected,
+        false => Page::Unavailable,
     })
 }
 
@@ -310,10 +309,10 @@ fn tag<'a>(
             }),
         );
     };
-    let workspace_fallback = view
-        .workspace(tag.workspace)
-        .and_then(|w| w.fallback_url.as_ref())
-        .map(|url| url.as_str());
+    let workspace_fallback = || {
+        let workspace = view.workspace(tag.workspace)?;
+        Some(workspace.fallback_url.as_ref()?.as_str())
+    };
     let decision = decide(&tag, workspace_fallback, facts, now);
     let (outcome, tag_version) = (decision.outcome, tag.version.get());
     decided(

@@ -75,11 +75,11 @@ pub struct Decision<'a> {
 
 /// Decides what a request gets.
 ///
-/// `workspace_fallback` is where the tag's workspace leads what has no fallback of its own; a fallback is always a 302, since what it
-/// stands for may come back. Of the facts, those are asked for that this tag depends on.
+/// `workspace_fallback` says where the tag's workspace leads what has no fallback of its own, and is asked only then; a fallback is always
+/// a 302, since what it stands for may come back. Of the facts, those are asked for that this tag depends on.
 pub fn decide<'a>(
     tag: &TagView<'a>,
-    workspace_fallback: Option<&'a str>,
+    workspace_fallback: impl FnOnce() -> Option<&'a str>,
     facts: &impl Facts,
     now: Timestamp,
 ) -> Decision<'a> {
@@ -90,7 +90,7 @@ pub fn decide<'a>(
             location: Some(tag.query.apply(tag.destination, facts.query())),
             max_age: max_age(tag),
         },
-        Some(reason) => Decision::without_tag(reason, tag.fallback_url.or(workspace_fallback)),
+        Some(reason) => Decision::without_tag(reason, tag.fallback_url.or_else(workspace_fallback)),
     }
 }
 
@@ -194,7 +194,7 @@ mod tests {
                 redirect_status: status,
                 ..active()
             };
-            let decision = decide(&tag, None, &PLAIN, at(START));
+            let decision = decide(&tag, || None, &PLAIN, at(START));
             assert_eq!(
                 (decision.outcome, decision.status, decision.max_age),
                 (Outcome::Redirected, code, None)
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_visitors_query_goes_along_as_the_tag_says() {
-        let decision = decide(&active(), None, &Query("b=2"), at(START));
+        let decision = decide(&active(), || None, &Query("b=2"), at(START));
         assert_eq!(
             decision.location.as_deref(),
             Some("https://example.com/a?b=2")
@@ -215,7 +215,7 @@ mod tests {
             ..active()
         };
         assert_eq!(
-            decide(&drop, None, &Query("b=2"), at(START))
+            decide(&drop, || None, &Query("b=2"), at(START))
                 .location
                 .as_deref(),
             Some("https://example.com/a")
@@ -235,7 +235,7 @@ mod tests {
             ("2026-11-25T10:59:59.999999Z", Outcome::Redirected, 302),
             ("2026-11-25T11:00:00Z", Outcome::Expired, 410),
         ] {
-            let decision = decide(&tag, None, &PLAIN, at(now));
+            let decision = decide(&tag, || None, &PLAIN, at(now));
             assert_eq!(
                 (decision.outcome, decision.status),
                 (outcome, status),
@@ -250,7 +250,7 @@ mod tests {
             (Status::Paused, Outcome::Paused, 404),
             (Status::Revoked, Outcome::Revoked, 410),
         ] {
-            let decision = decide(&TagView { status, ..active() }, None, &PLAIN, at(START));
+            let decision = decide(&TagView { status, ..active() }, || None, &PLAIN, at(START));
             assert_eq!(
                 (decision.outcome, decision.status, decision.location),
                 (outcome, code, None)
@@ -262,7 +262,7 @@ mod tests {
             ..active()
         };
         assert_eq!(
-            decide(&both, None, &PLAIN, at(START)).outcome,
+            decide(&both, || None, &PLAIN, at(START)).outcome,
             Outcome::Expired
         );
     }
@@ -284,7 +284,7 @@ mod tests {
         ] {
             let decision = decide(
                 &tag,
-                Some("https://example.com/workspace"),
+                || Some("https://example.com/workspace"),
                 &Query("q=1"),
                 at(START),
             );
@@ -303,19 +303,19 @@ mod tests {
             ..active()
         };
         assert_eq!(
-            decide(&permanent, None, &PLAIN, at(START)).max_age,
+            decide(&permanent, || None, &PLAIN, at(START)).max_age,
             Some(3600)
         );
         let short = TagView {
             cache_max_age: Some(60),
             ..permanent
         };
-        assert_eq!(decide(&short, None, &PLAIN, at(START)).max_age, Some(60));
+        assert_eq!(decide(&short, || None, &PLAIN, at(START)).max_age, Some(60));
         let ending = TagView {
             expires_at: Some(at("2027-01-01T00:00:00Z")),
             ..permanent
         };
-        assert_eq!(decide(&ending, None, &PLAIN, at(START)).max_age, None);
+        assert_eq!(decide(&ending, || None, &PLAIN, at(START)).max_age, None);
     }
 
     #[test]
