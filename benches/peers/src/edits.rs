@@ -6,10 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use journal::{Edges, Journal, JournalMetrics, KafkaEdges, KafkaJournal, KafkaOptions};
-use tags::{
-    Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
-    UpstreamHost, Version, WorkspaceId,
-};
+use tags::{Change, Code, Destination, Domain, DomainSettings, Tag, Version, WorkspaceId};
 
 use crate::scan;
 
@@ -60,17 +57,8 @@ impl Seed {
         let now = Timestamp::now();
         self.kafka.write(async |journal| {
             let domain = DomainSettings {
-                name: Domain::parse(scan::HOST)?,
-                workspace: None,
                 is_default: true,
-                home_url: None,
-                fallback_url: None,
-                upstream_url: None,
-                upstream_host: UpstreamHost::Visitor,
-                case_insensitive: false,
-                https_redirect: false,
-                hsts: None,
-                created_at: now,
+                ..DomainSettings::new(Domain::parse(scan::HOST)?, now)
             };
             journal.publish(vec![Change::Domain(domain)]).await?;
             let mut first = 0;
@@ -139,24 +127,16 @@ impl Kafka {
 }
 
 fn tag(number: u64, version: Version, at: Timestamp) -> anyhow::Result<Change> {
+    let tag = Tag::new(
+        WorkspaceId::default_workspace(),
+        Domain::parse(scan::HOST)?,
+        Code::parse(&scan::code(number))?,
+        Destination::parse(&scan::destination(number))?,
+        at,
+    );
     Ok(Change::Tag(Tag {
-        workspace: WorkspaceId::default_workspace(),
-        domain: Domain::parse(scan::HOST)?,
-        code: Code::parse(&scan::code(number))?,
         version,
-        status: Status::Active,
-        destination: Destination::parse(&scan::destination(number))?,
-        redirect_status: RedirectStatus::Found,
-        cache_max_age: None,
-        starts_at: None,
-        expires_at: None,
-        fallback_url: None,
-        query: QueryMode::Append,
-        campaign: String::new(),
-        name: String::new(),
-        labels: Vec::new(),
-        created_at: at,
-        updated_at: at,
         updated_by: "benchmark".to_owned(),
+        ..tag
     }))
 }

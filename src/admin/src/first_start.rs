@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use tags::{ApiKey, Change, DomainSettings, KeyId, Role, UpstreamHost, Workspace, WorkspaceId};
+use tags::{ApiKey, Change, DomainSettings, KeyId, Role, Workspace, WorkspaceId};
 
 use crate::auth::{hash_secret, random_secret};
 use crate::edits::random_key_id;
@@ -78,17 +78,8 @@ fn default_domain(admin: &Admin) -> Result<Vec<Change>, FirstStartError> {
             ..domain
         })),
         None => changes.push(Change::Domain(DomainSettings {
-            name: name.clone(),
-            workspace: None,
             is_default: true,
-            home_url: None,
-            fallback_url: None,
-            upstream_url: None,
-            upstream_host: UpstreamHost::Visitor,
-            case_insensitive: false,
-            https_redirect: false,
-            hsts: None,
-            created_at: admin.now(),
+            ..DomainSettings::new(name.clone(), admin.now())
         })),
     }
     Ok(changes)

@@ -7,10 +7,7 @@ use edge::{Head, Limits, Reading, RequestFacts, Site, answer};
 use facts::PlacesFile;
 use jiff::Timestamp;
 use table::Table;
-use tags::{
-    Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
-    UpstreamHost, Version, WorkspaceId,
-};
+use tags::{Change, Code, Destination, Domain, DomainSettings, Tag, WorkspaceId};
 
 /// What an iPhone's camera opens, and the least that a client can say.
 const BROWSER: &[u8] = b"GET /q/c0000042 HTTP/1.1\r\nHost: qr.example.com\r\n\
@@ -68,38 +65,19 @@ fn changes() -> Vec<Change> {
         let destination =
             Destination::parse(&format!("https://www.example.com/campaign/{number:07}"));
         Change::Tag(Tag {
-            workspace: WorkspaceId::default_workspace(),
-            domain: domain.clone(),
-            code: Code::parse(&format!("c{number:07}")).expect("a code"),
-            version: Version::FIRST,
-            status: Status::Active,
-            destination: destination.expect("a destination"),
-            redirect_status: RedirectStatus::Found,
-            cache_max_age: None,
-            starts_at: None,
-            expires_at: None,
-            fallback_url: None,
-            query: QueryMode::Append,
             campaign: "spring".to_owned(),
-            name: String::new(),
-            labels: Vec::new(),
-            created_at: Timestamp::UNIX_EPOCH,
-            updated_at: Timestamp::UNIX_EPOCH,
-            updated_by: String::new(),
+            ..Tag::new(
+                WorkspaceId::default_workspace(),
+                domain.clone(),
+                Code::parse(&format!("c{number:07}")).expect("a code"),
+                destination.expect("a destination"),
+                Timestamp::UNIX_EPOCH,
+            )
         })
     };
     let settings = Change::Domain(DomainSettings {
-        name: domain.clone(),
-        workspace: None,
         is_default: true,
-        home_url: None,
-        fallback_url: None,
-        upstream_url: None,
-        upstream_host: UpstreamHost::Visitor,
-        case_insensitive: false,
-        https_redirect: false,
-        hsts: None,
-        created_at: Timestamp::UNIX_EPOCH,
+        ..DomainSettings::new(domain.clone(), Timestamp::UNIX_EPOCH)
     });
     (0..1_000).map(of_code).chain([settings]).collect()
 }

@@ -97,19 +97,21 @@ impl<'a> Place<'a> {
     pub(crate) fn read<S: AsRef<[u8]>>(
         record: &LookupResult<'a, S>,
     ) -> Result<Place<'a>, MaxMindDbError> {
-        let country = match text(record, &path!["country", "iso_code"])? {
-            Some(code) => Some(code),
-            None => text(record, &path!["country_code"])?,
+        // The flat layout is told by a name that the other has not: to look for one layout's places in the other makes errors, with
+        // words that are allocated.
+        let flat = text(record, &path!["country_code"])?;
+        let (country, subdivision, city) = match flat {
+            Some(_) => (flat, None, text(record, &path!["city"])?),
+            None => (
+                text(record, &path!["country", "iso_code"])?,
+                text(record, &path!["subdivisions", 0, "iso_code"])?,
+                text(record, &path!["city", "names", "en"])?,
+            ),
         };
         let country = country.and_then(|code| code.parse::<CountryCode>().ok());
-        let subdivision = text(record, &path!["subdivisions", 0, "iso_code"])?;
         let region = country
             .zip(subdivision)
             .and_then(|(country, subdivision)| RegionCode::new(country, subdivision));
-        let city = match text(record, &path!["city", "names", "en"])? {
-            Some(name) => Some(name),
-            None => text(record, &path!["city"])?,
-        };
         Ok(Place {
             country,
             region,

@@ -64,13 +64,6 @@ pub enum BatchError {
     },
 }
 
-/// Only the major is read at first: the rest of a newer batch need not even be well-formed for an older reader.
-#[derive(Clone, PartialEq, Message)]
-struct Preamble {
-    #[prost(uint32, tag = "1")]
-    major: u32,
-}
-
 /// `message ScanBatch` of `proto/scans.proto`; a message and bytes are the same on the wire, so that one bad scan does not spoil its batch.
 #[derive(Clone, PartialEq, Message)]
 struct BatchRecord {
@@ -119,7 +112,7 @@ impl ScanBatch {
 
     /// Reads a batch.
     pub fn decode(bytes: &[u8]) -> Result<Self, BatchError> {
-        let found = Preamble::decode(bytes)?.major;
+        let found = tags::major_format(bytes)?;
         if found != MAJOR {
             return Err(BatchError::Major { found });
         }

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use priority::Priority;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -13,7 +14,6 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use crate::broker_log;
 use crate::scans_topic::{ScansTopic, TopicError};
-use crate::shipper::lower_priority;
 use crate::{Delivered, Delivery, EncodedBatch, Full, Outlet, WriterKey};
 
 /// Where the brokers are.
@@ -170,7 +170,7 @@ impl KafkaOutlet {
         // On a thread of lower priority, which librdkafka's own inherit.
         let made = std::thread::scope(|scope| {
             let making = scope.spawn(|| {
-                lower_priority();
+                priority::lower(Priority::Delivery);
                 Ok((
                     config.create_with_context(Reports::default())?,
                     ScansTopic::new(&config, options)?,

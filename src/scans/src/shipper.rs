@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use priority::Priority;
+
 use crate::source::Source;
 use crate::{Delivered, Delivery, Ledger, Outlet, ScanLog, ScanLogError};
 
@@ -55,7 +57,7 @@ enum Command {
 }
 
 impl Shipper {
-    /// Starts the thread, at a lower priority than those that answer (nice 5). A log has one shipper in its life.
+    /// Starts the thread, at a lower priority than those that answer. A log has one shipper in its life.
     pub fn start(
         log: Arc<ScanLog>,
         outlet: Box<dyn Outlet>,
@@ -116,7 +118,7 @@ struct Run {
 
 impl Run {
     fn run(mut self, commands: &Receiver<Command>) {
-        lower_priority();
+        priority::lower(Priority::Delivery);
         let mut deadline: Option<Instant> = None;
         let mut next_round = Instant::now();
         loop {
@@ -218,14 +220,6 @@ impl Run {
                 }
             }
         }
-    }
-}
-
-/// Lets threads that answer go before this one (nice 5), and before those that it starts, which inherit it.
-pub(crate) fn lower_priority() {
-    // Linux gives each thread a priority of its own; `None` is the calling one.
-    if let Err(error) = rustix::process::setpriority_process(None, 5) {
-        tracing::warn!(%error, "scans are shipped at normal priority");
     }
 }
 

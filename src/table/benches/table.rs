@@ -11,10 +11,7 @@ use std::time::Duration;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use table::{SnapshotInfo, Table};
-use tags::{
-    Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
-    UpstreamHost, Version, WorkspaceId,
-};
+use tags::{Change, Code, Destination, Domain, DomainSettings, Tag, Version, WorkspaceId};
 
 const TAGS: u32 = 1_000_000;
 const DOMAIN: &str = "go.example.com";
@@ -222,19 +219,7 @@ fn code(n: u32) -> String {
 }
 
 fn domain(name: String) -> DomainSettings {
-    DomainSettings {
-        name: Domain::parse(&name).unwrap(),
-        workspace: None,
-        is_default: false,
-        home_url: None,
-        fallback_url: None,
-        upstream_url: None,
-        upstream_host: UpstreamHost::Visitor,
-        case_insensitive: false,
-        https_redirect: false,
-        hsts: None,
-        created_at: Default::default(),
-    }
+    DomainSettings::new(Domain::parse(&name).unwrap(), Default::default())
 }
 
 fn tag(n: u32, version: u64) -> Tag {
@@ -242,23 +227,13 @@ fn tag(n: u32, version: u64) -> Tag {
     let destination =
         format!("https://www.example.com/campaigns/summer/products/{code}?ref=tag&v={version:011}");
     Tag {
-        workspace: WorkspaceId::default_workspace(),
-        domain: Domain::parse(DOMAIN).unwrap(),
-        code: Code::parse(&code).unwrap(),
         version: Version::new(version).unwrap(),
-        status: Status::Active,
-        destination: Destination::from_stored(&destination).unwrap(),
-        redirect_status: RedirectStatus::Found,
-        cache_max_age: None,
-        starts_at: None,
-        expires_at: None,
-        fallback_url: None,
-        query: QueryMode::Append,
-        campaign: String::new(),
-        name: String::new(),
-        labels: Vec::new(),
-        created_at: Default::default(),
-        updated_at: Default::default(),
-        updated_by: String::new(),
+        ..Tag::new(
+            WorkspaceId::default_workspace(),
+            Domain::parse(DOMAIN).unwrap(),
+            Code::parse(&code).unwrap(),
+            Destination::from_stored(&destination).unwrap(),
+            Default::default(),
+        )
     }
 }

@@ -11,9 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use table::{SnapshotInfo, Table};
-use tags::{
-    Change, Code, Destination, Domain, QueryMode, RedirectStatus, Status, Tag, Version, WorkspaceId,
-};
+use tags::{Change, Code, Destination, Domain, Tag, Version, WorkspaceId};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -135,23 +133,13 @@ fn tag(n: u32, version: u64) -> Tag {
         format!("https://www.example.com/campaigns/summer/products/{code}?ref=tag&v={version:011}");
     assert_eq!(destination.len(), 80);
     Tag {
-        workspace: WorkspaceId::default_workspace(),
-        domain: Domain::parse("go.example.com").unwrap(),
-        code: Code::parse(&code).unwrap(),
         version: Version::new(version).unwrap(),
-        status: Status::Active,
-        destination: Destination::from_stored(&destination).unwrap(),
-        redirect_status: RedirectStatus::Found,
-        cache_max_age: None,
-        starts_at: None,
-        expires_at: None,
-        fallback_url: None,
-        query: QueryMode::Append,
-        campaign: String::new(),
-        name: String::new(),
-        labels: Vec::new(),
-        created_at: Default::default(),
-        updated_at: Default::default(),
-        updated_by: String::new(),
+        ..Tag::new(
+            WorkspaceId::default_workspace(),
+            Domain::parse("go.example.com").unwrap(),
+            Code::parse(&code).unwrap(),
+            Destination::from_stored(&destination).unwrap(),
+            Default::default(),
+        )
     }
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use priority::Priority;
+
 /// Starts a thread that yields to all others.
 pub(crate) fn spawn(
     name: &str,
@@ -12,15 +14,9 @@ pub(crate) fn spawn(
 ) -> io::Result<JoinHandle<()>> {
     let builder = thread::Builder::new().name(name.to_owned());
     builder.spawn(move || {
-        yield_to_others();
+        priority::lower(Priority::Idle);
         work();
     })
-}
-
-/// Gives the calling thread, and only it, the lowest priority. There is no way back without privileges.
-pub(crate) fn yield_to_others() {
-    // On Linux, process 0 in this call is the calling thread. Lowering is always allowed; if not, the work is done all the same.
-    let _ = rustix::process::setpriority_process(None, 19);
 }
 
 /// Interrupts work on many records.

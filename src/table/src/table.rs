@@ -162,15 +162,6 @@ impl Table {
         }
     }
 
-    /// Gives a rebuild up: readers keep the old state, and changes go into it again. What was applied since
-    /// [`Table::begin_rebuild`] is forgotten, so the journal is to be read again from where the rebuild began.
-    pub fn abandon_rebuild(&self) {
-        let mut writer = self.shared.writer();
-        if self.is_complete() {
-            writer.filling = None;
-        }
-    }
-
     /// Whether the bootstrap is over.
     pub fn is_complete(&self) -> bool {
         self.shared.published.load().complete

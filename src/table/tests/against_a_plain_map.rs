@@ -29,7 +29,6 @@ enum Step {
     Apply(usize, usize, u64, Status, u8),
     Complete,
     BeginRebuild,
-    AbandonRebuild,
     /// Waits for the folds, so that some steps are sure to come after them.
     Settle,
     /// Writes what is published, and reads it back into what is being filled.
@@ -50,7 +49,6 @@ fn step() -> impl Strategy<Value = Step> {
         40 => apply,
         3 => Just(Step::Complete),
         1 => Just(Step::BeginRebuild),
-        1 => Just(Step::AbandonRebuild),
         2 => Just(Step::Settle),
         1 => Just(Step::WriteAndRead),
     ]
@@ -101,12 +99,6 @@ proptest! {
                 Step::BeginRebuild => {
                     table.begin_rebuild();
                     model.filling = Some(Plain::new());
-                }
-                Step::AbandonRebuild => {
-                    table.abandon_rebuild();
-                    if model.published.is_some() {
-                        model.filling = None;
-                    }
                 }
                 Step::Settle => settle(&table),
                 Step::WriteAndRead => {

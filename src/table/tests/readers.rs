@@ -123,23 +123,6 @@ fn a_rebuild_is_seen_whole_or_not_at_all_and_nothing_old_stands_against_it() {
 }
 
 #[test]
-fn a_rebuild_that_is_given_up_leaves_what_was_there_and_changes_go_on() {
-    let table = Table::new();
-    apply(&table, tag(DOMAINS[0], "x", 1, Status::Active));
-    table.abandon_rebuild();
-    table.complete();
-    table.begin_rebuild();
-    apply(&table, tag(DOMAINS[0], "y", 1, Status::Active));
-    table.abandon_rebuild();
-    apply(&table, tag(DOMAINS[0], "x", 2, Status::Paused));
-    assert_eq!(
-        held(&table, DOMAINS[0], "x"),
-        Some(kept(&tag(DOMAINS[0], "x", 2, Status::Paused)))
-    );
-    assert_eq!(held(&table, DOMAINS[0], "y"), None);
-}
-
-#[test]
 fn a_reader_keeps_the_state_that_it_has_taken_through_folds_and_rebuilds() {
     let table = Table::with_fold_at(1);
     apply(&table, tag(DOMAINS[0], "x", 1, Status::Active));

@@ -46,6 +46,26 @@ pub struct DomainSettings {
     pub created_at: Timestamp,
 }
 
+impl DomainSettings {
+    /// A domain that all workspaces share and about which nothing is said.
+    #[must_use]
+    pub fn new(name: Domain, added_at: Timestamp) -> Self {
+        Self {
+            name,
+            workspace: None,
+            is_default: false,
+            home_url: None,
+            fallback_url: None,
+            upstream_url: None,
+            upstream_host: UpstreamHost::Visitor,
+            case_insensitive: false,
+            https_redirect: false,
+            hsts: None,
+            created_at: added_at,
+        }
+    }
+}
+
 /// For how long a browser uses HTTPS alone (RFC 6797). Shown as the value of `Strict-Transport-Security`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hsts {

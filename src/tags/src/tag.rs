@@ -191,6 +191,37 @@ impl Tag {
     /// How long clients keep a permanent redirect that does not say, in seconds.
     pub const DEFAULT_CACHE_MAX_AGE: u32 = 3600;
 
+    /// The first version of a tag that redirects, with nothing said that need not be.
+    #[must_use]
+    pub fn new(
+        workspace: WorkspaceId,
+        domain: Domain,
+        code: Code,
+        destination: Destination,
+        made_at: Timestamp,
+    ) -> Self {
+        Self {
+            workspace,
+            domain,
+            code,
+            version: Version::FIRST,
+            status: Status::Active,
+            destination,
+            redirect_status: RedirectStatus::Found,
+            cache_max_age: None,
+            starts_at: None,
+            expires_at: None,
+            fallback_url: None,
+            query: QueryMode::default(),
+            campaign: String::new(),
+            name: String::new(),
+            labels: Vec::new(),
+            created_at: made_at,
+            updated_at: made_at,
+            updated_by: String::new(),
+        }
+    }
+
     /// What a redirect needs of it.
     pub fn view(&self) -> TagView<'_> {
         TagView {

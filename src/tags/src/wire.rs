@@ -7,7 +7,7 @@ use crate::{
     Action, ApiKey, AuditEntry, Change, Code, Destination, DestinationError, Domain,
     DomainSettings, Hsts, InvalidName, InvalidValue, KeyId, QueryMode, RedirectStatus, Role,
     SecretHash, Status, Tag, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace,
-    WorkspaceId,
+    WorkspaceId, major_format,
 };
 
 /// The newest major format that this build reads, and the one that it writes.
@@ -67,19 +67,12 @@ pub(crate) fn decode(topic: Topic, key: &str, value: &[u8]) -> Result<Change, Wi
     }
 }
 
-/// Only the major is read at first: the rest of a newer record need not even be well-formed for an older reader.
-#[derive(Clone, PartialEq, Message)]
-struct Preamble {
-    #[prost(uint32, tag = "1")]
-    major: u32,
-}
-
 fn read<R, T>(value: &[u8]) -> Result<T, WireError>
 where
     R: Message + Default,
     T: TryFrom<R, Error = WireError>,
 {
-    let found = Preamble::decode(value)?.major;
+    let found = major_format(value)?;
     if found != MAJOR {
         return Err(WireError::Major { found });
     }

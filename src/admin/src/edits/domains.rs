@@ -25,20 +25,12 @@ impl Admin {
         if !fields.has("name") || name == Given::Null {
             fields.refuse("name", "is required: a host name such as qr.example.com");
         }
+        let name = name
+            .value()
+            .unwrap_or_else(|| self.options().public_url.domain().clone());
         let mut domain = DomainSettings {
-            name: name
-                .value()
-                .unwrap_or_else(|| self.options().public_url.domain().clone()),
             workspace: Some(who.workspace.clone()),
-            is_default: false,
-            home_url: None,
-            fallback_url: None,
-            upstream_url: None,
-            upstream_host: UpstreamHost::Visitor,
-            case_insensitive: false,
-            https_redirect: false,
-            hsts: None,
-            created_at: self.now(),
+            ..DomainSettings::new(name, self.now())
         };
         self.read_domain(&mut domain, &mut fields);
         fields

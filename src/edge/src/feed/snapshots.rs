@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use journal::{KnownLog, Positions};
+use priority::Priority;
 use table::{SnapshotError, SnapshotInfo, Table};
 
 use crate::metrics::EdgeMetrics;
@@ -28,9 +29,6 @@ pub struct SnapshotOptions {
 /// From a snapshot that is older the journal is not followed on, but read from its beginning: Kafka's `delete.retention.ms`, after
 /// which a compacted topic forgets that something was deleted.
 const OUTDATED: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How much lower its thread's priority is (nice) than that of those that answer.
-const NICE: i32 = 10;
 
 pub(super) struct Snapshots {
     options: SnapshotOptions,
@@ -78,7 +76,7 @@ impl Snapshots {
         let writer = {
             let (options, table) = (options.clone(), Arc::clone(&table));
             let run = move || {
-                lower_priority();
+                priority::lower(Priority::Upkeep);
                 for info in taken {
                     let _ = tell.send(write(&options, &table, &info)); // nobody may be waiting any more
                 }
@@ -259,13 +257,6 @@ fn write(options: &SnapshotOptions, table: &Table, info: &SnapshotInfo) -> bool 
             tracing::error!(%error, "no snapshot was written; the one before stays");
             false
         }
-    }
-}
-
-/// A snapshot has time; redirects have not.
-fn lower_priority() {
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "the thread that writes snapshots runs at the priority of the others");
     }
 }
 

@@ -332,18 +332,10 @@ mod tests {
     use crate::options::Limits;
 
     fn domain(upstream_host: UpstreamHost) -> DomainSettings {
+        let name = Domain::parse("brand.example.org").expect("a domain");
         DomainSettings {
-            name: Domain::parse("brand.example.org").expect("a domain"),
-            workspace: None,
-            is_default: false,
-            home_url: None,
-            fallback_url: None,
-            upstream_url: None,
             upstream_host,
-            case_insensitive: false,
-            https_redirect: false,
-            hsts: None,
-            created_at: Timestamp::UNIX_EPOCH,
+            ..DomainSettings::new(name, Timestamp::UNIX_EPOCH)
         }
     }
 

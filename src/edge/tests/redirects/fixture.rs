@@ -14,8 +14,8 @@ use scans::{
 };
 use table::Table;
 use tags::{
-    Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
-    UpstreamHost, Version, Workspace, WorkspaceId,
+    Change, Code, Destination, Domain, DomainSettings, RedirectStatus, Status, Tag, Workspace,
+    WorkspaceId,
 };
 use tempfile::TempDir;
 
@@ -32,40 +32,22 @@ pub fn destination(url: &str) -> Destination {
 
 pub fn domain(name: &str) -> DomainSettings {
     DomainSettings {
-        name: Domain::parse(name).unwrap(),
-        workspace: None,
         is_default: name == HOST,
-        home_url: None,
-        fallback_url: None,
-        upstream_url: None,
-        upstream_host: UpstreamHost::Visitor,
         case_insensitive: name == CASELESS,
-        https_redirect: false,
-        hsts: None,
-        created_at: Timestamp::UNIX_EPOCH,
+        ..DomainSettings::new(Domain::parse(name).unwrap(), Timestamp::UNIX_EPOCH)
     }
 }
 
 pub fn tag(domain: &str, code: &str) -> Tag {
     Tag {
-        workspace: WorkspaceId::default_workspace(),
-        domain: Domain::parse(domain).unwrap(),
-        code: Code::parse(code).unwrap(),
-        version: Version::FIRST,
-        status: Status::Active,
-        destination: destination(&format!("https://example.com/{code}")),
-        redirect_status: RedirectStatus::Found,
-        cache_max_age: None,
-        starts_at: None,
-        expires_at: None,
-        fallback_url: None,
-        query: QueryMode::Append,
         campaign: "spring".to_owned(),
-        name: String::new(),
-        labels: Vec::new(),
-        created_at: Timestamp::UNIX_EPOCH,
-        updated_at: Timestamp::UNIX_EPOCH,
-        updated_by: String::new(),
+        ..Tag::new(
+            WorkspaceId::default_workspace(),
+            Domain::parse(domain).unwrap(),
+            Code::parse(code).unwrap(),
+            destination(&format!("https://example.com/{code}")),
+            Timestamp::UNIX_EPOCH,
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use prost::Message;
-use tags::Topic;
+use tags::{Topic, major_format};
 
 use super::{EdgeRun, EdgeState, Heartbeat, InvalidEdgeRun};
 use crate::Positions;
@@ -60,8 +60,7 @@ impl Heartbeat {
         if value.len() > MAX_BYTES {
             return Err(HeartbeatError::TooLarge { bytes: value.len() });
         }
-        // Only the major at first: the rest of a newer record need not be well-formed for an older reader.
-        let found = Preamble::decode(value)?.major;
+        let found = major_format(value)?;
         if found != MAJOR {
             return Err(HeartbeatError::Major { found });
         }
@@ -73,12 +72,6 @@ impl Heartbeat {
             Err(HeartbeatError::Key { expected })
         }
     }
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Preamble {
-    #[prost(uint32, tag = "1")]
-    major: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]

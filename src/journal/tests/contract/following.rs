@@ -1,32 +1,16 @@
-//! Reads followers in tests: until something has come, or a deadline that only a fault can reach has passed.
+//! Reads what followers of the journal are told, and what is in it.
 
-use std::time::{Duration, Instant};
-
-use anyhow::bail;
 use journal::{Event, Follower, Positions};
 use tags::Change;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+use crate::waiting;
 
 /// Everything up to the first event that `last` accepts, which is included.
 pub(crate) fn until(
     follower: &mut dyn Follower,
-    mut last: impl FnMut(&Event) -> bool,
+    last: impl FnMut(&Event) -> bool,
 ) -> anyhow::Result<Vec<Event>> {
-    tokio::task::block_in_place(|| {
-        let deadline = Instant::now() + DEADLINE;
-        let mut events = Vec::new();
-        while Instant::now() < deadline {
-            if let Some(event) = follower.next(Duration::from_millis(200))? {
-                let done = last(&event);
-                events.push(event);
-                if done {
-                    return Ok(events);
-                }
-            }
-        }
-        bail!("what was waited for did not come; what came: {events:#?}")
-    })
+    waiting::until(|wait| Ok(follower.next(wait)?), last)
 }
 
 /// Everything up to the end of the log.

@@ -12,6 +12,8 @@ mod kafka_only;
 mod places;
 mod samples;
 mod suite;
+#[path = "../waiting/mod.rs"]
+mod waiting;
 
 /// Makes each function of the suite a test of each place.
 macro_rules! over_both {

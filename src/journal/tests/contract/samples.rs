@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use tags::{
-    Action, AuditEntry, Change, Code, Destination, Domain, DomainSettings, QueryMode,
-    RedirectStatus, Status, Tag, UpstreamHost, Version, WorkspaceId,
+    Action, AuditEntry, Change, Code, Destination, Domain, DomainSettings, Tag, Version,
+    WorkspaceId,
 };
 
 fn time() -> Timestamp {
@@ -12,25 +12,19 @@ fn time() -> Timestamp {
 
 /// A tag whose versions differ in their destinations.
 pub(crate) fn tag(code: &str, version: u64) -> Tag {
+    let destination = format!("https://example.com/{code}/{version}");
     Tag {
-        workspace: WorkspaceId::default_workspace(),
-        domain: Domain::parse("qr.example.com").unwrap(),
-        code: Code::parse(code).unwrap(),
         version: Version::new(version).unwrap(),
-        status: Status::Active,
-        destination: Destination::parse(&format!("https://example.com/{code}/{version}")).unwrap(),
-        redirect_status: RedirectStatus::Found,
-        cache_max_age: None,
-        starts_at: None,
-        expires_at: None,
-        fallback_url: None,
-        query: QueryMode::default(),
         campaign: "spring".to_owned(),
-        name: String::new(),
         labels: vec!["print".to_owned()],
-        created_at: time(),
-        updated_at: time(),
         updated_by: "k1".to_owned(),
+        ..Tag::new(
+            WorkspaceId::default_workspace(),
+            Domain::parse("qr.example.com").unwrap(),
+            Code::parse(code).unwrap(),
+            Destination::parse(&destination).unwrap(),
+            time(),
+        )
     }
 }
 
@@ -58,17 +52,9 @@ pub(crate) fn audited(code: &str, version: u64) -> Vec<Change> {
 /// A domain.
 pub(crate) fn domain(name: &str) -> Change {
     Change::Domain(DomainSettings {
-        name: Domain::parse(name).unwrap(),
-        workspace: None,
         is_default: true,
-        home_url: None,
-        fallback_url: None,
-        upstream_url: None,
-        upstream_host: UpstreamHost::Visitor,
-        case_insensitive: false,
         https_redirect: true,
-        hsts: None,
-        created_at: time(),
+        ..DomainSettings::new(Domain::parse(name).unwrap(), time())
     })
 }
 

@@ -1,31 +1,15 @@
-//! Reads followers in tests: until something has come, or a deadline that only a fault can reach has passed.
+//! Reads what followers of the edges hear, and what is in it.
 
-use std::time::{Duration, Instant};
-
-use anyhow::bail;
 use journal::{EdgesEvent, EdgesFollower, Heartbeat};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+use crate::waiting;
 
 /// Everything up to the first event that `last` accepts, which is included.
 pub(crate) fn until(
     follower: &mut dyn EdgesFollower,
-    mut last: impl FnMut(&EdgesEvent) -> bool,
+    last: impl FnMut(&EdgesEvent) -> bool,
 ) -> anyhow::Result<Vec<EdgesEvent>> {
-    tokio::task::block_in_place(|| {
-        let deadline = Instant::now() + DEADLINE;
-        let mut events = Vec::new();
-        while Instant::now() < deadline {
-            if let Some(event) = follower.next(Duration::from_millis(200))? {
-                let done = last(&event);
-                events.push(event);
-                if done {
-                    return Ok(events);
-                }
-            }
-        }
-        bail!("what was waited for did not come; what came: {events:#?}")
-    })
+    waiting::until(|wait| Ok(follower.next(wait)?), last)
 }
 
 pub(crate) fn until_caught_up(follower: &mut dyn EdgesFollower) -> anyhow::Result<Vec<EdgesEvent>> {

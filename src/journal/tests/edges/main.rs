@@ -12,6 +12,8 @@ mod kafka_only;
 mod place;
 mod samples;
 mod suite;
+#[path = "../waiting/mod.rs"]
+mod waiting;
 mod wire_format;
 
 /// Makes each function of the suite a test of each place.

@@ -13,9 +13,9 @@ use std::sync::PoisonError;
 use std::thread;
 
 use jiff::Timestamp;
+use priority::Priority;
 use tags::Topic;
 
-use crate::background;
 use crate::fold;
 use crate::table::Table;
 
@@ -44,7 +44,7 @@ impl Table {
     pub fn write_snapshot(&self, path: &Path, info: &SnapshotInfo) -> Result<u64, SnapshotError> {
         let shared = &self.shared;
         let work = || {
-            background::yield_to_others();
+            priority::lower(Priority::Idle);
             let written = {
                 let _alone = shared
                     .background

@@ -7,31 +7,25 @@ use std::time::{Duration, Instant};
 use table::Table;
 use tags::{
     Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
-    UpstreamHost, Version, Workspace, WorkspaceId,
+    Version, Workspace, WorkspaceId,
 };
 
 pub const DOMAINS: [&str; 2] = ["a.example.com", "b.example.com"];
 
 pub fn tag(domain: &str, code: &str, version: u64, status: Status) -> Tag {
     Tag {
-        workspace: WorkspaceId::default_workspace(),
-        domain: Domain::parse(domain).unwrap(),
-        code: Code::parse(code).unwrap(),
         version: Version::new(version).unwrap(),
         status,
-        destination: url(&format!("https://example.com/{code}/{version}")),
-        redirect_status: RedirectStatus::Found,
-        cache_max_age: None,
-        starts_at: None,
-        expires_at: None,
-        fallback_url: None,
-        query: QueryMode::Append,
-        campaign: String::new(),
         name: "a name".to_owned(),
         labels: vec!["a label".to_owned()],
-        created_at: Default::default(),
-        updated_at: Default::default(),
         updated_by: "a key".to_owned(),
+        ..Tag::new(
+            WorkspaceId::default_workspace(),
+            Domain::parse(domain).unwrap(),
+            Code::parse(code).unwrap(),
+            url(&format!("https://example.com/{code}/{version}")),
+            Default::default(),
+        )
     }
 }
 
@@ -67,17 +61,9 @@ fn url(text: &str) -> Destination {
 
 pub fn domain(name: &str, is_default: bool, case_insensitive: bool) -> DomainSettings {
     DomainSettings {
-        name: Domain::parse(name).unwrap(),
-        workspace: None,
         is_default,
-        home_url: None,
-        fallback_url: None,
-        upstream_url: None,
-        upstream_host: UpstreamHost::Visitor,
         case_insensitive,
-        https_redirect: false,
-        hsts: None,
-        created_at: Default::default(),
+        ..DomainSettings::new(Domain::parse(name).unwrap(), Default::default())
     }
 }
 
