@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use facts::PlacesFile;
@@ -32,6 +33,8 @@ pub(crate) struct Rules {
     /// Where addresses are.
     pub(crate) places: Arc<PlacesFile>,
     pub(crate) recording: Recording,
+    /// Whether another process listens in the place of this one: that this one ends is nothing that load balancers have to know of.
+    pub(crate) replaced: AtomicBool,
 }
 
 /// What the connections of one worker thread share. Its lock is never held across an await, and no other thread's request wants it.
@@ -175,7 +178,9 @@ pub(crate) fn judge<'a>(
     head.request.tls = origin.tls || said_to_be_https(head, peer, trusted);
     let client = client(head, peer, trusted);
     let facts = RequestFacts::new(&head.request, client, &rules.places);
-    let answer = answer(&head.request, &facts, view, now, &rules.site, draining);
+    // Relaxed: a health check more or less before it is seen makes no difference.
+    let ends = draining && !rules.replaced.load(Ordering::Relaxed);
+    let answer = answer(&head.request, &facts, view, now, &rules.site, ends);
     if facts.looked_up() {
         worker.metrics.count_place_lookup();
     }

@@ -2,7 +2,8 @@
 //! roles keeps its signals and its exit to itself.
 //!
 //! Each worker thread runs its own single-threaded runtime (no work stealing) and accepts from all listening sockets; a connection
-//! stays on its thread. Sockets are bound here, before anything starts, and handed to Pingora as it takes them over in an upgrade.
+//! stays on its thread. Sockets are bound here, or inherited, before anything starts, and handed to Pingora as it takes them over in an
+//! upgrade.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -28,6 +29,7 @@ use crate::admission::{Admission, ConnectionLimits};
 use crate::arrivals::take_in;
 use crate::client::Trust;
 use crate::conversation::{Rules, Worker};
+use crate::inherited::Inherited;
 use crate::lane::Lane;
 use crate::last_arrivals;
 use crate::metrics::{EdgeMetrics, FLUSH_EVERY};
@@ -70,6 +72,9 @@ pub enum StartError {
 /// The running redirect listeners. Keep it: dropped, they end without waiting for anyone; [`EdgeServer::shutdown`] waits.
 pub struct EdgeServer {
     admission: Arc<Admission>,
+    rules: Arc<Rules>,
+    /// For whoever takes over from this process; the worker threads have their own.
+    sockets: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
     tls_addresses: Vec<SocketAddr>,
     draining: Arc<AtomicBool>,
@@ -95,6 +100,18 @@ impl EdgeServer {
         log: &ScanLog,
         metrics: &EdgeMetrics,
     ) -> Result<Self, StartError> {
+        Self::start_with(Inherited::nothing(), options, table, log, metrics)
+    }
+
+    /// Takes the sockets at its addresses from what it inherits, binds those that are not there, closes those that it has no use for, and
+    /// starts to answer when that says so.
+    pub fn start_with(
+        mut inherited: Inherited,
+        options: EdgeOptions,
+        table: Arc<Table>,
+        log: &ScanLog,
+        metrics: &EdgeMetrics,
+    ) -> Result<Self, StartError> {
         if options.listen.is_empty() && options.tls_listen.is_empty() {
             return Err(StartError::NoAddress);
         }
@@ -106,8 +123,9 @@ impl EdgeServer {
         if options.tls.is_none() && !options.tls_listen.is_empty() {
             return Err(StartError::NoCertificates);
         }
-        let (sockets, addresses) = bind_all(&options.listen, options.sockets)?;
-        let (tls_sockets, tls_addresses) = bind_all(&options.tls_listen, options.sockets)?;
+        let (sockets, addresses) = open_all(&options.listen, options.sockets, &mut inherited)?;
+        let (tls_sockets, tls_addresses) =
+            open_all(&options.tls_listen, options.sockets, &mut inherited)?;
         let listening = [
             (None, &sockets[..], &addresses[..]),
             (options.tls, &tls_sockets, &tls_addresses),
@@ -127,6 +145,7 @@ impl EdgeServer {
                     .map_err(|error| StartError::Random(error.to_string()))?,
                 unknown_codes: UnknownCap::new(options.unknown_codes_per_second),
             },
+            replaced: AtomicBool::default(),
         });
         let (stop, stopping) = watch::channel(false);
         let shared = Shared {
@@ -135,9 +154,12 @@ impl EdgeServer {
             rules,
             upstreams,
             draining: Arc::default(),
+            sockets: options.sockets,
+            begin: inherited.begin(),
             stopping,
             deadline: Arc::default(),
         };
+        drop(inherited);
         let threads = options
             .threads
             .or_else(|| thread::available_parallelism().ok())
@@ -148,6 +170,8 @@ impl EdgeServer {
             .collect::<Result<Vec<_>, StartError>>()?;
         let mut server = Self {
             admission: shared.admission,
+            rules: shared.rules,
+            sockets: [sockets, tls_sockets].into_iter().flatten().collect(),
             addresses,
             tls_addresses,
             draining: shared.draining,
@@ -180,6 +204,11 @@ impl EdgeServer {
         &self.tls_addresses
     }
 
+    /// The sockets that it listens on, for the process that takes its place.
+    pub fn sockets(&self) -> &[TcpListener] {
+        &self.sockets
+    }
+
     /// Other limits from now on, for connections that come; those that are there stay.
     pub fn limit_connections(&self, limits: ConnectionLimits) {
         self.admission.set(limits);
@@ -197,10 +226,19 @@ impl EdgeServer {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// As [`EdgeServer::shutdown`], when another process answers in the place of this one, from the same sockets: load balancers, who ask
+    /// on a connection that is still open, are not told to go elsewhere.
+    pub fn give_way(self, within: Duration) -> Drained {
+        // Relaxed: nothing else is published with it.
+        self.rules.replaced.store(true, Ordering::Relaxed);
+        self.shutdown(within)
+    }
+
     /// Stops listening, closes idle connections, answers what is being asked, and ends the worker threads; after `within` it cuts off
     /// what is left. Blocks; every scan has been appended to its scan log when it returns.
-    pub fn shutdown(self, within: Duration) -> Drained {
+    pub fn shutdown(mut self, within: Duration) -> Drained {
         self.begin_drain();
+        self.sockets.clear();
         let _ = self.deadline.set(Instant::now() + within);
         let _ = self.stop.send(true); // fails only when every worker has ended
         // All are waited for, whatever the first one says.
@@ -218,14 +256,16 @@ impl EdgeServer {
 }
 
 /// Listening sockets and where they are.
-fn bind_all(
+fn open_all(
     given: &[SocketAddr],
     options: SocketOptions,
+    inherited: &mut Inherited,
 ) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), StartError> {
     let sockets = given
         .iter()
         .map(|&address| {
-            let opened = sockets::open(address, options);
+            let taken = inherited.take(address).map(Ok);
+            let opened = taken.unwrap_or_else(|| sockets::open(address, options));
             opened.map_err(|source| StartError::Bind { address, source })
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -253,6 +293,9 @@ struct Shared {
     rules: Arc<Rules>,
     upstreams: Arc<Upstreams>,
     draining: Arc<AtomicBool>,
+    sockets: SocketOptions,
+    /// Nothing is accepted before it says so.
+    begin: watch::Receiver<bool>,
     stopping: ShutdownWatch,
     /// Set before `stopping` is.
     deadline: Arc<OnceLock<Instant>>,
@@ -271,6 +314,8 @@ struct WorkerThread {
     /// Ends when the lane and all its connections have.
     closed: mpsc::Receiver<()>,
     runtime: Runtime,
+    options: SocketOptions,
+    begin: watch::Receiver<bool>,
     stopping: ShutdownWatch,
     deadline: Arc<OnceLock<Instant>>,
 }
@@ -328,6 +373,8 @@ impl WorkerThread {
             worker,
             closed,
             runtime,
+            options: shared.sockets,
+            begin: shared.begin.clone(),
             stopping: shared.stopping.clone(),
             deadline: Arc::clone(&shared.deadline),
         })
@@ -341,10 +388,15 @@ impl WorkerThread {
             worker,
             mut closed,
             runtime,
+            options,
+            begin,
             stopping,
             deadline,
         } = self;
         let finished = runtime.block_on(async {
+            if !*begin.borrow() && !begins(begin, stopping.clone(), &sockets, options).await {
+                return true; // who waits in a queue waits for the process that has opened it
+            }
             tokio::spawn(flush_metrics(worker.clone()));
             // Each service takes its own threads from Pingora's server only; here they share this one.
             let mut accepting = JoinSet::new();
@@ -378,6 +430,27 @@ impl WorkerThread {
         flush(&worker);
         finished
     }
+}
+
+/// Waits until inherited sockets are this process's, and from then on has them listen as it would have opened them. False: it is told to
+/// stop before.
+async fn begins(
+    mut begin: watch::Receiver<bool>,
+    mut stopping: ShutdownWatch,
+    sockets: &[(Arc<Lane>, TcpListener)],
+    options: SocketOptions,
+) -> bool {
+    let begun = tokio::select! {
+        biased;
+        _ = stopping.wait_for(|stop| *stop) => false,
+        begun = begin.wait_for(|begin| *begin) => begun.is_ok(),
+    };
+    for (_, socket) in sockets.iter().filter(|_| begun) {
+        if let Err(error) = sockets::begin(socket, options) {
+            tracing::warn!(%error, "an inherited socket listens as the process before has set it up");
+        }
+    }
+    begun
 }
 
 async fn flush_metrics(worker: Arc<Mutex<Worker>>) {

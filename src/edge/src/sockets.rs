@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd, AsRawFd as _};
 
 use nix::libc;
 use nix::sys::socket::sockopt::{Ipv6V6Only, ReuseAddr, TcpNoDelay};
@@ -60,15 +60,20 @@ pub(crate) fn open(address: SocketAddr, options: SocketOptions) -> io::Result<Tc
         setsockopt(&socket, Ipv6V6Only, &true)?;
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
-    setsockopt(&socket, TcpNoDelay, &true)?;
-    if options.defer_accept {
-        setsockopt(&socket, DeferAccept, &DEFERRED)?;
-    }
+    begin(&socket, options)?;
+    Ok(socket.into())
+}
+
+/// Listens on a socket, or goes on to, in another way, where another process has done so before.
+pub(crate) fn begin(socket: &impl AsFd, options: SocketOptions) -> io::Result<()> {
+    setsockopt(socket, TcpNoDelay, &true)?;
+    let deferred = if options.defer_accept { DEFERRED } else { 0 };
+    setsockopt(socket, DeferAccept, &deferred)?;
     let backlog = i32::try_from(options.backlog).unwrap_or(i32::MAX);
     // More than a default kernel takes: as much as this one does.
     listen(
-        &socket,
+        socket,
         Backlog::new(backlog).unwrap_or(Backlog::MAXALLOWABLE),
     )?;
-    Ok(socket.into())
+    Ok(())
 }

@@ -1,28 +1,25 @@
-//! What earlier boots left in the scan log: found, counted, and handed to the shipper under the names of those who wrote it.
+//! What ended boots left in the scan log: found, counted, and handed to the shipper under the names of those who wrote it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::{fs, io};
 
 use crate::WriterKey;
+use crate::boots::Boots;
 use crate::ledger::{Account, Accounts};
 use crate::scan_log::Followed;
 use crate::segment::{NotASegment, Segment};
 use crate::spares::Spares;
 use crate::survey::Survey;
 
-/// Finds what earlier boots left, oldest first.
-pub(crate) fn adopt(hot: &Path, spares: &Spares, accounts: &Accounts) -> io::Result<Vec<Followed>> {
+/// Finds what ended boots left, oldest first.
+pub(crate) fn adopt(
+    boots: &Boots,
+    spares: &Spares,
+    accounts: &Accounts,
+) -> io::Result<Vec<Followed>> {
     let mut writers: BTreeMap<WriterKey, Vec<Arc<Segment>>> = BTreeMap::new();
-    for entry in fs::read_dir(hot)? {
-        let path = entry?.path();
-        if path
-            .extension()
-            .is_none_or(|extension| extension != "segment")
-        {
-            continue;
-        }
+    for path in boots.take_over_ended()? {
         match Segment::adopt(path.clone()) {
             Ok(segment) => writers
                 .entry(segment.key().clone())

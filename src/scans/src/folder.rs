@@ -1,7 +1,8 @@
-//! The scan log's folder: that no other process uses it, and that its file system keeps what a mapping relies on.
+//! The scan log's folder: that no other process uses it, but one that hands over, and that its file system keeps what a mapping relies on.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -30,8 +31,9 @@ pub(crate) fn create(hot: &Path) -> Result<(), ScanLogError> {
     fs::set_permissions(hot, Permissions::from_mode(0o700)).map_err(unusable)
 }
 
-/// Locked for as long as the file is open, whatever becomes of the process.
-pub(crate) fn lock(hot: &Path) -> Result<File, ScanLogError> {
+/// Locked for as long as the file is open, whatever becomes of the process. `handed` is the lock of a process that hands over to this one:
+/// if it is of this folder, the two hold it together.
+pub(crate) fn lock(hot: &Path, handed: Option<OwnedFd>) -> Result<File, ScanLogError> {
     let folder = |source| ScanLogError::Folder {
         hot: hot.to_owned(),
         source,
@@ -44,11 +46,22 @@ pub(crate) fn lock(hot: &Path) -> Result<File, ScanLogError> {
         .map_err(folder)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(ScanLogError::InUse {
-            hot: hot.to_owned(),
-        }),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let handed = handed.map(File::from);
+            match handed.filter(|handed| is_same(handed, &file)) {
+                Some(handed) => Ok(handed),
+                None => Err(ScanLogError::InUse {
+                    hot: hot.to_owned(),
+                }),
+            }
+        }
         Err(error) => Err(folder(error.into())),
     }
+}
+
+fn is_same(one: &File, other: &File) -> bool {
+    let file = |file: &File| file.metadata().map(|of| (of.dev(), of.ino()));
+    matches!((file(one), file(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The numbers are from `linux/magic.h` and the file systems' own sources.

@@ -5,6 +5,7 @@
 
 mod adoption;
 mod batch;
+mod boots;
 pub mod broker_log;
 mod dropped;
 mod folder;

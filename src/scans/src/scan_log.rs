@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::boots::Boots;
 use crate::ledger::{Account, Accounts, Ledger, LedgerMetrics};
 use crate::segment::{Beginning, MAX_EDGE, Segment};
 use crate::spares::{Keeper, Spares};
@@ -110,8 +112,9 @@ pub struct ScanLog {
     /// Writers that no shipper follows yet.
     unfollowed: Mutex<Vec<Followed>>,
     _keeper: Keeper,
+    boots: Boots,
     /// Unlocked when closed, last of all.
-    _lock: File,
+    lock: File,
 }
 
 /// What a shipper needs to follow a writer.
@@ -126,6 +129,16 @@ impl ScanLog {
     /// Opens the folder, adopts what earlier boots left there, and registers the ledger's metrics.
     pub fn open(
         options: &ScanLogOptions,
+        registry: &prometheus::Registry,
+    ) -> Result<Arc<Self>, ScanLogError> {
+        Self::open_beside(options, None, registry)
+    }
+
+    /// As [`ScanLog::open`], beside a process that hands over to this one and has passed its [`ScanLog::lock`]: what that one leaves is
+    /// adopted once it has ended.
+    pub fn open_beside(
+        options: &ScanLogOptions,
+        lock: Option<OwnedFd>,
         registry: &prometheus::Registry,
     ) -> Result<Arc<Self>, ScanLogError> {
         if options.edge.is_empty() || options.edge.len() > MAX_EDGE {
@@ -147,7 +160,7 @@ impl ScanLog {
             source,
         };
         folder::create(&hot)?;
-        let lock = folder::lock(&hot)?;
+        let lock = folder::lock(&hot, lock)?;
         folder::check_file_system(&hot)?;
         // Later boots have higher numbers, as far as the clock does; the low bits keep apart those of the same moment.
         let now = jiff::Timestamp::now().as_microsecond() as u64;
@@ -160,7 +173,9 @@ impl ScanLog {
             options.max_bytes,
         ));
         let accounts = Accounts::default();
-        let unfollowed = Mutex::new(adoption::adopt(&hot, &spares, &accounts).map_err(unusable)?);
+        let boots = Boots::begin(&hot, boot).map_err(unusable)?;
+        let unfollowed = adoption::adopt(&boots, &spares, &accounts).map_err(unusable)?;
+        let unfollowed = Mutex::new(unfollowed);
         let keeper = spares.keep()?;
         registry.register(Box::new(LedgerMetrics::new(accounts.clone())?))?;
         let edge: Arc<str> = Arc::from(options.edge.as_str());
@@ -181,7 +196,8 @@ impl ScanLog {
             writerless,
             unfollowed,
             _keeper: keeper,
-            _lock: lock,
+            boots,
+            lock,
         }))
     }
 
@@ -225,6 +241,24 @@ impl ScanLog {
     /// The number of this run.
     pub fn boot(&self) -> u64 {
         self.boot
+    }
+
+    /// The folder's lock, for the process that takes over from this one: the folder stays locked until both have closed it.
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
+    }
+
+    /// Adopts what others have left that were alive when the folder was opened, and have ended since.
+    pub(crate) fn adopt_ended(&self) {
+        if !self.boots.others_live() {
+            return;
+        }
+        match adoption::adopt(&self.boots, &self.spares, &self.accounts) {
+            Ok(adopted) => self.unfollowed().extend(adopted),
+            Err(error) => {
+                tracing::warn!(hot = %self.hot.display(), %error, "what an ended process has left in the scan log cannot be taken over now; the next start will");
+            }
+        }
     }
 
     /// Where refused batches are set aside.

@@ -1,7 +1,7 @@
 //! A file of the scan log, mapped: the one module with `unsafe`, and the rules that make it sound.
 //!
-//! 1. The file is at least as long as its mapping, its blocks are allocated, and nobody shortens it: the folder has mode 0700 and is locked by
-//!    the one process that uses it. So no access to the mapping faults.
+//! 1. The file is at least as long as its mapping, its blocks are allocated, and nobody shortens it: the folder has mode 0700, and the
+//!    segments of a run are locked by the one process that uses them. So no access to the mapping faults.
 //! 2. A segment has at most one [`SegmentWriter`], made by consuming the [`Spare`]; it alone writes data, and only at or above `committed`.
 //! 3. Readers look only below `committed`, whose Release store pairs with their Acquire load; below it nothing is written again.
 //! 4. All of the header is atomics, which may be shared.
@@ -227,7 +227,7 @@ pub(crate) enum NotASegment {
 }
 
 impl Segment {
-    /// Opens a segment that another boot left. The caller holds the folder's lock.
+    /// Opens a segment that another boot left. The caller holds that boot's lock.
     pub(crate) fn adopt(path: PathBuf) -> Result<Arc<Self>, NotASegment> {
         let file: File = OpenOptions::new().read(true).write(true).open(&path)?;
         if (file.metadata()?.len() as usize) < HEADER + frame::MAX {

@@ -44,6 +44,9 @@ impl Default for ShipperOptions {
     }
 }
 
+/// How often it is looked whether a process that hands over has ended, and left something.
+const LOOK_FOR_LEFT: Duration = Duration::from_millis(500);
+
 /// The running shipper. When it is dropped it stops at once; what is not stored stays in the log for the next start.
 pub struct Shipper {
     commands: Sender<Command>,
@@ -70,6 +73,7 @@ impl Shipper {
             options,
             sources: Vec::new(),
             draining: false,
+            look_next: Instant::now(),
         };
         let thread = std::thread::Builder::new()
             .name("scan-shipper".into())
@@ -114,6 +118,7 @@ struct Run {
     options: ShipperOptions,
     sources: Vec<Source>,
     draining: bool,
+    look_next: Instant,
 }
 
 impl Run {
@@ -153,6 +158,10 @@ impl Run {
     }
 
     fn ship(&mut self, now: Instant) {
+        if now >= self.look_next && !self.draining {
+            self.look_next = now + LOOK_FOR_LEFT;
+            self.log.adopt_ended();
+        }
         self.sources.extend(
             self.log
                 .take_unfollowed()

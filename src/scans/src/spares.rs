@@ -8,6 +8,7 @@ use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use crate::ScanLogError;
+use crate::boots::segment_name;
 use crate::segment::{Segment, Spare};
 
 /// When the folder is full, how long until it is tried again unasked.
@@ -113,9 +114,7 @@ impl Spares {
         }
         loop {
             let number = self.made.fetch_add(1, Ordering::Relaxed);
-            let path = self
-                .folder
-                .join(format!("{:016x}-{number:08}.segment", self.boot));
+            let path = self.folder.join(segment_name(self.boot, number));
             match Spare::create(path.clone(), size) {
                 Ok(spare) => {
                     self.bytes.fetch_add(spare.bytes(), Ordering::Relaxed);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use collecting::{Arrived, Collecting, drain, open, options, quick, scan};
 use scans::{
-    Delivered, Delivery, DropReason, Dropped, EncodedBatch, Full, Outlet, Scan, ScanLog,
+    Delivered, Delivery, DropReason, Dropped, EncodedBatch, Full, Outlet, Scan, ScanBatch, ScanLog,
     ScanLogError, ScanLogOptions, Shipper, ShipperOptions, Writer,
 };
 
@@ -602,6 +602,74 @@ fn a_folder_has_one_process_and_no_other_reader() -> Result<()> {
     );
     drop(log);
     open(&hot);
+    Ok(())
+}
+
+/// Opens the log again beside a process that hands it over.
+fn open_beside(log: &ScanLog, hot: &Path) -> Result<Arc<ScanLog>> {
+    let lock = log.lock().try_clone_to_owned()?;
+    let registry = prometheus::Registry::new();
+    Ok(ScanLog::open_beside(&options(hot), Some(lock), &registry)?)
+}
+
+#[test]
+fn two_runs_share_a_folder_and_the_second_ships_what_the_first_leaves() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let first = open(hot.path());
+    let mut writer = first.writer()?;
+    for _ in 0..1_000 {
+        writer.append(&scan("first"))?;
+    }
+    let second = open_beside(&first, hot.path())?;
+    let arrived = Arrived::default();
+    let shipper = ship(Arc::clone(&second), &arrived)?;
+    second.writer()?.append(&scan("second"))?;
+    let count = |batches: &[(EncodedBatch, ScanBatch)]| -> u32 {
+        batches.iter().map(|(batch, _)| batch.count).sum()
+    };
+    arrived.wait_until("the second ships its own", |batches| count(batches) == 1);
+    assert_eq!(second.ledger().adopted, 0, "the first lives");
+    writer.append(&scan("first"))?;
+
+    // As if it had been killed: nothing is shipped, and its locks are gone.
+    let boot = first.boot();
+    drop((writer, first));
+    arrived.wait_until("the second ships the first's", |batches| {
+        count(batches) == 1_002
+    });
+    assert_eq!(second.ledger().adopted, 1_001);
+    let scans = arrived.scans();
+    assert!(scans.values().all(|scans| scans.len() == 1), "none twice");
+    let of_first = scans.keys().filter(|id| id.boot == boot);
+    let numbers: Vec<_> = of_first.map(|id| id.seq).collect();
+    assert_eq!(numbers, (0..1_001).collect::<Vec<_>>());
+
+    drop(second);
+    drain(shipper);
+    let left: Vec<_> = fs::read_dir(hot.path())?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<std::io::Result<_>>()?;
+    assert_eq!(left, ["lock"]);
+    Ok(())
+}
+
+#[test]
+fn a_folder_that_is_handed_over_stays_locked_until_both_have_ended() -> Result<()> {
+    let (hot, elsewhere) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let other = open(elsewhere.path());
+    let first = open(hot.path());
+    let of_another_folder = open_beside(&other, hot.path()).err().context("refused")?;
+    assert!(
+        of_another_folder.to_string().contains("another process"),
+        "{of_another_folder}"
+    );
+    let second = open_beside(&first, hot.path())?;
+    let third = || ScanLog::open(&options(hot.path()), &prometheus::Registry::new());
+    assert!(matches!(third(), Err(ScanLogError::InUse { .. })));
+    drop(first);
+    assert!(matches!(third(), Err(ScanLogError::InUse { .. })));
+    drop(second);
+    third()?;
     Ok(())
 }
 

@@ -50,6 +50,9 @@ pub(crate) struct Standalone {
     /// Make a tag with the code demo, and show its QR code
     #[arg(long)]
     pub(crate) demo: bool,
+    /// Refused, in words: its journal and its scan store have one process
+    #[arg(long, hide = true)]
+    pub(crate) upgrade: bool,
 }
 
 #[derive(Debug, Args)]
@@ -60,6 +63,10 @@ pub(crate) struct Edge {
     data: Data,
     #[command(flatten)]
     redirects: Redirects,
+    /// Take the place of the edge that runs with this data directory, with its listening sockets, once this one is ready; where none runs,
+    /// start as usual
+    #[arg(long)]
+    pub(crate) upgrade: bool,
 }
 
 #[derive(Debug, Args)]

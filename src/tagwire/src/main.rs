@@ -8,6 +8,7 @@ mod parts;
 mod program;
 mod reload;
 mod roles;
+mod upgrade;
 
 use std::io::Write as _;
 use std::process::ExitCode;

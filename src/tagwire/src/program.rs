@@ -3,6 +3,7 @@
 
 use std::future::pending;
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -10,7 +11,7 @@ use prometheus::Registry;
 use telemetry::Health;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::config::Config;
 use crate::parts::descriptors;
@@ -29,6 +30,23 @@ pub(crate) struct Program {
     hangups: Hangups,
     failures: Failures,
     failed: mpsc::UnboundedReceiver<anyhow::Error>,
+    replaced: Replaced,
+}
+
+/// Where it is said that another process serves in the place of this one, which ends it.
+#[derive(Clone, Default)]
+pub(crate) struct Replaced(Arc<Notify>);
+
+impl Replaced {
+    pub(crate) fn tell(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Why a process ends that can go on.
+enum Wish {
+    Signal(&'static str),
+    Replaced,
 }
 
 /// Where a part says that it cannot go on, which ends the process.
@@ -63,7 +81,13 @@ impl Program {
             hangups,
             failures,
             failed,
+            replaced: Replaced::default(),
         })
+    }
+
+    /// For the part that hears of another process.
+    pub(crate) fn replaced(&self) -> Replaced {
+        self.replaced.clone()
     }
 
     /// For parts on threads and tasks of their own.
@@ -71,18 +95,19 @@ impl Program {
         self.failures.clone()
     }
 
-    /// Waits for a signal that ends, or for a part that cannot go on, whose error it gives back; at a SIGHUP, which does not, it calls
-    /// `reload` with the configuration of the start. Either way the process is not ready from then
-    /// on; a second signal ends it at once. The answer is also when draining has to be over.
+    /// Waits for a signal that ends, for another process that serves in the place of this one, or for a part that cannot go on, whose
+    /// error it gives back; at a SIGHUP, which does not end it, it calls `reload` with the configuration of the start. The process is not
+    /// ready from then on, unless another answers for it; a second signal ends it at once. The answer is also when draining has to be over.
     pub(crate) fn until_the_end(
         &mut self,
         mut reload: impl FnMut(&Config),
     ) -> (anyhow::Result<()>, Instant) {
-        let (signals, failed) = (&mut self.signals, &mut self.failed);
+        let (signals, failed, replaced) = (&mut self.signals, &mut self.failed, &self.replaced.0);
         let ended = loop {
             let woken = self.runtime.block_on(async {
                 tokio::select! {
-                    name = signals.next() => Some(Ok(name)),
+                    name = signals.next() => Some(Ok(Wish::Signal(name))),
+                    () = replaced.notified() => Some(Ok(Wish::Replaced)),
                     Some(failure) = failed.recv() => Some(Err(failure)),
                     _ = self.hangups.next() => None,
                 }
@@ -92,10 +117,14 @@ impl Program {
                 None => reload(&self.config),
             }
         };
-        self.health.draining();
-        let deadline = Instant::now() + self.config.drain.timeout;
+        if !matches!(ended, Ok(Wish::Replaced)) {
+            self.health.draining();
+        }
+        let timeout = self.config.drain.timeout;
+        let deadline = Instant::now() + timeout;
         match &ended {
-            Ok(signal) => tracing::info!(signal, timeout = ?self.config.drain.timeout, "draining"),
+            Ok(Wish::Signal(signal)) => tracing::info!(signal, ?timeout, "draining"),
+            Ok(Wish::Replaced) => tracing::info!(?timeout, "draining: this process is replaced"),
             Err(error) => tracing::error!(%error, "ending: a part of this process cannot go on"),
         }
         (ended.map(|_| ()), deadline)

@@ -1,14 +1,15 @@
 //! Readiness: named checks that roles set, and draining. How it is served is left to [`crate::ops`].
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 /// The process's checks, shared by its roles.
 ///
 /// It is ready when there is at least one check, all are ready, and it is not draining.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<State>>);
+pub struct Health(Arc<watch::Sender<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -51,24 +52,39 @@ impl Health {
 
     /// Registers a check, not ready until it says so. Checks are never removed: register once, at start.
     pub fn check(&self, name: impl Into<String>) -> Check {
-        let mut state = self.lock();
-        state.checks.push(CheckState::not_ready(name, "starting"));
+        let mut index = 0;
+        self.0.send_modify(|state| {
+            index = state.checks.len();
+            state.checks.push(CheckState::not_ready(name, "starting"));
+        });
         Check {
             health: self.clone(),
-            index: state.checks.len() - 1,
+            index,
         }
     }
 
     /// Says for good that the process is about to end, so that load balancers turn away before it closes.
     pub fn draining(&self) {
-        self.lock().draining = true;
+        self.0.send_modify(|state| state.draining = true);
     }
 
     /// The checks as they stand.
     pub fn readiness(&self) -> Readiness {
-        let state = self.lock();
-        let mut checks = state.checks.clone();
-        if state.draining {
+        self.0.borrow().readiness()
+    }
+
+    /// Waits until the process is ready.
+    pub async fn until_ready(&self) {
+        let mut state = self.0.subscribe();
+        // Fails only without a sender, which is `self`.
+        let _ = state.wait_for(|state| state.readiness().ready).await;
+    }
+}
+
+impl State {
+    fn readiness(&self) -> Readiness {
+        let mut checks = self.checks.clone();
+        if self.draining {
             checks.push(CheckState::not_ready(
                 "draining",
                 "the process is about to end",
@@ -81,11 +97,6 @@ impl Health {
             ready: checks.iter().all(|check| check.ready),
             checks,
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is a single assignment, so a panic elsewhere leaves it whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,8 +112,10 @@ impl Check {
     }
 
     fn set(&self, ready: bool, reason: Option<String>) {
-        let check = &mut self.health.lock().checks[self.index];
-        (check.ready, check.reason) = (ready, reason);
+        self.health.0.send_modify(|state| {
+            let check = &mut state.checks[self.index];
+            (check.ready, check.reason) = (ready, reason);
+        });
     }
 }
 
@@ -157,6 +170,21 @@ mod tests {
                 reason: None
             }
         );
+    }
+
+    #[tokio::test]
+    async fn who_waits_until_it_is_ready_hears_when_the_last_check_is() {
+        let health = Health::new();
+        let (table, journal) = (health.check("table"), health.check("journal"));
+        let waiting = tokio::spawn({
+            let health = health.clone();
+            async move { health.until_ready().await }
+        });
+        table.ready();
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        journal.ready();
+        waiting.await.unwrap();
     }
 
     #[test]

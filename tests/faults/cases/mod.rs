@@ -5,6 +5,7 @@ mod edges;
 mod input;
 mod kafka;
 mod tls;
+mod upgrade;
 
 use std::pin::Pin;
 
@@ -39,6 +40,9 @@ macro_rules! cases {
 cases![
     Long kafka::row_01_kafka_is_killed_and_comes_back,
     Seconds edges::row_05_edges_are_restarted_one_after_the_other,
+    Seconds upgrade::row_06_the_program_is_replaced_three_times_under_load,
+    Seconds upgrade::row_06_a_new_program_is_killed_before_it_is_ready,
+    Seconds upgrade::row_06_the_program_before_is_killed_while_it_drains,
     Seconds bootstrap::row_07_an_edge_starts_cold_while_everything_else_is_away,
     Seconds bootstrap::row_08_a_snapshot_that_is_no_good_is_refused_with_its_reason,
     Seconds bootstrap::row_09_topics_are_made_anew_while_an_edge_is_down,

@@ -18,7 +18,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::tag;
 use crate::deployment::load::{Sent, mark};
-use crate::deployment::{Deployment, Plan, Shape, stored};
+use crate::deployment::{Deployment, Node, Plan, Shape, stored};
 use crate::ground::Ground;
 use crate::support::DEADLINE;
 
@@ -38,9 +38,7 @@ pub async fn row_31_the_certificate_is_replaced_and_then_by_a_broken_one(
     ]);
     let deployment = Deployment::start(&plan).await?;
     let node = deployment.edges().next().context("an edge")?;
-    let started = node.process().logs("standalone started").await;
-    let address = started["tls"].as_str().context("its TLS address")?;
-    let address = address.trim_matches(['[', ']']).parse()?;
+    let address = tls_address(node).await?;
     tag(&deployment, "sealed").await?;
 
     let phones = Phones::start(address, authority.trusted()?);
@@ -61,14 +59,21 @@ pub async fn row_31_the_certificate_is_replaced_and_then_by_a_broken_one(
     Ok(())
 }
 
+/// Where a process listens for TLS.
+pub(super) async fn tls_address(node: &Node) -> anyhow::Result<SocketAddr> {
+    let started = node.process().logs(" started").await;
+    let address = started["tls"].as_str().context("its TLS address")?;
+    Ok(address.trim_matches(['[', ']']).parse()?)
+}
+
 /// Who signs the certificates.
-struct Authority {
+pub(super) struct Authority {
     certificate: rcgen::Certificate,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> anyhow::Result<Self> {
+    pub(super) fn new() -> anyhow::Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate()?;
@@ -79,7 +84,7 @@ impl Authority {
         })
     }
 
-    fn trusted(&self) -> anyhow::Result<Arc<ClientConfig>> {
+    pub(super) fn trusted(&self) -> anyhow::Result<Arc<ClientConfig>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.der().clone())?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -93,7 +98,7 @@ impl Authority {
     }
 
     /// Puts a new certificate and its key into the folder, in the place of those before; the certificate.
-    fn write(&self, folder: &Path) -> anyhow::Result<Vec<u8>> {
+    pub(super) fn write(&self, folder: &Path) -> anyhow::Result<Vec<u8>> {
         let key = KeyPair::generate()?;
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
         let certificate = params.signed_by(&key, &self.issuer)?;
@@ -107,15 +112,15 @@ impl Authority {
     }
 }
 
-/// Phones that each scan once on a connection of its own, again and again.
-struct Phones {
+/// Phones that each scan once on a connection of its own, again and again. None of them asks twice.
+pub(super) struct Phones {
     ended: Arc<AtomicBool>,
     seen: Arc<Mutex<HashSet<Vec<u8>>>>,
     threads: Vec<JoinHandle<anyhow::Result<Vec<u64>>>>,
 }
 
 impl Phones {
-    fn start(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
+    pub(super) fn start(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
         let (ended, seen) = (
             Arc::<AtomicBool>::default(),
             Arc::<Mutex<HashSet<Vec<u8>>>>::default(),
@@ -156,7 +161,7 @@ impl Phones {
     }
 
     /// What was scanned; an error, if one scan was not answered as it has to be.
-    fn finish(self) -> anyhow::Result<Sent> {
+    pub(super) fn finish(self) -> anyhow::Result<Sent> {
         self.ended.store(true, Ordering::Relaxed);
         let mut sent = Sent::default();
         for thread in self.threads {

@@ -5,6 +5,7 @@ mod snapshots;
 mod taker;
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use journal::{AppliedSender, FollowError, Journal};
 use table::Table;
 use tags::Topic;
+use tokio::sync::oneshot;
 
 pub use self::snapshots::SnapshotOptions;
 use self::snapshots::Snapshots;
@@ -35,11 +37,30 @@ pub enum FeedState {
 
 /// The running feed.
 pub struct Feed {
-    stop: Sender<()>,
-    /// Set before `stop` is sent.
+    snapshots: SnapshotOrders,
+    /// Set before it is told to stop.
     deadline: Arc<OnceLock<Instant>>,
     thread: JoinHandle<()>,
 }
+
+/// Whether and when a feed writes its snapshot file, for whoever knows of another process that does.
+#[derive(Clone)]
+pub struct SnapshotOrders {
+    orders: Sender<Order>,
+    /// Whether the file is another process's to write.
+    held: Arc<AtomicBool>,
+}
+
+/// What a feed is told beside what it follows.
+enum Order {
+    /// To write a snapshot now, if anything has changed, and to say when it has.
+    Snapshot(Written),
+    /// To end.
+    Stop,
+}
+
+/// Dropped when a snapshot is written, or will not be.
+type Written = oneshot::Sender<()>;
 
 /// How long a follower is waited on at once: the delay of a stop.
 const POLL: Duration = Duration::from_millis(100);
@@ -59,9 +80,14 @@ impl Feed {
         snapshots: Option<SnapshotOptions>,
         hears: impl Fn(FeedState) + Send + 'static,
     ) -> io::Result<Self> {
-        let (stop, stopped) = mpsc::channel();
+        let (orders, ordered) = mpsc::channel();
+        let held = snapshots.as_ref().is_some_and(|options| options.held);
+        let held = Arc::new(AtomicBool::new(held));
         let snapshots = snapshots
-            .map(|options| Snapshots::start(options, Arc::clone(&table), metrics.clone()))
+            .map(|options| {
+                let held = Arc::clone(&held);
+                Snapshots::start(options, held, Arc::clone(&table), metrics.clone())
+            })
             .transpose()?;
         let taker = Taker::new(table, applied, metrics, snapshots, Box::new(hears));
         let deadline = Arc::<OnceLock<Instant>>::default();
@@ -69,38 +95,58 @@ impl Feed {
         let thread = thread::Builder::new()
             .name("edge-feed".to_owned())
             .spawn(move || {
-                let taker = run(&*journal, taker, &stopped);
+                let taker = run(&*journal, taker, &ordered);
                 let until = until.get().copied();
                 taker.end(until.unwrap_or_else(|| Instant::now() + LAST_SNAPSHOT));
             })?;
         Ok(Self {
-            stop,
+            snapshots: SnapshotOrders { orders, held },
             deadline,
             thread,
         })
     }
 
+    /// For whoever has to say when snapshots are written.
+    pub fn snapshots(&self) -> SnapshotOrders {
+        self.snapshots.clone()
+    }
+
     /// Begins to end it: what it is applying is applied, and a last snapshot is written, until then at most.
     pub fn begin_stop(&self, until: Instant) {
         let _ = self.deadline.set(until); // the first holds
-        let _ = self.stop.send(()); // fails only when the thread has ended
+        let _ = self.snapshots.orders.send(Order::Stop); // fails only when the thread has ended
     }
 
     /// Ends it, and waits for that.
     pub fn stop(self) {
-        let _ = self.stop.send(()); // as above
+        let _ = self.snapshots.orders.send(Order::Stop); // as above
         if self.thread.join().is_err() {
             tracing::error!("the thread that follows the journal had panicked");
         }
     }
 }
 
+impl SnapshotOrders {
+    /// None is written from now on, since the file is another process's; or they are again.
+    pub fn hold(&self, hold: bool) {
+        // Relaxed: one more, which is under way, is whole all the same.
+        self.held.store(hold, Ordering::Relaxed);
+    }
+
+    /// Has what has changed since the last one written now, and waits until it is.
+    pub async fn write(&self) {
+        let (written, done) = oneshot::channel();
+        let _ = self.orders.send(Order::Snapshot(written)); // fails only when the feed has ended
+        let _ = done.await; // fails when there is nothing to write
+    }
+}
+
 /// Follows until it is told to stop, with a new follower after each that ends.
-fn run(journal: &dyn Journal, mut taker: Taker, stopped: &Receiver<()>) -> Taker {
+fn run(journal: &dyn Journal, mut taker: Taker, orders: &Receiver<Order>) -> Taker {
     taker.load_snapshot();
     loop {
         let ended = match journal.follow(&Topic::EDGE, taker.since()) {
-            Ok(follower) => taker.take_all(follower, stopped),
+            Ok(follower) => taker.take_all(follower, orders),
             Err(error) => Err(error),
         };
         match ended {
@@ -117,9 +163,10 @@ fn run(journal: &dyn Journal, mut taker: Taker, stopped: &Receiver<()>) -> Taker
                 taker.now_away(error.to_string());
             }
         }
-        match stopped.recv_timeout(RETRY) {
+        match orders.recv_timeout(RETRY) {
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => return taker,
+            Ok(Order::Snapshot(written)) => taker.write_snapshot(written),
+            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return taker,
         }
     }
 }

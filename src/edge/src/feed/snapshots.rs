@@ -4,6 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use journal::{KnownLog, Positions};
 use priority::Priority;
 use table::{SnapshotError, SnapshotInfo, Table};
 
+use super::Written;
 use crate::metrics::EdgeMetrics;
 
 /// Where the snapshot is kept, and how often it is written.
@@ -24,6 +26,8 @@ pub struct SnapshotOptions {
     pub every: Duration,
     /// This build, by its version: behind a snapshot of another, the journal is read again.
     pub build: &'static str,
+    /// Whether the file is another process's to write for now, until [`SnapshotOrders::hold`](super::SnapshotOrders::hold) says otherwise.
+    pub held: bool,
 }
 
 /// From a snapshot that is older the journal is not followed on, but read from its beginning: Kafka's `delete.retention.ms`, after
@@ -38,8 +42,12 @@ pub(super) struct Snapshots {
     /// Whether each order's snapshot was written.
     outcomes: Receiver<bool>,
     writer: JoinHandle<()>,
+    /// Whether the file is another process's to write.
+    held: Arc<AtomicBool>,
     /// What is being written: one at a time.
     ordered: Option<Taken>,
+    /// Who waits for that.
+    waiting: Vec<Written>,
     /// What the file holds, if this build wrote it.
     written: Option<Taken>,
     /// Until when the file was last known to hold everything, or else since when there is none.
@@ -68,6 +76,7 @@ pub(super) struct Loaded {
 impl Snapshots {
     pub(super) fn start(
         options: SnapshotOptions,
+        held: Arc<AtomicBool>,
         table: Arc<Table>,
         metrics: EdgeMetrics,
     ) -> io::Result<Self> {
@@ -92,7 +101,9 @@ impl Snapshots {
             orders,
             outcomes,
             writer,
+            held,
             ordered: None,
+            waiting: Vec::new(),
             written: None,
             confirmed_at: Timestamp::now(),
             due: Instant::now(),
@@ -161,6 +172,19 @@ impl Snapshots {
         self.due = Instant::now() + self.options.every;
     }
 
+    /// Has one written now, if something has changed.
+    pub(super) fn write_now(
+        &mut self,
+        positions: &Positions,
+        log: Option<&KnownLog>,
+        written: Written,
+    ) {
+        self.order(positions, log);
+        if self.ordered.is_some() {
+            self.waiting.push(written);
+        }
+    }
+
     /// While the journal is read again, the age of what there is grows.
     pub(super) fn show_age(&self) {
         let age = since(self.confirmed_at).as_secs_f64();
@@ -199,6 +223,7 @@ impl Snapshots {
     }
 
     fn note(&mut self, written: bool) {
+        self.waiting.clear();
         let Some(taken) = self.ordered.take() else {
             return;
         };
@@ -213,7 +238,9 @@ impl Snapshots {
 
     /// Has one written, unless one is being written, or the file holds this already.
     fn order(&mut self, positions: &Positions, log: Option<&KnownLog>) {
-        let Some(log) = log.filter(|_| self.ordered.is_none()) else {
+        // Relaxed: see `SnapshotOrders::hold`.
+        let held = self.held.load(Ordering::Relaxed);
+        let Some(log) = log.filter(|_| self.ordered.is_none() && !held) else {
             return;
         };
         if let Some(written) = &self.written {

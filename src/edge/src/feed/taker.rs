@@ -11,7 +11,7 @@ use table::{Effect, Table};
 use tags::Change;
 
 use super::snapshots::{Loaded, Snapshots};
-use super::{FeedState, POLL};
+use super::{FeedState, Order, POLL, Written};
 use crate::metrics::EdgeMetrics;
 
 /// How long the journal may be silent before a snapshot is served without it.
@@ -144,9 +144,16 @@ impl Taker {
     pub(super) fn take_all(
         &mut self,
         mut follower: Box<dyn Follower>,
-        stopped: &Receiver<()>,
+        orders: &Receiver<Order>,
     ) -> Result<Done, FollowError> {
-        while let Err(mpsc::TryRecvError::Empty) = stopped.try_recv() {
+        loop {
+            match orders.try_recv() {
+                Err(mpsc::TryRecvError::Empty) => {}
+                Ok(Order::Snapshot(written)) => self.write_snapshot(written),
+                Ok(Order::Stop) | Err(mpsc::TryRecvError::Disconnected) => {
+                    return Ok(Done::Stopped);
+                }
+            }
             match follower.next(POLL)? {
                 Some(event) => {
                     let caught_up = matches!(event, Event::CaughtUp);
@@ -159,7 +166,14 @@ impl Taker {
             }
             self.keep_a_snapshot();
         }
-        Ok(Done::Stopped)
+    }
+
+    /// Writes what has changed since the last snapshot, out of turn.
+    pub(super) fn write_snapshot(&mut self, written: Written) {
+        let is_whole = self.rebuild.is_none() && self.table.is_complete();
+        if let Some(snapshots) = self.snapshots.as_mut().filter(|_| is_whole) {
+            snapshots.write_now(&self.positions, self.log.as_ref(), written);
+        }
     }
 
     /// Reads the journal from its beginning, beside the table that began with a snapshot of another build and serves meanwhile: that

@@ -219,6 +219,7 @@ fn start(
         file,
         every: Duration::from_secs(300),
         build: BUILD,
+        held: false,
     };
     let feed = Feed::start(
         Arc::new(journal),

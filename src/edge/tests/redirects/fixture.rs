@@ -333,6 +333,11 @@ impl Client {
         }
     }
 
+    /// Whom it is connected to.
+    pub fn server(&self) -> SocketAddr {
+        self.stream.peer_addr().unwrap()
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }

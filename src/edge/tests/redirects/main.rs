@@ -14,6 +14,7 @@ mod framing;
 mod heartbeats;
 mod http2;
 mod http2_frames;
+mod inherited;
 mod limits;
 #[path = "../../../facts/tests/mmdb/mod.rs"]
 #[allow(dead_code)] // forged files are `facts`' matter

@@ -1,7 +1,9 @@
-//! The data directory: made where it is missing, written to once to see that it can be, and held by one process at a time.
+//! The data directory: made where it is missing, written to once to see that it can be, and held by one process at a time, or by two of which
+//! one takes the place of the other.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +14,7 @@ use rustix::fs::FlockOperation;
 pub(crate) struct DataDir {
     shown: PathBuf,
     canonical: PathBuf,
-    _lock: File,
+    lock: OwnedFd,
 }
 
 /// Why a data directory cannot be used.
@@ -32,6 +34,11 @@ pub(crate) enum DataDirError {
 
 impl DataDir {
     pub(crate) fn hold(path: &Path) -> Result<Self, DataDirError> {
+        Self::hold_with(path, None)
+    }
+
+    /// As above, together with the process that has handed over this lock, if it is the one of this directory.
+    pub(crate) fn hold_with(path: &Path, handed: Option<OwnedFd>) -> Result<Self, DataDirError> {
         let unusable = |source| DataDirError::Unusable {
             path: path.to_owned(),
             source,
@@ -49,21 +56,28 @@ impl DataDir {
             .mode(0o600)
             .open(canonical.join("lock"));
         let lock = lock.map_err(unusable)?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
+        let lock = match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => OwnedFd::from(lock),
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(DataDirError::InUse {
+                let in_use = || DataDirError::InUse {
                     path: path.to_owned(),
-                });
+                };
+                let handed = handed.filter(|handed| is_same(handed, &lock));
+                handed.ok_or_else(in_use)?
             }
             Err(error) => return Err(unusable(error.into())),
-        }
+        };
         probe(&canonical).map_err(unusable)?;
         Ok(Self {
             shown: path.to_owned(),
             canonical,
-            _lock: lock,
+            lock,
         })
+    }
+
+    /// Its lock, for the process that takes the place of this one.
+    pub(crate) fn lock(&self) -> io::Result<OwnedFd> {
+        self.lock.try_clone()
     }
 
     /// Where it is, without links and dots.
@@ -75,6 +89,11 @@ impl DataDir {
     pub(crate) fn shown(&self) -> &Path {
         &self.shown
     }
+}
+
+fn is_same(one: &impl AsFd, other: &impl AsFd) -> bool {
+    let (one, other) = (rustix::fs::fstat(one), rustix::fs::fstat(other));
+    matches!((one, other), (Ok(one), Ok(other)) if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
 /// A lock file of an earlier run may be writable where nothing new can be made, and a disk may be full.
@@ -119,6 +138,20 @@ mod tests {
             "{refused}"
         );
         drop(data);
+        DataDir::hold(path.path()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_is_handed_over_is_held_until_both_have_dropped_it() {
+        let (path, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let first = DataDir::hold(path.path()).unwrap();
+        let another = DataDir::hold(other.path()).unwrap();
+        let foreign = Some(another.lock().unwrap());
+        DataDir::hold_with(path.path(), foreign).unwrap_err();
+        let second = DataDir::hold_with(path.path(), Some(first.lock().unwrap())).unwrap();
+        drop(first);
+        DataDir::hold(path.path()).unwrap_err();
+        drop(second);
         DataDir::hold(path.path()).unwrap();
     }
 }

@@ -23,7 +23,7 @@ pub(crate) use demo::Demo;
 pub(crate) use listen::bind;
 pub(crate) use operations::Operations;
 pub(crate) use places::PlacesWatch;
-pub(crate) use redirects::{Behind, Redirects};
+pub(crate) use redirects::{Behind, InheritedRedirects, Redirects};
 pub(crate) use scan_sink::ScanSink;
 pub(crate) use tls::tls_options;
 pub(crate) use welcome::Welcome;

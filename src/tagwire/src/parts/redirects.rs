@@ -1,14 +1,16 @@
 //! The redirects and what hangs on them: the table with its feed, the scan log with its shipper, the listeners, the heartbeats.
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use ::edge::{
     AboutEdge, ConnectionLimits, Drained, EdgeMetrics, EdgeOptions, EdgeServer, Feed, FeedState,
-    Heartbeats, Limits, Site, SnapshotOptions, SocketOptions, Trust, TrustedProxies,
-    UpstreamOptions,
+    Heartbeats, Inherited, Limits, Site, SnapshotOptions, SnapshotOrders, SocketOptions, Trust,
+    TrustedProxies, UpstreamOptions,
 };
 use admin::Visible;
 use facts::PlacesFile;
@@ -24,6 +26,7 @@ use super::hot_folder;
 use super::tls::TlsWatch;
 use crate::config::{Config, Edge, Upstream};
 use crate::program::Program;
+use crate::upgrade::Descriptor;
 
 const FIRST_READING: &str = "reading the journal for the first time";
 
@@ -33,9 +36,26 @@ const ENDING: Duration = Duration::from_millis(1_500);
 /// What a farewell gets behind the last scan, beside which it has been under way.
 const FAREWELL: Duration = Duration::from_millis(200);
 
+/// What comes from a process whose place this one takes.
+pub(crate) struct InheritedRedirects {
+    pub(crate) sockets: Inherited,
+    pub(crate) scan_log_lock: Option<OwnedFd>,
+}
+
+impl InheritedRedirects {
+    /// There is none.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            sockets: Inherited::nothing(),
+            scan_log_lock: None,
+        }
+    }
+}
+
 pub(crate) struct Redirects {
     server: EdgeServer,
     shipper: Shipper,
+    scan_log_lock: OwnedFd,
     feed: Feed,
     tls: TlsWatch,
     applied: Applied,
@@ -59,6 +79,7 @@ impl Redirects {
         data: &DataDir,
         any_host: bool,
         behind: Behind<'_>,
+        inherited: InheritedRedirects,
     ) -> anyhow::Result<Self> {
         let Behind {
             journal,
@@ -67,12 +88,18 @@ impl Redirects {
             edges,
             places,
         } = behind;
-        let log = ScanLog::open(&scan_log_options(&program.config, data), &program.registry)?;
+        let log = ScanLog::open_beside(
+            &scan_log_options(&program.config, data),
+            inherited.scan_log_lock,
+            &program.registry,
+        )?;
+        let scan_log_lock = log.lock().try_clone_to_owned()?;
         let run = EdgeRun::new(&program.config.node.id, log.boot())?;
         let table = Arc::new(Table::new());
         let metrics = EdgeMetrics::register(&program.registry)?;
         let tls = TlsWatch::open(&program.config.edge, &program.registry)?;
-        let server = EdgeServer::start(
+        let server = EdgeServer::start_with(
+            inherited.sockets,
             EdgeOptions {
                 places,
                 ..edge_options(
@@ -109,11 +136,25 @@ impl Redirects {
         Ok(Self {
             server,
             shipper,
+            scan_log_lock,
             feed,
             tls,
             applied,
             heartbeats,
         })
+    }
+
+    /// What the process that takes the place of this one needs of it.
+    pub(crate) fn descriptors(&self) -> io::Result<Vec<(Descriptor, OwnedFd)>> {
+        let sockets = self.server.sockets().iter().map(Descriptor::listener);
+        let lock = self.scan_log_lock.try_clone();
+        let lock = lock.map(|lock| (Descriptor::ScanLogLock, lock));
+        sockets.chain([lock]).collect()
+    }
+
+    /// Whether and when the snapshot file is written.
+    pub(crate) fn snapshots(&self) -> SnapshotOrders {
+        self.feed.snapshots()
     }
 
     /// Where they listen.
@@ -157,10 +198,19 @@ impl Redirects {
 
     /// Answers what is being asked, delivers what is recorded, ends.
     pub(crate) fn drain(self, deadline: Instant) {
+        self.end(deadline, EdgeServer::shutdown);
+    }
+
+    /// As above, when another process answers in the place of this one.
+    pub(crate) fn give_way(self, deadline: Instant) {
+        self.end(deadline, EdgeServer::give_way);
+    }
+
+    fn end(self, deadline: Instant, shutdown: fn(EdgeServer, Duration) -> Drained) {
         self.heartbeats.begin_drain();
         // Clients that do not take their answers must not use up the time in which scans are delivered.
         let for_answers = deadline.saturating_duration_since(Instant::now()) / 2;
-        if self.server.shutdown(for_answers) == Drained::CutOff {
+        if shutdown(self.server, for_answers) == Drained::CutOff {
             tracing::warn!("cut off connections whose clients did not finish in time");
         }
         // Nobody has to wait for this edge any more.

@@ -2,15 +2,18 @@
 
 use std::time::Instant;
 
-use ::edge::SnapshotOptions;
+use ::edge::{Inherited, SnapshotOptions};
 use journal::{JournalMetrics, KafkaEdges};
+use tokio::sync::watch;
 
 use super::Role;
 use crate::config::Config;
 use crate::parts::{
-    Behind, DataDir, Operations, PlacesWatch, Redirects, bind, cluster, tls_options,
+    Behind, DataDir, InheritedRedirects, Operations, PlacesWatch, Redirects, bind, cluster,
+    tls_options,
 };
 use crate::program::Program;
+use crate::upgrade::{Descriptor, Handed, Offer, Predecessor, Upgrades};
 
 const ROLE: &str = "edge";
 /// In the data directory.
@@ -20,16 +23,27 @@ pub(crate) struct Edge {
     redirects: Redirects,
     places: PlacesWatch,
     operations: Operations,
+    upgrades: Upgrades,
     _data: DataDir,
 }
 
 impl Edge {
-    pub(crate) fn build(program: &Program) -> anyhow::Result<Self> {
+    /// `upgrade`: whether it takes the place of one that runs.
+    pub(crate) fn build(program: &Program, upgrade: bool) -> anyhow::Result<Self> {
         let config = &program.config;
         let kafka = cluster::journal_options(config, ROLE)?;
         let outlet = cluster::outlet(config, ROLE)?;
-        let data = DataDir::hold(&config.node.data_dir)?;
-        let operations = bind("metrics.listen", config.metrics.listen)?;
+        let (predecessor, handed) = match upgrade {
+            true => taken_from_running(program)?,
+            false => (None, Handed::default()),
+        };
+        let (begin, begins) = watch::channel(predecessor.is_none());
+        let data = DataDir::hold_with(&config.node.data_dir, handed.data_dir_lock)?;
+        let mut inherited = Inherited::new(handed.listeners, begins.clone())?;
+        let operations = match inherited.take(config.metrics.listen) {
+            Some(operations) => operations,
+            None => bind("metrics.listen", config.metrics.listen)?,
+        };
         let places = PlacesWatch::open(&config.geoip, &program.registry, &[ROLE])?;
         let metrics = JournalMetrics::register(&program.registry, ROLE)?;
         let edges = KafkaEdges::new(kafka.clone(), metrics.clone());
@@ -39,6 +53,7 @@ impl Edge {
             file: data.path().join(SNAPSHOT),
             every: config.snapshot.interval,
             build: env!("CARGO_PKG_VERSION"),
+            held: predecessor.is_some(),
         };
         let behind = Behind {
             journal,
@@ -47,15 +62,43 @@ impl Edge {
             edges: &edges,
             places: places.file(),
         };
-        let redirects = Redirects::start(program, &data, any_host, behind)?;
-        let operations = Operations::start(program, operations)?;
+        let inherited = InheritedRedirects {
+            sockets: inherited,
+            scan_log_lock: handed.scan_log_lock,
+        };
+        let redirects = Redirects::start(program, &data, any_host, behind, inherited)?;
+        let mut descriptors = redirects.descriptors()?;
+        descriptors.extend([
+            Descriptor::listener(&operations)?,
+            (Descriptor::DataDirLock, data.lock()?),
+        ]);
+        let operations = Operations::start_at(program, operations, begins)?;
+        let offer = Offer {
+            data: data.path().to_owned(),
+            descriptors,
+            snapshots: redirects.snapshots(),
+        };
+        let upgrades = Upgrades::start(program, offer, predecessor, begin)?;
         Ok(Self {
             redirects,
             places,
             operations,
+            upgrades,
             _data: data,
         })
     }
+}
+
+/// Asks the edge that runs with this data directory for its place.
+fn taken_from_running(program: &Program) -> anyhow::Result<(Option<Predecessor>, Handed)> {
+    let asked = Predecessor::ask(&program.config.node.data_dir);
+    Ok(match program.runtime.block_on(asked)? {
+        Some((predecessor, handed)) => (Some(predecessor), handed),
+        None => {
+            tracing::info!("no edge runs with this data directory: this one starts as usual");
+            (None, Handed::default())
+        }
+    })
 }
 
 impl Role for Edge {
@@ -77,8 +120,22 @@ impl Role for Edge {
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
-        self.redirects.drain(deadline);
-        self.places.end();
-        self.operations.end(program);
+        let Self {
+            redirects,
+            places,
+            operations,
+            upgrades,
+            _data,
+        } = *self;
+        let upgrades = upgrades.end(program);
+        if upgrades.replaced {
+            // Who asks how this edge is gets the answer of the one that serves.
+            operations.end(program);
+            redirects.give_way(deadline);
+        } else {
+            redirects.drain(deadline);
+            operations.end(program);
+        }
+        places.end();
     }
 }

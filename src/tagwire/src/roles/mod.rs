@@ -22,13 +22,16 @@ pub(crate) trait Role {
     fn drain(self: Box<Self>, program: &Program, deadline: Instant);
 }
 
+const NO_UPGRADE: &str = "--upgrade is for `tagwire edge`: a standalone's journal and scan store have one process at a time; stop the one that runs, and start this one without --upgrade";
+
 /// Builds the role that was asked for. Nothing is left running when it fails: the process ends.
 pub(crate) fn build(role: &cli::Role, program: &Program) -> anyhow::Result<Box<dyn Role>> {
     Ok(match role {
         cli::Role::Standalone(arguments) => {
+            anyhow::ensure!(!arguments.upgrade, NO_UPGRADE);
             Box::new(standalone::Standalone::build(program, arguments.demo)?)
         }
-        cli::Role::Edge(_) => Box::new(edge::Edge::build(program)?),
+        cli::Role::Edge(arguments) => Box::new(edge::Edge::build(program, arguments.upgrade)?),
         cli::Role::Sink(_) => Box::new(sink::Sink::build(program)?),
         cli::Role::Admin(_) => Box::new(admin::Admin::build(program)?),
     })

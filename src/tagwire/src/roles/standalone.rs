@@ -13,8 +13,8 @@ use sink::{DirectOutlet, Enricher, SinkMetrics};
 use super::Role;
 use crate::config::Config;
 use crate::parts::{
-    Api, Behind, DataDir, Demo, Operations, PlacesWatch, Redirects, Welcome, bind, public_url,
-    tls_options,
+    Api, Behind, DataDir, Demo, InheritedRedirects, Operations, PlacesWatch, Redirects, Welcome,
+    bind, public_url, tls_options,
 };
 use crate::program::Program;
 
@@ -61,7 +61,8 @@ impl Standalone {
             edges: &edges,
             places: places.file(),
         };
-        let redirects = Redirects::start(program, &data, any_host, behind)?;
+        let inherited = InheritedRedirects::nothing();
+        let redirects = Redirects::start(program, &data, any_host, behind, inherited)?;
         let public_url = match &config.node.public_url {
             Some(given) => given.clone(),
             None => public_url::of_listener(redirects.addresses()[0])?,

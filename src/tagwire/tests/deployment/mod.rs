@@ -96,6 +96,22 @@ impl Node {
         self.process().ready().await;
     }
 
+    /// Starts another process that takes the place of this one; the one before, which serves until the other is ready.
+    pub async fn upgrade(&mut self) -> Process {
+        let successor = self.successor(&[]).await;
+        self.process
+            .replace(successor)
+            .unwrap_or_else(|| panic!("{} does not run", self.start.role))
+    }
+
+    /// A process that wants to take the place of this one, with these variables.
+    pub async fn successor(&self, environment: &[(&str, &str)]) -> Process {
+        let start = self.start.clone().arg("--upgrade");
+        let environment = environment.iter();
+        let start = environment.fold(start, |start, (name, value)| start.env(name, *value));
+        start.spawn().await
+    }
+
     /// SIGKILL: it has no moment to write anything.
     pub async fn kill(&mut self) {
         let process = self.take();

@@ -16,3 +16,4 @@ mod refusals;
 mod reload;
 mod site;
 mod standalone;
+mod upgrade;

@@ -26,11 +26,13 @@ impl Fixture {
             file: folder.path().join("tags.snapshot"),
             every: Duration::ZERO,
             build: "1.2.3",
+            held: false,
         };
         let (table, registry) = (Table::new(), Registry::new());
         table.complete();
         let metrics = EdgeMetrics::register(&registry).expect("new");
-        let snapshots = Snapshots::start(options, Arc::new(table), metrics).expect("a thread");
+        let snapshots =
+            Snapshots::start(options, Arc::default(), Arc::new(table), metrics).expect("a thread");
         Self {
             snapshots,
             registry,
@@ -125,4 +127,44 @@ fn an_end_does_not_wait_for_ever() {
         .end(Some((&last, Some(&known(1)))), Instant::now());
     assert!(obstacle.exists(), "it is still being written");
     remove(&obstacle);
+}
+
+#[test]
+fn a_file_that_is_another_process_s_is_not_written_and_who_asks_for_one_waits_until_it_is() {
+    use tokio::sync::oneshot::error::TryRecvError::{Closed, Empty};
+
+    let mut fixture = Fixture::new();
+    let file = fixture.folder.path().join("tags.snapshot");
+    let ask = |snapshots: &mut Snapshots| {
+        let (written, waits) = tokio::sync::oneshot::channel();
+        snapshots.write_now(&at(1), Some(&known(3)), written);
+        waits
+    };
+    fixture.snapshots.held.store(true, Ordering::Relaxed);
+    let mut waits = ask(&mut fixture.snapshots);
+    assert_eq!(
+        waits.try_recv(),
+        Err(Closed),
+        "there is nothing to wait for"
+    );
+
+    fixture.snapshots.held.store(false, Ordering::Relaxed);
+    let obstacle = fixture.obstacle();
+    let mut waits = ask(&mut fixture.snapshots);
+    assert_eq!(waits.try_recv(), Err(Empty));
+    assert!(!file.exists());
+    remove(&obstacle);
+    assert!(fixture.snapshots.wait(soon()));
+    assert_eq!(waits.try_recv(), Err(Closed));
+    drop(ask(&mut fixture.snapshots));
+    assert!(fixture.snapshots.wait(soon()));
+
+    fixture.snapshots.held.store(true, Ordering::Relaxed);
+    let last = at(2);
+    fixture
+        .snapshots
+        .end(Some((&last, Some(&known(1)))), soon());
+    let info = read_snapshot_info(&file);
+    let positions = info.expect("a snapshot").positions.into_iter().collect();
+    assert_eq!(at(1), positions);
 }
