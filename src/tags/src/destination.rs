@@ -54,24 +54,36 @@ impl Destination {
             Scheme::Mailto => contact::check_mail(&url)?,
             Scheme::Sms => contact::check_message(&url)?,
         }
-        Self::bounded(url.as_str())
+        Self::check_length(url.as_str())?;
+        Ok(Self(url.as_str().into()))
     }
 
     /// Takes back what [`Destination::parse`] once allowed. It does not judge hosts again: a policy that has become stricter must
     /// not take a printed code off the air.
     pub fn from_stored(text: &str) -> Result<Self, DestinationError> {
+        Self::check_stored(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// As [`Destination::from_stored`], without a copy.
+    pub(crate) fn keep(text: String) -> Result<Self, DestinationError> {
+        Self::check_stored(&text)?;
+        Ok(Self(text.into()))
+    }
+
+    fn check_stored(text: &str) -> Result<(), DestinationError> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(DestinationError::NotNormalised);
         }
         scheme(text)?;
-        Self::bounded(text)
+        Self::check_length(text)
     }
 
-    fn bounded(text: &str) -> Result<Self, DestinationError> {
+    fn check_length(text: &str) -> Result<(), DestinationError> {
         if text.len() > Self::MAX_BYTES {
             return Err(DestinationError::TooLong { bytes: text.len() });
         }
-        Ok(Self(text.into()))
+        Ok(())
     }
 
     /// The URL, fit for a `Location` field.
@@ -131,6 +143,14 @@ enum Scheme {
 }
 
 impl Scheme {
+    const ALL: [(&'static str, Self); 5] = [
+        ("https", Self::Https),
+        ("http", Self::Http),
+        ("tel", Self::Tel),
+        ("mailto", Self::Mailto),
+        ("sms", Self::Sms),
+    ];
+
     fn is_web(self) -> bool {
         matches!(self, Self::Http | Self::Https)
     }
@@ -146,19 +166,15 @@ fn scheme(text: &str) -> Result<(Scheme, &str), DestinationError> {
     if !well_formed {
         return Err(DestinationError::NoScheme);
     }
-    let scheme = match name.to_ascii_lowercase().as_str() {
-        "http" => Scheme::Http,
-        "https" => Scheme::Https,
-        "tel" => Scheme::Tel,
-        "mailto" => Scheme::Mailto,
-        "sms" => Scheme::Sms,
-        other => {
-            return Err(DestinationError::Scheme {
-                scheme: other.chars().take(32).collect(),
-            });
-        }
-    };
-    Ok((scheme, rest))
+    let known = Scheme::ALL
+        .into_iter()
+        .find(|(known, _)| name.eq_ignore_ascii_case(known));
+    match known {
+        Some((_, scheme)) => Ok((scheme, rest)),
+        None => Err(DestinationError::Scheme {
+            scheme: name.to_ascii_lowercase().chars().take(32).collect(),
+        }),
+    }
 }
 
 /// Looks at the authority as it was written: parsers disagree about missing or additional slashes, backslashes and `@`, and that

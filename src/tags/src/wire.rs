@@ -69,15 +69,44 @@ pub(crate) fn decode(topic: Topic, key: &str, value: &[u8]) -> Result<Change, Wi
 
 fn read<R, T>(value: &[u8]) -> Result<T, WireError>
 where
-    R: Message + Default,
+    R: Versioned,
     T: TryFrom<R, Error = WireError>,
 {
-    let found = major_format(value)?;
-    if found != MAJOR {
-        return Err(WireError::Major { found });
+    match R::decode(value) {
+        Ok(record) if record.major() == MAJOR => T::try_from(record),
+        // The major is judged first: the rest of a newer record need not even be well-formed for an older reader.
+        decoded => {
+            let found = major_format(value)?;
+            if found != MAJOR {
+                return Err(WireError::Major { found });
+            }
+            T::try_from(decoded?)
+        }
     }
-    T::try_from(R::decode(value)?)
 }
+
+/// A record that says in which major format it is.
+trait Versioned: Message + Default {
+    fn major(&self) -> u32;
+}
+
+macro_rules! versioned {
+    ($($record:ty),*) => {
+        $(impl Versioned for $record {
+            fn major(&self) -> u32 {
+                self.major
+            }
+        })*
+    };
+}
+
+versioned!(
+    TagRecord,
+    WorkspaceRecord,
+    DomainRecord,
+    KeyRecord,
+    AuditRecord
+);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
@@ -305,11 +334,11 @@ impl TryFrom<TagRecord> for Tag {
                 QueryModeRecord::Override => QueryMode::Override,
                 QueryModeRecord::Unspecified => return Err(unspecified("query")),
             },
-            workspace: field("workspace", WorkspaceId::parse(&record.workspace))?,
-            domain: field("domain", Domain::parse(&record.domain))?,
-            code: field("code", Code::parse(&record.code))?,
+            workspace: field("workspace", WorkspaceId::keep(record.workspace))?,
+            domain: field("domain", Domain::keep(record.domain))?,
+            code: field("code", Code::keep(record.code))?,
             version: Version::new(record.version).ok_or_else(|| unspecified("version"))?,
-            destination: field("destination", Destination::from_stored(&record.destination))?,
+            destination: field("destination", Destination::keep(record.destination))?,
             redirect_status: field(
                 "redirect_status",
                 RedirectStatus::try_from(record.redirect_status),
@@ -320,7 +349,7 @@ impl TryFrom<TagRecord> for Tag {
                 .expires_at
                 .map(|t| time("expires_at", t))
                 .transpose()?,
-            fallback_url: url("fallback_url", &record.fallback_url)?,
+            fallback_url: url("fallback_url", record.fallback_url)?,
             campaign: record.campaign,
             name: record.name,
             labels: record.labels,
@@ -349,7 +378,7 @@ impl TryFrom<WorkspaceRecord> for Workspace {
         Ok(Self {
             id: field("id", WorkspaceId::parse(&record.id))?,
             name: record.name,
-            fallback_url: url("fallback_url", &record.fallback_url)?,
+            fallback_url: url("fallback_url", record.fallback_url)?,
             created_at: time("created_at", record.created_at)?,
         })
     }
@@ -401,8 +430,8 @@ impl TryFrom<DomainRecord> for DomainSettings {
             name: field("name", Domain::parse(&record.name))?,
             workspace,
             is_default: record.is_default,
-            home_url: url("home_url", &record.home_url)?,
-            fallback_url: url("fallback_url", &record.fallback_url)?,
+            home_url: url("home_url", record.home_url)?,
+            fallback_url: url("fallback_url", record.fallback_url)?,
             case_insensitive: record.case_insensitive,
             https_redirect: record.https_redirect,
             hsts: record.hsts_max_age.map(|max_age| Hsts {
@@ -536,11 +565,11 @@ fn time(field: &'static str, microseconds: i64) -> Result<Timestamp, WireError> 
     })
 }
 
-fn url(name: &'static str, text: &str) -> Result<Option<Destination>, WireError> {
+fn url(name: &'static str, text: String) -> Result<Option<Destination>, WireError> {
     if text.is_empty() {
         Ok(None)
     } else {
-        field(name, Destination::from_stored(text)).map(Some)
+        field(name, Destination::keep(text)).map(Some)
     }
 }
 
