@@ -48,6 +48,7 @@ pub struct EdgeMetrics {
     redirects: HistogramVec,
     responses: IntCounterVec,
     tags: IntGauge,
+    folds: IntCounter,
     journal_lag: Gauge,
     local_salts: IntCounter,
     place_lookups: IntCounter,
@@ -80,6 +81,10 @@ impl EdgeMetrics {
                 "tagwire_edge_tags",
                 "Tags in memory, revoked ones among them",
             )?,
+            folds: IntCounter::new(
+                "tagwire_edge_table_folds_total",
+                "How many times the changes since the start were folded into a new base of the table",
+            )?,
             journal_lag: Gauge::new(
                 "tagwire_edge_journal_lag_seconds",
                 "Age of the newest change when it was applied; 0 when all are, and the time since then while the journal is away",
@@ -109,10 +114,11 @@ impl EdgeMetrics {
         for reason in REFUSALS {
             metrics.refused_snapshots.with_label_values(&[reason]);
         }
-        let collectors: [Box<dyn Collector>; 8] = [
+        let collectors: [Box<dyn Collector>; 9] = [
             Box::new(metrics.redirects.clone()),
             Box::new(metrics.responses.clone()),
             Box::new(metrics.tags.clone()),
+            Box::new(metrics.folds.clone()),
             Box::new(metrics.journal_lag.clone()),
             Box::new(metrics.local_salts.clone()),
             Box::new(metrics.place_lookups.clone()),
@@ -128,6 +134,12 @@ impl EdgeMetrics {
 
     pub(crate) fn set_tags(&self, tags: usize) {
         self.tags.set(i64::try_from(tags).unwrap_or(i64::MAX));
+    }
+
+    /// How many there have been so far; only this table's count here.
+    pub(crate) fn set_folds(&self, folds: usize) {
+        let new = (folds as u64).saturating_sub(self.folds.get());
+        self.folds.inc_by(new);
     }
 
     pub(crate) fn set_snapshot_age(&self, seconds: f64) {

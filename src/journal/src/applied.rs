@@ -81,6 +81,18 @@ impl AppliedSender {
         });
     }
 
+    /// Moves several partitions forward by changes of which the newest was published then, and wakes who waits for any of them once.
+    pub fn advance_all(&self, reached: &[(Topic, i32, i64)], newest: Option<Timestamp>) {
+        self.0.send_if_modified(|applied| {
+            applied.newest = applied.newest.max(newest);
+            reached
+                .iter()
+                .fold(false, |moved, &(topic, partition, next_offset)| {
+                    applied.positions.advance(topic, partition, next_offset) || moved
+                })
+        });
+    }
+
     /// Begins anew: the log has been replaced by another, whose offsets say nothing of the old one's.
     pub fn restart(&self) {
         self.0.send_replace(State::default());

@@ -41,6 +41,12 @@ pub trait Follower: Send {
     /// An error ends the follower; what can pass by itself is [`Event::Disconnected`] instead.
     fn next(&mut self, wait: Duration) -> Result<Option<Event>, FollowError>;
 
+    /// The next of the events that have already been read, without asking the log for more: what follows a [`Follower::next`] may so
+    /// be taken in together with it.
+    fn at_hand(&mut self) -> Option<Event> {
+        None
+    }
+
     /// Which log this is, once it has been reached; none for one that only this machine can have.
     fn log(&self) -> Option<&str> {
         None

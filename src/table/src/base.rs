@@ -23,6 +23,10 @@ pub(crate) struct Base {
     scratch: Vec<u8>,
 }
 
+/// Up to so many tags an index grows to twice its size, which makes a first reading faster; then by half, since what is too much of it
+/// is up to six bytes for each.
+const DOUBLING: usize = 2_000_000;
+
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Put {
@@ -71,6 +75,11 @@ impl Base {
     pub(crate) fn record(&self, key: &Key<'_>) -> Option<Record<'_>> {
         let (_, place) = self.index.find(key.hash, |place| self.is(place, key))?;
         Some(Record::read(self.arena.at(place), &self.names)?.0)
+    }
+
+    /// Fetches the place of a tag into the cache. What it returns means nothing, but has to be used for that.
+    pub(crate) fn touch(&self, domain: &str, code: &str) -> u8 {
+        self.index.touch(self.hasher.key(domain, code).hash)
     }
 
     /// Takes a record in unless what is there stands against it.
@@ -163,7 +172,12 @@ impl Base {
 
     /// Makes a bigger index. The arena is read in order, which is far quicker than by the old index. `newest` is not in it yet.
     fn grow(&mut self, newest: u32) {
-        let mut index = Index::for_tags(self.len() + self.len() / 2 + 64);
+        let room = if self.len() < DOUBLING {
+            self.len()
+        } else {
+            self.len() / 2
+        };
+        let mut index = Index::for_tags(self.len() + room + 64);
         for (record, _, place) in self.places().filter(|(_, _, place)| *place != newest) {
             index.insert(self.hasher.key(record.domain, record.code).hash, place);
         }

@@ -123,6 +123,7 @@ fn fold(shared: &Shared) {
                         ..now.share()
                     },
                 );
+                shared.count_fold();
             }
         }
         Err(error) => tracing::error!(%error, "the table keeps its changes unfolded"),

@@ -48,6 +48,11 @@ impl Index {
         self.len * 100 >= self.buckets().len() * SLOTS * LOAD
     }
 
+    /// Reads of the bucket in which a hash begins.
+    pub(crate) fn touch(&self, hash: u64) -> u8 {
+        self.buckets()[self.home(hash).0][OVERFLOWED]
+    }
+
     /// The place with this hash of which `is_it` says so.
     pub(crate) fn find(
         &self,

@@ -20,5 +20,5 @@ mod table;
 mod view;
 
 pub use snapshot::{SnapshotError, SnapshotInfo, check_snapshot, read_snapshot_info};
-pub use table::{Effect, State, Table};
+pub use table::{Effect, State, Table, Taken};
 pub use view::View;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 use samples::{DOMAINS, apply, held, kept, settle, tag, varied};
-use table::{Effect, SnapshotInfo, Table};
+use table::{Effect, SnapshotInfo, Table, Taken};
 use tags::{Change, Status, Tag};
 
 const CODES: [&str; 6] = [
@@ -27,6 +27,8 @@ type Plain = HashMap<(usize, usize), Tag>;
 enum Step {
     /// Domain, code, version, status, and what the other fields are like.
     Apply(usize, usize, u64, Status, u8),
+    /// Several of these at once.
+    ApplyAll(Vec<(usize, usize, u64, Status, u8)>),
     Complete,
     BeginRebuild,
     /// Waits for the folds, so that some steps are sure to come after them.
@@ -37,16 +39,17 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let status = prop_oneof![4 => Just(Status::Active), 2 => Just(Status::Paused), 1 => Just(Status::Revoked)];
-    let apply = (
+    let change = (
         0..DOMAINS.len(),
         0..CODES.len(),
         1_u64..9,
         status,
         any::<u8>(),
-    )
-        .prop_map(|(d, c, v, s, kind)| Step::Apply(d, c, v, s, kind));
+    );
+    let apply_all = prop::collection::vec(change.clone(), 0..20).prop_map(Step::ApplyAll);
     prop_oneof![
-        40 => apply,
+        40 => change.prop_map(|(d, c, v, s, kind)| Step::Apply(d, c, v, s, kind)),
+        4 => apply_all,
         3 => Just(Step::Complete),
         1 => Just(Step::BeginRebuild),
         2 => Just(Step::Settle),
@@ -117,6 +120,16 @@ proptest! {
                     let effect = apply(&table, tag.clone());
                     let applied = Model::put(model.changing(), (d, c), tag);
                     prop_assert_eq!(effect, if applied { Effect::Applied } else { Effect::Superseded });
+                }
+                Step::ApplyAll(changes) => {
+                    let (mut all, mut applied) = (Vec::new(), 0);
+                    for (d, c, version, status, kind) in changes {
+                        let tag = varied(DOMAINS[d], CODES[c], version, status, kind);
+                        applied += usize::from(Model::put(model.changing(), (d, c), tag.clone()));
+                        all.push(Change::Tag(tag));
+                    }
+                    prop_assert_eq!(table.apply_all(&mut all), Taken { tags: applied, lost: 0 });
+                    prop_assert!(all.is_empty());
                 }
             }
             let counted = model.published.as_ref().or(model.filling.as_ref()).unwrap();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use journal::{AppliedSender, Event, FollowError, Follower, KnownLog, Positions, Since};
-use table::{Effect, Table};
-use tags::Change;
+use table::Table;
+use tags::{Change, Topic};
 
 use super::snapshots::{Loaded, Snapshots};
 use super::{FeedState, Order, POLL, Written};
@@ -64,6 +64,54 @@ struct Rebuild {
     tags: usize,
     last_change: Instant,
     told: bool,
+}
+
+/// What has been read from the journal at once and is taken in together, as of one moment: the clock is not read for each of a million
+/// records, and who waits for positions is not woken for each.
+struct Turn {
+    now: Instant,
+    at: Timestamp,
+    /// What the table has not been given yet.
+    changes: Vec<Change>,
+    /// When the last of the changes was published, and the newest of them.
+    published: Option<Published>,
+    /// Where it has led, partition by partition in turn.
+    reached: Vec<(Topic, i32, i64)>,
+    caught_up: bool,
+}
+
+struct Published {
+    last: Timestamp,
+    newest: Timestamp,
+}
+
+impl Turn {
+    fn now() -> Self {
+        Self {
+            now: Instant::now(),
+            at: Timestamp::now(),
+            changes: Vec::new(),
+            published: None,
+            reached: Vec::new(),
+            caught_up: false,
+        }
+    }
+
+    fn change(&mut self, change: Change, published_at: Timestamp) {
+        let newest = self.published.take().map(|before| before.newest);
+        self.published = Some(Published {
+            last: published_at,
+            newest: newest.map_or(published_at, |newest| newest.max(published_at)),
+        });
+        self.changes.push(change);
+    }
+
+    fn reach(&mut self, position: (Topic, i32, i64)) {
+        match self.reached.last_mut() {
+            Some(last) if (last.0, last.1) == (position.0, position.1) => *last = position,
+            _ => self.reached.push(position),
+        }
+    }
 }
 
 impl Rebuild {
@@ -156,8 +204,7 @@ impl Taker {
             }
             match follower.next(POLL)? {
                 Some(event) => {
-                    let caught_up = matches!(event, Event::CaughtUp);
-                    self.take(event, follower.log());
+                    let caught_up = self.take_turn(event, &mut *follower);
                     if caught_up && self.foreign_build {
                         return Ok(Done::CaughtUp);
                     }
@@ -165,6 +212,7 @@ impl Taker {
                 None => self.nothing_new(),
             }
             self.keep_a_snapshot();
+            self.metrics.set_folds(self.table.folds());
         }
     }
 
@@ -218,57 +266,83 @@ impl Taker {
         (self.hears)(FeedState::Away { reason });
     }
 
-    fn take(&mut self, event: Event, log: Option<&str>) {
+    /// Takes an event, and what has been read with it. Returns whether the end of the journal was among it.
+    fn take_turn(&mut self, first: Event, follower: &mut dyn Follower) -> bool {
+        let mut turn = Turn::now();
+        let mut next = Some(first);
+        while let Some(event) = next {
+            self.take(event, follower.log(), &mut turn);
+            next = follower.at_hand();
+        }
+        self.apply(&mut turn);
+        if let Some(published) = &turn.published {
+            self.metrics.set_tags(self.table.len());
+            let age = turn.at.duration_since(published.last).as_secs_f64();
+            self.metrics.set_journal_lag(age.max(0.0));
+        }
+        // Only now: whoever waits for the positions looks at the table next.
+        for &(topic, partition, next_offset) in &turn.reached {
+            self.positions.advance(topic, partition, next_offset);
+        }
+        if self.rebuild.is_none() {
+            let newest = turn.published.as_ref().map(|published| published.newest);
+            self.applied.advance_all(&turn.reached, newest);
+        }
+        self.serve_from_reserve();
+        self.serve_the_rebuilt();
+        turn.caught_up
+    }
+
+    fn take(&mut self, event: Event, log: Option<&str>, turn: &mut Turn) {
         // A new follower says nothing of the one before, which broke: whatever it reads tells that the journal is there.
         if !matches!(event, Event::Disconnected { .. }) {
-            self.now_there(log);
+            self.now_there(log, turn);
         }
-        let position = event.position();
+        if let Some(position) = event.position() {
+            turn.reach(position);
+        }
         match event {
             Event::Change {
                 change,
                 published_at,
                 ..
-            } => self.apply(*change, published_at),
-            Event::CaughtUp => self.caught_up(),
+            } => turn.change(*change, published_at),
+            Event::CaughtUp => {
+                self.apply(turn);
+                self.caught_up(turn);
+            }
             Event::Disconnected { reason } => self.now_away(reason),
             // Refusals are counted and logged by the journal: what was there before stays.
             Event::Connected | Event::Refused { .. } | Event::Advanced { .. } => {}
         }
-        // Only now: whoever waits for the position looks at the table next.
-        if let Some((topic, partition, next_offset)) = position {
-            self.positions.advance(topic, partition, next_offset);
-            if self.rebuild.is_none() {
-                self.applied.advance(topic, partition, next_offset);
-            }
-        }
-        self.serve_from_reserve();
-        self.serve_the_rebuilt();
     }
 
-    fn apply(&mut self, change: Change, published_at: Timestamp) {
-        let is_tag = matches!(change, Change::Tag(_));
-        self.newest = self.newest.max(published_at);
-        let effect = self.table.apply(change);
-        if self.rebuild.is_none() {
-            self.applied.published(published_at);
+    /// Gives the table what it has not been given yet.
+    fn apply(&mut self, turn: &mut Turn) {
+        if let Some(published) = &turn.published {
+            self.newest = self.newest.max(published.newest);
         }
-        if effect == Effect::Full {
-            tracing::error!("the table is full: a change of a tag is lost to this edge");
+        if turn.changes.is_empty() {
+            return;
+        }
+        let taken = self.table.apply_all(&mut turn.changes);
+        if taken.lost > 0 {
+            tracing::error!(
+                lost = taken.lost,
+                "the table is full: changes of tags are lost to this edge"
+            );
         }
         if let Some(rebuild) = &mut self.rebuild {
-            rebuild.tags += usize::from(is_tag && effect == Effect::Applied);
-            rebuild.last_change = Instant::now();
+            rebuild.tags += taken.tags;
+            rebuild.last_change = turn.now;
         }
-        self.metrics.set_tags(self.table.len());
-        let age = Timestamp::now().duration_since(published_at).as_secs_f64();
-        self.metrics.set_journal_lag(age.max(0.0));
     }
 
-    fn caught_up(&mut self) {
+    fn caught_up(&mut self, turn: &mut Turn) {
+        turn.caught_up = true;
         match &mut self.rebuild {
             Some(rebuild) => {
-                rebuild.caught_up = Some(Instant::now());
+                rebuild.caught_up = Some(turn.now);
             }
             None => self.complete("the table of tags is complete"),
         }
@@ -280,6 +354,7 @@ impl Taker {
         }
         self.in_reserve = false;
         self.table.complete();
+        self.metrics.set_tags(self.table.len());
         self.tell_applied();
         tracing::info!(tags = self.table.len(), "{why}");
         (self.hears)(FeedState::Complete);
@@ -337,7 +412,7 @@ impl Taker {
                 .set_journal_lag(self.abreast.elapsed().as_secs_f64());
         } else if !self.in_reserve {
             self.abreast = Instant::now();
-            self.heard();
+            self.heard(self.abreast, Timestamp::now());
             self.metrics.set_journal_lag(0.0);
         }
         self.serve_from_reserve();
@@ -360,22 +435,22 @@ impl Taker {
     }
 
     /// Notes when the journal was last there.
-    fn heard(&mut self) {
-        self.heard_at = Instant::now();
+    fn heard(&mut self, now: Instant, at: Timestamp) {
+        self.heard_at = now;
         if let Some(known) = &mut self.log {
-            known.at = self.newest.max(Timestamp::now());
+            known.at = self.newest.max(at);
         }
     }
 
     /// The journal is there.
-    fn now_there(&mut self, log: Option<&str>) {
+    fn now_there(&mut self, log: Option<&str>, turn: &mut Turn) {
         if self.log.is_none() {
             self.log = log.map(|identity| KnownLog {
                 identity: identity.to_owned(),
-                at: Timestamp::now(),
+                at: turn.at,
             });
         }
-        self.heard();
+        self.heard(turn.now, turn.at);
         if let Some(outdated) = self.outdated.take() {
             if log.is_none_or(|log| log == outdated) {
                 // It serves meanwhile.
@@ -385,6 +460,7 @@ impl Taker {
                 self.in_reserve = false;
             }
             self.read_again(Duration::ZERO);
+            turn.reached.clear();
         }
         if std::mem::take(&mut self.away) {
             tracing::info!("the journal can be reached again");

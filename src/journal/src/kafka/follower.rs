@@ -176,14 +176,13 @@ impl KafkaFollower {
         let Some(lane) = self.lanes.iter().position(|lane| lane.topic == topic) else {
             return Ok(());
         };
+        // Offsets only rise within a partition, so that its last one says it all.
+        let mut last = None;
         for item in items {
             match item {
                 Item::Record(event) => {
                     self.connected();
-                    if let Some((_, _, next_offset)) = event.position() {
-                        self.positions.advance(topic, partition, next_offset);
-                        self.lanes[lane].reached(partition, next_offset);
-                    }
+                    last = event.position().or(last);
                     self.ready.push_back(event);
                 }
                 // Transaction markers may lie between the last record and the end.
@@ -202,6 +201,10 @@ impl KafkaFollower {
                 }
                 Item::Error(error) => self.take_error(lane, &error)?,
             }
+        }
+        if let Some((_, _, next_offset)) = last {
+            self.positions.advance(topic, partition, next_offset);
+            self.lanes[lane].reached(partition, next_offset);
         }
         self.look_for_the_end();
         Ok(())
@@ -261,10 +264,13 @@ impl Lane {
             // how long the end of a partition takes to be reported. It costs four empty fetches a second and broker.
             ("fetch.wait.max.ms", "250"),
             ("fetch.error.backoff.ms", "100"),
-            // Few large answers rather than many small ones when there is much to read.
-            ("fetch.message.max.bytes", "2097152"),
-            // What is read ahead while the reader is busy: its memory, at most, beside one fetch.
-            ("queued.max.messages.kbytes", "16384"),
+            // Few large answers rather than many small ones when there is much to read: so much of each partition.
+            ("fetch.message.max.bytes", "524288"),
+            // What is read ahead of each partition while the reader is busy, beside one fetch. Half of a record's memory there is not
+            // its own but librdkafka's, which counts its own for nothing; and what the first reading takes, malloc does not give back.
+            ("queued.max.messages.kbytes", "512"),
+            // When a partition that has been read far enough ahead is looked at again: the default, a second, is far too long for so few.
+            ("fetch.queue.backoff.ms", "1"),
         ]);
         let started = config.create_with_context::<_, BaseConsumer<Listener>>(Listener::default());
         let mut consumer = started.map_err(|error| FollowError::Start {
@@ -341,6 +347,9 @@ impl Lane {
 
 impl Follower for KafkaFollower {
     fn next(&mut self, wait: Duration) -> Result<Option<Event>, FollowError> {
+        if let Some(event) = self.ready.pop_front() {
+            return Ok(Some(event));
+        }
         let deadline = Instant::now() + wait;
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -359,6 +368,10 @@ impl Follower for KafkaFollower {
             }
             self.post.wait(left.min(LOOK));
         }
+    }
+
+    fn at_hand(&mut self) -> Option<Event> {
+        self.ready.pop_front()
     }
 
     fn log(&self) -> Option<&str> {

@@ -178,4 +178,8 @@ impl Follower for SqliteFollower {
             }
         }
     }
+
+    fn at_hand(&mut self) -> Option<Event> {
+        self.ready.pop_front()
+    }
 }
