@@ -1,11 +1,13 @@
 """Latency by a schedule of requests, at half of what nginx can do: beside nginx, and while something else happens."""
-import contextlib, itertools
+import contextlib, itertools, json
 
 from driver.bench import say
 from driver.process import Failed
 from driver.rounds import interleaved
 
 VERSIONS = itertools.count(2)
+# How many changed tags the table folds into a new base (table::Table::FOLD_AT), and how many of them come before the requests do.
+FOLD_AT, BEFORE_FOLD = 65_536, 60_000
 
 
 def latency(bench, servers):
@@ -19,15 +21,17 @@ def latency_disturbed(bench, servers):
     """The edge at that rate while 1,000 tags a second change, while the base folds, while Kafka is away, and quiet."""
     edge = next(server for server in servers if server.name == "edge")
     rate = half_of_saturation(bench, servers)
-    samples = {"quiet": [], "edits": [], "fold": [], "Kafka away": []}
-    disturbances = {"quiet": contextlib.nullcontext, "edits": lambda: edits(bench), "fold": lambda: fold(bench), "Kafka away": lambda: kafka_away(bench)}
+    disturbances = {"quiet": quiet, "edits": edits, "fold": fold, "Kafka away": kafka_away}
+    samples = {name: [] for name in disturbances}
     for number in range(bench.a.rounds):
         for name, disturbance in disturbances.items():
-            with disturbance():
-                sample = scheduled(bench, edge, rate, settle=False)
             edge.settle()
+            edge.is_abreast()
+            with disturbance(bench, edge):
+                sample = scheduled(bench, edge, rate, settle=False)
             samples[name].append(sample)
-            say(f"{name}, round {number + 1}: p50={sample['p50']:.3f} p99={sample['p99']:.3f} p99.9={sample['p99.9']:.3f} ms")
+            say(f"{name}, round {number + 1}: p50={sample['p50']:.3f} p99={sample['p99']:.3f} p99.9={sample['p99.9']:.3f} ms, client {sample['client_late_p99.9']:.3f} ms late")
+    edge.settle()
     return {"rate": rate, "samples": samples}
 
 
@@ -45,43 +49,74 @@ def seconds(bench):
 
 def scheduled(bench, server, rate, settle=True):
     tags = 1 if server.name == "kernel limit" else bench.tags
-    seen = bench.client_program("schedule", f"127.0.0.1:{server.ports['plain']}", "--rate", rate, "--seconds", seconds(bench), "--tags", tags)
+    seen = bench.client_program("schedule", f"127.0.0.1:{server.ports['plain']}", "--rate", rate, "--seconds", seconds(bench), "--tags", tags, punctual=True)
     if settle:
         server.settle()
         server.recorded()
     return {key: float(value) for key, value in seen["ms"].items()} | {"client_late_p99.9": seen["client_late_ms"]["p99.9"]}
 
 
+# Each disturbance says by itself, and fails the shape if not, that it has happened while requests were answered.
+
+
 @contextlib.contextmanager
-def edits(bench):
+def quiet(bench, edge):
+    yield
+
+
+@contextlib.contextmanager
+def edits(bench, edge):
     """1,000 tags a second change for as long as the requests come."""
-    with edit(bench, rate=1_000, count=1_000 * (seconds(bench) + 1)):
+    rate, folds = 1_000, edge.folds()
+    with editing(bench, rate, count=rate * (seconds(bench) - 1), after=1) as report:
         yield
+    per_second = report["edits"] / report["seconds"]
+    if per_second < 0.9 * rate:
+        raise Failed(f"{per_second:.0f} tags a second were changed instead of {rate}")
+    edge.is_abreast()
+    if edge.folds() != folds:
+        raise Failed("the base was folded while only edits were to be measured")
 
 
 @contextlib.contextmanager
-def fold(bench):
-    """More changes than the overlay holds before the base is built anew, within the first seconds."""
-    with edit(bench, rate=40_000, count=bench.tags // 50 + 70_000):
+def fold(bench, edge):
+    """Nearly as many changes as the overlay holds, then the rest of them, and with these the fold, among the requests."""
+    with editing(bench, rate=20_000, count=BEFORE_FOLD):
+        pass
+    edge.is_abreast()
+    folds = edge.folds()
+    with editing(bench, rate=10_000, count=FOLD_AT - BEFORE_FOLD + 4_000, first=BEFORE_FOLD, after=1.5):
         yield
+        if edge.folds() != folds + 1:
+            raise Failed(f"the base was folded {edge.folds() - folds:.0f} times instead of once while requests came")
 
 
 @contextlib.contextmanager
-def edit(bench, rate, count):
-    command = [bench.client, "edit", "--brokers", bench.brokers, "--prefix", "peers.", "--tags", bench.tags, "--rate", rate, "--count", count, "--version", next(VERSIONS)]
-    editor = bench.spawn(["nice", "-n", "5", *command])
-    try:
-        yield
-        if editor.wait(timeout=120):
-            raise Failed("changing tags failed")
-    finally:
-        editor.kill()
-
-
-@contextlib.contextmanager
-def kafka_away(bench):
+def kafka_away(bench, edge):
     bench.kafka("kill")
     try:
         yield
+        waiting = edge.metrics()["tagwire_edge_scans_waiting"]
     finally:
         bench.kafka("start")
+    if not waiting:
+        raise Failed("no scan waited for Kafka, which was away")
+
+
+@contextlib.contextmanager
+def editing(bench, rate, count, first=0, after=0):
+    """Changes `count` tags from the `first` on, once the block has run for `after` seconds; yields what becomes the editor's report."""
+    report = {}
+    what = ["--rate", rate, "--first", first, "--count", count, "--after", after, "--version", next(VERSIONS)]
+    editor = bench.spawn(["nice", "-n", "5", bench.client, "edit", "--brokers", bench.brokers, "--prefix", "peers.", "--tags", bench.tags, *what])
+    try:
+        if "ready" not in editor.stdout.readline():
+            raise Failed("the editor could not begin")
+        yield report
+        last = editor.stdout.readline()
+        if editor.wait(timeout=120) or not last:
+            raise Failed("changing tags failed")
+        report |= json.loads(last)
+    finally:
+        editor.kill()
+        editor.wait()

@@ -1,5 +1,5 @@
 """Which shapes there are, what has to stand for each, and in which order they run."""
-import os, subprocess
+import os, time, traceback
 
 from driver import latency, propagation, shapes, tables
 from driver.bench import say
@@ -41,13 +41,20 @@ def run(bench, names, keep):
         for name in sorted(names, key=list(SHAPES).index):
             if name in ALONE:
                 stop(servers)
-            load = os.getloadavg()[0]
+            load, began = os.getloadavg()[0], time.monotonic()
             try:
-                keep(name, SHAPES[name](bench, servers) | {"load_before": load})
-            except (Failed, OSError, subprocess.SubprocessError) as failed:
+                measured = SHAPES[name](bench, servers)
+            except Exception as failed:
+                # Whatever goes wrong is this shape's own.
+                if not isinstance(failed, Failed):
+                    traceback.print_exc()
                 say(f"{name}: FAILED: {failed}")
                 failures.append(f"{name}: {failed}")
                 keep(name, None)
+            else:
+                took = time.monotonic() - began
+                keep(name, measured | {"load_before": load, "took": round(took, 1)})
+                say(f"{name} took {took:.0f} s")
     finally:
         stop(servers)
     return failures

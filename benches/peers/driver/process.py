@@ -37,7 +37,7 @@ class Process:
         """Bytes of anonymous resident memory; a file that is mapped, as the scan log is, does not belong to it."""
         total = 0
         for pid in self.pids():
-            total += next(int(line.split()[1]) for line in open(f"/proc/{pid}/status") if line.startswith("RssAnon:")) * 1024
+            total += next((int(line.split()[1]) for line in open(f"/proc/{pid}/status") if line.startswith("RssAnon:")), 0) * 1024
         return total
 
     def check(self):
@@ -48,7 +48,7 @@ class Process:
         if self.process.poll() is None:
             self.process.send_signal(how)
             try:
-                self.process.wait(timeout=60)
+                self.process.wait(timeout=300)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -79,7 +79,7 @@ def tables(shapes):
     lines = []
     for tags, kinds in shapes.get("table", {"sizes": {}})["sizes"].items():
         for kind, samples in kinds.items():
-            lines.append([f"{int(tags):,} tags {kind.replace('_', ' ')}", f"{median(samples, 'seconds'):.2f} s", f"{median(samples, 'tags_per_second'):,.0f} tags a second, {median(samples, 'memory_mb'):.0f} MB anonymous"])
+            lines.append([f"{int(tags):,} tags {kind.replace('_', ' ')}", f"{median(samples, 'seconds'):.2f} s", f"{median(samples, 'tags_per_second'):,.0f} tags a second, {median(samples, 'memory_mb'):.0f} MB anonymous, while it starts {median(samples, 'peak_mb'):.0f} MB"])
     for server, kinds in shapes.get("idle_connections", {"bytes": {}})["bytes"].items():
         for how, bytes_each in kinds.items():
             lines.append([f"{server}: an idle connection, {how}", f"{bytes_each / 1000:.2f} KB", f"over {shapes['idle_connections']['connections']:,}"])
@@ -89,8 +89,8 @@ def tables(shapes):
 
 
 def runs(shapes):
-    lines = [[title(name), plan.SHAPES[name].__doc__.strip(), shape["commit"], shape["finished"], shape["rounds"], shape["seconds"], f"{shape['load_before']:.1f}"] for name, shape in shapes.items()]
-    return rows(["shape", "what it is", "commit", "finished (UTC)", "rounds", "seconds each", "load average before"], lines)
+    lines = [[title(name), plan.SHAPES[name].__doc__.strip(), shape["commit"], shape["finished"], shape["rounds"], shape["seconds"], f"{shape['took']:.0f} s" if "took" in shape else "", f"{shape['load_before']:.1f}"] for name, shape in shapes.items()]
+    return rows(["shape", "what it is", "commit", "finished (UTC)", "rounds", "seconds each", "took", "load average before"], lines)
 
 
 def with_cpu(shapes):

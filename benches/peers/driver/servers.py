@@ -62,10 +62,12 @@ class Edge(Server):
         config = bench.folder / f"{data}.toml"
         config.write_text(configs.edge(self, bench, prefix))
         super().__init__("edge", [bench.binary, "edge", "--config", config], bench.folder, bench.server_core)
+        self.peak_memory = 0
         self.started_in = wait("the edge to be ready", self.is_ready, ready_within, every=0.01)
 
     def is_ready(self):
         self.check()
+        self.peak_memory = max(self.peak_memory, self.anonymous_memory())
         try:
             return urllib.request.urlopen(f"http://127.0.0.1:{self.ports['metrics']}/readyz", timeout=5).status == 200
         except OSError:
@@ -91,6 +93,17 @@ class Edge(Server):
                 raise Failed(f"the edge dropped {now['tagwire_edge_scans_dropped_total']:.0f} scans")
             return now["tagwire_edge_scans_acknowledged_total"] == now["tagwire_edge_scans_accepted_total"]
         wait("every scan to be acknowledged by Kafka", delivered, 300, every=0.1)
+
+    def folds(self):
+        return self.metrics()["tagwire_edge_table_folds_total"]
+
+    def is_abreast(self):
+        """Waits until every change in Kafka has been applied: twice, as what was written a moment ago may not have been heard of."""
+        lag = [1]
+        def none_left():
+            lag.append(self.metrics()["tagwire_edge_journal_lag_seconds"])
+            return lag[-2:] == [0, 0]
+        wait("the edge to have applied all changes", none_left, 120, every=0.3)
 
     def wrote_snapshot(self):
         return any(self.data.glob("*snapshot*"))

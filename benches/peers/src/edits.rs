@@ -44,12 +44,18 @@ pub(crate) struct Edit {
     /// Changes a second.
     #[arg(long)]
     rate: u32,
-    /// How many changes in all, from the first tag on.
+    /// The number of the first tag that is changed.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// How many changes in all, of that tag and those after it.
     #[arg(long)]
     count: u64,
     /// The version that the changed tags get.
     #[arg(long)]
     version: u64,
+    /// How many seconds to wait before the first change, once all is ready.
+    #[arg(long, default_value_t = 0.0)]
+    after: f64,
 }
 
 impl Seed {
@@ -80,12 +86,19 @@ impl Edit {
         let version = Version::new(self.version).context("versions begin at 1")?;
         let at_once = u64::from((self.rate / EDITS_PER_SECOND).max(1));
         self.kafka.write(async |journal| {
+            // Whoever measures what the changes do begins now, and not while Kafka makes this the writer.
+            println!("{}", serde_json::json!({"ready": true}));
+            tokio::time::sleep(Duration::from_secs_f64(self.after)).await;
             let started = Instant::now();
             let mut done = 0;
             while done < self.count {
-                let end = self.count.min(done + at_once);
-                let tags =
-                    (done..end).map(|number| tag(number % self.tags, version, Timestamp::now()));
+                // All that are due: a commit that took long must not lower the rate.
+                let due = (started.elapsed().as_secs_f64() * f64::from(self.rate)) as u64;
+                let end = self
+                    .count
+                    .min(due.clamp(done + at_once, done + TRANSACTION));
+                let tags = (self.first + done..self.first + end)
+                    .map(|number| tag(number % self.tags, version, Timestamp::now()));
                 journal
                     .publish(tags.collect::<anyhow::Result<_>>()?)
                     .await?;

@@ -51,7 +51,7 @@ struct Run<'a> {
     requests: &'a [(u64, Vec<u8>)],
     counted_from: Instant,
     latency: Histogram<u64>,
-    /// How late the client itself was, to be seen beside the latency that it reports.
+    /// How late the client itself looked at a request that was due, to be seen beside the latency that it reports.
     lateness: Histogram<u64>,
     open: usize,
 }
@@ -102,6 +102,10 @@ impl Schedule {
         while scheduled < all || run.open > 0 || !run.waiting.is_empty() {
             let mut now = Instant::now();
             while scheduled < all && due(scheduled) <= now {
+                if due(scheduled) >= run.counted_from {
+                    let late = now.duration_since(due(scheduled));
+                    run.lateness.record(late.as_nanos() as u64)?;
+                }
                 run.waiting.push_back((due(scheduled), scheduled));
                 scheduled += 1;
                 run.send()?;
@@ -153,9 +157,6 @@ impl Run<'_> {
                 sent == bytes.len(),
                 "a request did not fit into a socket that was empty"
             );
-            if due >= self.counted_from {
-                self.lateness.record(due.elapsed().as_nanos() as u64)?;
-            }
             connection.asked = Some((due, *number));
             self.free.pop();
             self.waiting.pop_front();
