@@ -12,6 +12,7 @@ use rcgen::{
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use table::Table;
 use tempfile::TempDir;
 
 use crate::fixture::{BRAND, CASELESS, Edge, HOST, table};
@@ -93,6 +94,15 @@ impl Secure {
 
     /// One pair, `default`, for the hosts of the fixture.
     pub fn with(tls: impl FnOnce(&mut TlsOptions), edge: impl FnOnce(&mut EdgeOptions)) -> Self {
+        Self::over(table(), tls, edge)
+    }
+
+    /// The same, over another table.
+    pub fn over(
+        table: Arc<Table>,
+        tls: impl FnOnce(&mut TlsOptions),
+        edge: impl FnOnce(&mut EdgeOptions),
+    ) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().join("certificates");
         std::fs::create_dir(&folder).unwrap();
@@ -106,7 +116,7 @@ impl Secure {
         // Its metrics are the edge's, see `Secure::metric`.
         let registry = Registry::new();
         let tls = Arc::new(Tls::open(&options, &registry).unwrap());
-        let mut running = Edge::with(table(), |options| {
+        let mut running = Edge::with(table, |options| {
             options.tls_listen = vec!["127.0.0.1:0".parse().unwrap()];
             options.tls = Some(Arc::clone(&tls));
             edge(options);

@@ -176,7 +176,8 @@ fn read_request(
     connection: usize,
 ) -> Option<Got> {
     let end = read_until(stream, received, b"\r\n\r\n")?;
-    let head = String::from_utf8(received.drain(..end).collect()).unwrap();
+    let head: Vec<u8> = received.drain(..end).collect();
+    let head = String::from_utf8_lossy(&head).into_owned(); // values may have bytes beyond ASCII
     let mut body = Vec::new();
     if field(&head, "transfer-encoding").is_some() {
         loop {
