@@ -13,6 +13,8 @@ mod connection;
 mod conversation;
 mod feed;
 mod fields;
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 mod heartbeat;
 mod host;

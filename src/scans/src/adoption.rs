@@ -60,7 +60,7 @@ pub(crate) fn adopt(
 }
 
 /// How many of an adopted segment's scans are neither stored nor counted as dropped.
-fn left(segment: &Segment) -> u64 {
+pub(crate) fn left(segment: &Segment) -> u64 {
     let stored = Survey::of(segment, segment.acknowledged()).records;
     let all = Survey::of(segment, segment.records().len());
     all.records - stored + all.lost(segment)

@@ -128,7 +128,8 @@ impl ScanBatch {
             return Err(misfit());
         }
         let (mut scans, mut refused) = (Vec::with_capacity(record.scans.len()), Vec::new());
-        for (seq, bytes) in (record.first_seq..).zip(&record.scans) {
+        // The scans first: the number behind the last may be the last that there is, and none comes after that.
+        for (bytes, seq) in record.scans.iter().zip(record.first_seq..) {
             match Scan::decode(bytes) {
                 Ok(scan) if scan.seq != seq => return Err(misfit()),
                 Ok(scan) => scans.push(scan),

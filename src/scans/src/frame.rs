@@ -78,7 +78,8 @@ fn record(bytes: &[u8], at: usize, seed: Seed, next_seq: u64) -> Option<(u64, &[
     let len = u32::from_le_bytes(head[..4].try_into().ok()?) as usize;
     let checksum = u32::from_le_bytes(head[4..8].try_into().ok()?);
     let seq = u64::from_le_bytes(head[8..].try_into().ok()?);
-    if len == 0 || len > limits::RECORD || seq < next_seq {
+    // Behind the last number that there is, there would be no next one.
+    if len == 0 || len > limits::RECORD || seq < next_seq || seq == u64::MAX {
         return None;
     }
     let covered = bytes.get(at + 8..at + HEAD + len)?;

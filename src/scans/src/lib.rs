@@ -10,6 +10,8 @@ pub mod broker_log;
 mod dropped;
 mod folder;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod kafka_outlet;
 mod ledger;

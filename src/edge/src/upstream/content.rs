@@ -14,7 +14,7 @@ pub enum ContentFraming {
 
 /// Why content is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ContentError {
+pub(crate) enum ContentError {
     /// Longer than allowed.
     TooLarge,
     /// Not RFC 9112's grammar.
@@ -28,7 +28,7 @@ const TRAILERS: usize = 8 * 1024;
 
 /// Reads content as it comes in.
 #[derive(Debug)]
-pub(super) struct ContentReader {
+pub(crate) struct ContentReader {
     state: State,
     /// How many bytes more it may have.
     allowed: u64,
@@ -50,7 +50,7 @@ enum State {
 
 impl ContentReader {
     /// For content that may have so many bytes at most.
-    pub(super) fn new(content: ContentFraming, allowed: u64) -> Result<Self, ContentError> {
+    pub(crate) fn new(content: ContentFraming, allowed: u64) -> Result<Self, ContentError> {
         let state = match content {
             ContentFraming::None | ContentFraming::Length(0) => State::End,
             ContentFraming::Length(length) if length > allowed => {
@@ -76,13 +76,13 @@ impl ContentReader {
     }
 
     /// Whether all of it has been read.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.state == State::End
     }
 
     /// Moves what belongs to the content from `input` to `output`. What it leaves is behind the content's end, or too little to tell.
     /// Chunks come out without extensions and trailers.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         input: &mut Vec<u8>,
         output: &mut Vec<u8>,

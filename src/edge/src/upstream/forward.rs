@@ -34,8 +34,8 @@ pub(crate) struct Visit {
 #[derive(Debug)]
 pub(crate) struct Forward {
     /// For the site, and with it, how the answer is to be framed: its version and `Connection` are the client's.
-    pub(super) head: Vec<u8>,
-    pub(super) content: ContentFraming,
+    pub(crate) head: Vec<u8>,
+    pub(crate) content: ContentFraming,
     /// Whether the client waits for a word before it sends the content (RFC 9110 §10.1.1).
     pub(super) waits_to_continue: bool,
     pub(super) site: Site,

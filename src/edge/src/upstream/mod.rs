@@ -20,6 +20,7 @@ mod resolver;
 mod response;
 
 pub use content::ContentFraming;
+pub(crate) use content::ContentReader;
 pub(crate) use forward::{Forward, Visit};
 pub(crate) use general::{GeneralLane, Upstreams};
 pub(crate) use http2::{ForSite, StreamEnd};
