@@ -1,11 +1,11 @@
 //! A GeoIP file that is replaced while the program runs: the last good one answers until a newer one has been read and verified.
 //! When to look for a newer one, and on which thread, is left to the caller.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use stamp::Stamp;
 
 use crate::{Places, PlacesError};
 
@@ -114,31 +114,9 @@ impl PlacesFile {
 
 impl Followed {
     fn open(path: PathBuf) -> Result<(Followed, Places), PlacesError> {
-        // Taken before reading: a file that changes meanwhile then looks changed at the next reload.
         let judged = Stamp::of(&path);
         let places = Places::open(&path)?;
         let path = Some(path);
         Ok((Followed { path, judged }, places))
-    }
-}
-
-/// Tells one state of a file from the next, whether it was replaced by renaming or written over. A missing file has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Stamp> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Stamp {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        })
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use stamp::Stamp;
 
 /// A certificate's file and its key's. One of the two may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,27 +77,6 @@ pub(crate) fn entries(folder: &Path) -> io::Result<Vec<Entry>> {
         }
     }
     Ok(entries)
-}
-
-/// Tells one state of a file from the next, whether it was replaced by renaming or written over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    device: u64,
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        })
-    }
 }
 
 #[cfg(test)]

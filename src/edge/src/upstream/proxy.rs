@@ -4,10 +4,12 @@
 use std::any::Any;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::STRICT_TRANSPORT_SECURITY;
 use http::{Method, Version};
+use pingora_core::protocols::TcpKeepalive;
 use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora_core::{Error, ErrorType};
 use pingora_http::ResponseHeader;
@@ -110,6 +112,7 @@ impl ProxyHttp for Sites {
         peer.options.read_timeout = Some(self.options.read);
         peer.options.write_timeout = Some(self.options.send);
         peer.options.idle_timeout = Some(IDLE);
+        peer.options.tcp_keepalive = Some(PROBES);
         peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         Ok(Box::new(peer))
     }
@@ -224,7 +227,16 @@ impl ProxyHttp for Sites {
 
 /// How long a connection to a site is kept for another request: below the usual 60 s and more of servers, so that they do not close it
 /// when it is used.
-const IDLE: std::time::Duration = std::time::Duration::from_secs(50);
+const IDLE: Duration = Duration::from_secs(50);
+
+/// Whether the site is still there is asked while a connection to it is kept: a request on one whose site has vanished would wait for
+/// the whole read time-out. What was sent is the read time-out's matter, hence the system's own `user_timeout`.
+const PROBES: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(10),
+    interval: Duration::from_secs(5),
+    count: 2,
+    user_timeout: Duration::ZERO,
+};
 
 /// So many of a site's addresses are tried.
 pub(super) const ADDRESSES: usize = 3;

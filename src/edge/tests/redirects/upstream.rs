@@ -127,6 +127,25 @@ fn what_is_no_tag_s_goes_to_the_site_and_tags_stay_tags() {
 }
 
 #[test]
+fn a_connection_that_is_kept_is_probed_for_whether_its_site_is_still_there() {
+    let site = Site::start(|_| ok("site"));
+    let edge = edge(&site);
+    for _ in 0..2 {
+        assert_eq!(edge.get(&get("/about")).status, 200);
+    }
+    assert_eq!(site.connections(), 1, "it was kept");
+    // The kernel's list: number, local address, remote address, state, queues, timer and when it goes off.
+    let remote = format!("0100007F:{:04X}", site.address.port());
+    let list = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let line = list
+        .lines()
+        .find(|line| line.split_whitespace().nth(2) == Some(&remote));
+    let fields: Vec<_> = line.unwrap().split_whitespace().collect();
+    assert_eq!(fields[3], "01", "established: {fields:?}");
+    assert!(fields[5].starts_with("02:"), "no probes: {fields:?}");
+}
+
+#[test]
 fn a_home_of_the_domain_s_own_comes_before_the_site_s() {
     let site = Site::start(|_| ok("site"));
     let with_home = DomainSettings {
