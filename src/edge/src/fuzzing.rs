@@ -94,7 +94,7 @@ impl Conversations {
                     unknown_codes: UnknownCap::new(u32::MAX),
                 },
             },
-            worker: Worker::new(log.writer()?, metrics.express_lane()),
+            worker: Worker::new(log.writer(), metrics.express_lane()),
             now,
         })
     }

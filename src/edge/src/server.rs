@@ -61,9 +61,6 @@ pub enum StartError {
     /// A worker thread cannot be started.
     #[error("starting the edge's worker threads: {0}")]
     Worker(#[source] io::Error),
-    /// A worker thread has nowhere to record scans.
-    #[error("opening a writer of the scan log: {0}")]
-    ScanLog(#[from] scans::ScanLogError),
     /// There are no random numbers for the visitors' pseudonyms.
     #[error("making the day's visitor key: the operating system gives no random numbers: {0}")]
     Random(String),
@@ -327,7 +324,7 @@ impl WorkerThread {
         metrics: &EdgeMetrics,
         listening: &[Listening<'_>],
     ) -> Result<Self, StartError> {
-        let worker = Worker::new(log.writer()?, metrics.express_lane());
+        let worker = Worker::new(log.writer(), metrics.express_lane());
         let worker = Arc::new(Mutex::new(worker));
         let (open, closed) = mpsc::channel(1);
         let lane = Lane {

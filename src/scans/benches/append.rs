@@ -61,7 +61,7 @@ fn append(bencher: Bencher<'_, '_>) {
     let folder = tempfile::tempdir_in("/dev/shm").expect("a folder");
     let options = ScanLogOptions::new("bench", folder.path().join("hot"));
     let log = ScanLog::open(&options, &prometheus::Registry::new()).expect("a scan log");
-    let mut writer = log.writer().expect("a writer");
+    let mut writer = log.writer();
     let scan = scan(&VisitorKey::random().expect("random numbers"));
     bencher.bench_local(|| writer.append(black_box(&scan)).is_ok());
 }

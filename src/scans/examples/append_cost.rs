@@ -18,7 +18,7 @@ fn main() -> anyhow::Result<()> {
         &prometheus::Registry::new(),
     )?;
     let (mut writer, visitors, time) = (
-        log.writer()?,
+        log.writer(),
         Visitors::new(prometheus::IntCounter::new("made", "keys")?)?,
         Timestamp::now(),
     );

@@ -7,10 +7,10 @@ use std::{fs, io};
 use crate::WriterKey;
 use crate::boots::Boots;
 use crate::ledger::{Account, Accounts};
-use crate::scan_log::Followed;
 use crate::segment::{NotASegment, Segment};
 use crate::spares::Spares;
 use crate::survey::Survey;
+use crate::writer::Followed;
 
 /// Finds what ended boots left, oldest first.
 pub(crate) fn adopt(
@@ -26,6 +26,9 @@ pub(crate) fn adopt(
                 .or_default()
                 .push(segment),
             Err(NotASegment::Spare) => fs::remove_file(&path)?,
+            Err(NotASegment::Io(error)) => {
+                tracing::error!(path = %path.display(), %error, "a segment of an earlier run cannot be opened: it stays for the next start");
+            }
             Err(error) => {
                 let aside = path.with_extension("refused");
                 tracing::error!(path = %path.display(), %error, aside = %aside.display(), "a segment of an earlier run cannot be read: it is set aside");
@@ -59,9 +62,9 @@ pub(crate) fn adopt(
     Ok(followed)
 }
 
-/// How many of an adopted segment's scans are neither stored nor counted as dropped.
+/// How many of an adopted segment's scans are neither stored nor counted as dropped, by whichever run.
 pub(crate) fn left(segment: &Segment) -> u64 {
     let stored = Survey::of(segment, segment.acknowledged()).records;
     let all = Survey::of(segment, segment.records().len());
-    all.records - stored + all.lost(segment)
+    all.records - stored + all.lost(segment).saturating_sub(segment.lost())
 }

@@ -3,7 +3,7 @@
 /// Why an accepted scan will never be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropReason {
-    /// No segment was free when the writer's was full: shipping is behind, and the log has reached its bound.
+    /// No segment was free when the writer needed one: shipping is behind, and the log has reached its bound.
     LogFull,
     /// More unknown codes than are recorded. It has no number: there may be tens of thousands a second, and a hole for each would cut the
     /// scans between them into batches of one.
@@ -12,20 +12,17 @@ pub enum DropReason {
     Refused,
     /// Its record was damaged in the log.
     Corrupt,
-    /// The thread that answered it could not get a writer. It has no number, as numbers are a writer's.
-    WriterFailed,
 }
 
 impl DropReason {
     /// How many there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 4;
     /// All of them, in the order of their numbers in a segment's header: new ones are added behind.
     pub const ALL: [Self; Self::COUNT] = [
         Self::LogFull,
         Self::UnknownCap,
         Self::Refused,
         Self::Corrupt,
-        Self::WriterFailed,
     ];
 
     /// Whether it is the writer that counts it; the others are the shipper's.
@@ -35,7 +32,7 @@ impl DropReason {
 
     /// Whether such a scan takes a number, and so leaves a gap that it explains.
     pub(crate) fn takes_number(self) -> bool {
-        !matches!(self, Self::UnknownCap | Self::WriterFailed)
+        !matches!(self, Self::UnknownCap)
     }
 
     /// The word in metrics, batches and the ledger.
@@ -45,7 +42,6 @@ impl DropReason {
             Self::UnknownCap => "unknown_cap",
             Self::Refused => "refused",
             Self::Corrupt => "corrupt",
-            Self::WriterFailed => "writer_failed",
         }
     }
 }

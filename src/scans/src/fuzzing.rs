@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use crate::adoption::left;
 use crate::ledger::Account;
 use crate::outlet::{Delivered, Delivery, EncodedBatch, Full, Outlet};
-use crate::scan_log::Followed;
 use crate::segment::{Beginning, Segment, Spare};
 use crate::source::Source;
+use crate::writer::Followed;
 use crate::{DropReason, NewScan, ShipperOptions, WriterKey};
 
 /// Bytes of a segment: the smallest that a scan log makes.

@@ -285,6 +285,9 @@ impl Outlet for KafkaOutlet {
                 return Err(Full(batch));
             }
             Err((error, _)) => {
+                if is_unknown(&error) {
+                    self.partitions = None; // looked for, and created, again
+                }
                 let (writer, first_seq, count) = sent;
                 self.immediate.push(Delivery {
                     writer,

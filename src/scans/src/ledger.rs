@@ -83,12 +83,6 @@ impl Account {
         self.by_writer.dropped[reason as usize].fetch_add(1, Ordering::Release);
     }
 
-    /// A scan that no writer took. Any thread may call it, of an account that is for these alone.
-    pub(crate) fn count_without_writer(&self) {
-        self.by_writer.accepted.fetch_add(1, Ordering::Release);
-        self.count_dropped_by_writer(DropReason::WriterFailed);
-    }
-
     pub(crate) fn count_acknowledged(&self, scans: u64) {
         self.by_shipper
             .acknowledged

@@ -4,14 +4,15 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 
 use crate::boots::Boots;
 use crate::ledger::{Account, Accounts, Ledger, LedgerMetrics};
-use crate::segment::{Beginning, MAX_EDGE, Segment};
+use crate::segment::{MAX_EDGE, Segment};
 use crate::spares::{Keeper, Spares};
-use crate::{DropReason, Writer, WriterKey, adoption, folder};
+use crate::writer::{Begun, Followed};
+use crate::{Writer, WriterKey, adoption, folder};
 
 /// Where and how big.
 #[derive(Clone, Debug)]
@@ -107,22 +108,11 @@ pub struct ScanLog {
     writers: AtomicU32,
     spares: Arc<Spares>,
     accounts: Accounts,
-    /// For scans that no writer took.
-    writerless: Arc<Account>,
-    /// Writers that no shipper follows yet.
-    unfollowed: Mutex<Vec<Followed>>,
+    begun: Arc<Begun>,
     _keeper: Keeper,
     boots: Boots,
     /// Unlocked when closed, last of all.
     lock: File,
-}
-
-/// What a shipper needs to follow a writer.
-pub(crate) struct Followed {
-    pub(crate) account: Arc<Account>,
-    pub(crate) first: Arc<Segment>,
-    /// Of an earlier boot: it ends, and its files go.
-    pub(crate) adopted: bool,
 }
 
 impl ScanLog {
@@ -174,17 +164,11 @@ impl ScanLog {
         ));
         let accounts = Accounts::default();
         let boots = Boots::begin(&hot, boot).map_err(unusable)?;
-        let unfollowed = adoption::adopt(&boots, &spares, &accounts).map_err(unusable)?;
-        let unfollowed = Mutex::new(unfollowed);
+        let begun = Arc::new(Begun::default());
+        begun.add(adoption::adopt(&boots, &spares, &accounts).map_err(unusable)?);
         let keeper = spares.keep()?;
         registry.register(Box::new(LedgerMetrics::new(accounts.clone())?))?;
         let edge: Arc<str> = Arc::from(options.edge.as_str());
-        let writerless = WriterKey {
-            edge: Arc::clone(&edge),
-            boot,
-            writer: u32::MAX,
-        };
-        let writerless = accounts.open(Account::new(writerless));
         let writers = AtomicU32::new(0);
         Ok(Arc::new(Self {
             edge,
@@ -193,44 +177,31 @@ impl ScanLog {
             writers,
             spares,
             accounts,
-            writerless,
-            unfollowed,
+            begun,
             _keeper: keeper,
             boots,
             lock,
         }))
     }
 
-    /// A new writer, for a thread that has none yet.
-    pub fn writer(&self) -> Result<Writer, ScanLogError> {
-        let spare = self.spares.take_or_make()?;
+    /// A new writer, for a thread that has none yet. Where the log has no room for its first segment, it drops scans, and counts them, until
+    /// there is: nobody waits for an answer because of that.
+    pub fn writer(&self) -> Writer {
         let writer = self.writers.fetch_add(1, Ordering::Relaxed);
         let key = WriterKey {
             edge: Arc::clone(&self.edge),
             boot: self.boot,
             writer,
         };
-        let segment = spare.begin(
-            &key,
-            &Beginning {
-                number: 0,
-                first_seq: 0,
-                dropped: [0; DropReason::COUNT],
-            },
-        );
-        let account = self.accounts.open(Account::new(key));
-        let first = Arc::clone(segment.segment());
-        self.unfollowed().push(Followed {
-            account: Arc::clone(&account),
-            first,
-            adopted: false,
+        let first = self.spares.take_or_make().inspect_err(|error| {
+            tracing::error!(writer = %key, %error, "scans are dropped until the scan log has room");
         });
-        Ok(Writer::new(account, Arc::clone(&self.spares), segment))
-    }
-
-    /// Counts a scan of a thread for which [`ScanLog::writer`] has failed.
-    pub fn drop_without_writer(&self) {
-        self.writerless.count_without_writer();
+        Writer::new(
+            self.accounts.open(Account::new(key)),
+            Arc::clone(&self.spares),
+            Arc::clone(&self.begun),
+            first.ok(),
+        )
     }
 
     /// The ledger's numbers now.
@@ -254,7 +225,7 @@ impl ScanLog {
             return;
         }
         match adoption::adopt(&self.boots, &self.spares, &self.accounts) {
-            Ok(adopted) => self.unfollowed().extend(adopted),
+            Ok(adopted) => self.begun.add(adopted),
             Err(error) => {
                 tracing::warn!(hot = %self.hot.display(), %error, "what an ended process has left in the scan log cannot be taken over now; the next start will");
             }
@@ -266,8 +237,9 @@ impl ScanLog {
         self.hot.join("rejected")
     }
 
-    pub(crate) fn take_unfollowed(&self) -> Vec<Followed> {
-        std::mem::take(&mut *self.unfollowed())
+    /// Writers that no shipper follows yet.
+    pub(crate) fn take_begun(&self) -> Vec<Followed> {
+        self.begun.take()
     }
 
     /// Takes back a segment of which everything is stored, to be written again or removed.
@@ -290,11 +262,5 @@ impl ScanLog {
             tracing::warn!(path = %segment.path().display(), %error, "a shipped segment was not removed; the next start will");
         }
         self.spares.release(segment.bytes());
-    }
-
-    fn unfollowed(&self) -> std::sync::MutexGuard<'_, Vec<Followed>> {
-        self.unfollowed
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

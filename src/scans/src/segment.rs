@@ -60,6 +60,8 @@ struct Shipped {
     partition: AtomicI32,
     /// 1: the last batch, which says where the writer ended, is stored.
     closed: AtomicU32,
+    /// How many of this segment's scans are in the running count of corrupt ones.
+    lost: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Header>() <= HEADER && DropReason::COUNT <= 16);
@@ -230,8 +232,10 @@ impl Segment {
     /// Opens a segment that another boot left. The caller holds that boot's lock.
     pub(crate) fn adopt(path: PathBuf) -> Result<Arc<Self>, NotASegment> {
         let file: File = OpenOptions::new().read(true).write(true).open(&path)?;
-        if (file.metadata()?.len() as usize) < HEADER + frame::MAX {
-            return Err(NotASegment::Spare);
+        match file.metadata()?.len() as usize {
+            0 => return Err(NotASegment::Spare),
+            len if len < HEADER + frame::MAX => return Err(NotASegment::Damaged),
+            _ => {}
         }
         let map = MmapRaw::map_raw(&file)?;
         let header = header_of(&map);
@@ -285,6 +289,7 @@ impl Segment {
         header.appended.committed.store(0, Ordering::Relaxed);
         header.shipped.acknowledged.store(0, Ordering::Relaxed);
         header.shipped.closed.store(0, Ordering::Relaxed);
+        header.shipped.lost.store(0, Ordering::Relaxed);
         let Self { map, path, .. } = self;
         Spare { map, path }
     }
@@ -379,6 +384,15 @@ impl Segment {
             .shipped
             .partition
             .store(partition, Ordering::Relaxed);
+    }
+
+    /// How many of its scans have been counted as corrupt.
+    pub(crate) fn lost(&self) -> u64 {
+        self.header().shipped.lost.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_lost(&self, scans: u64) {
+        self.header().shipped.lost.store(scans, Ordering::Relaxed);
     }
 
     pub(crate) fn is_closed(&self) -> bool {

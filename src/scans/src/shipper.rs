@@ -164,7 +164,7 @@ impl Run {
         }
         self.sources.extend(
             self.log
-                .take_unfollowed()
+                .take_begun()
                 .into_iter()
                 .map(|followed| Source::new(followed, now)),
         );

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::batch::BatchBuilder;
 use crate::frame::{self, Found};
 use crate::ledger::Account;
-use crate::scan_log::Followed;
 use crate::segment::Segment;
 use crate::shipper::ShipperOptions;
 use crate::survey::Survey;
+use crate::writer::Followed;
 use crate::{Delivered, DropReason, EncodedBatch, Full, Outlet, WriterKey};
 
 pub(crate) struct Source {
@@ -25,8 +25,6 @@ pub(crate) struct Source {
     at: usize,
     /// Of this segment, so far.
     read: Survey,
-    /// Lost scans of this segment that are counted already.
-    lost: u64,
     /// In order.
     in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
@@ -85,7 +83,6 @@ impl Source {
             segment: first,
             at,
             read,
-            lost: 0,
             in_flight,
             in_flight_bytes: 0,
             last_sent: now,
@@ -236,11 +233,12 @@ impl Source {
             if batch.state == State::Stored {
                 self.account.count_acknowledged(scans);
             } else {
-                count_dropped(&self.account, &self.segment, DropReason::Refused, scans);
+                self.count_dropped(&batch.segment, DropReason::Refused, scans);
             }
             batch.segment.set_acknowledged(batch.end);
             self.in_flight_bytes -= batch.bytes;
-            if batch.count == 0 && self.closing == Closing::Sent {
+            let is_last = batch.count == 0 && batch.first_seq == self.closed_at;
+            if is_last && self.closing == Closing::Sent {
                 // The segment is stored to this byte; damage at its very end has no batch that says so.
                 self.segment.close();
                 self.closing = Closing::Done;
@@ -248,16 +246,26 @@ impl Source {
         }
     }
 
-    /// One writer keeps one partition: it is written into the first segment, and taken along into each next one.
+    /// One writer keeps one partition, as long as the topic has it: it is written into the first segment, and taken along into each next one.
     fn choose_partition(&mut self, outlet: &mut dyn Outlet) {
-        if self.segment.partition().is_none()
-            && let Some(partitions) = outlet.partitions().filter(|partitions| *partitions > 0)
-        {
-            // Writers of one edge go to different partitions, and edges do not all begin with the first.
-            let start = crc32c::crc32c(self.key().edge.as_bytes()).wrapping_add(self.key().writer);
-            self.segment
-                .set_partition((start % partitions as u32) as i32);
+        let Some(partitions) = outlet.partitions().filter(|partitions| *partitions > 0) else {
+            return;
+        };
+        let exists = |partition: i32| partition < partitions;
+        if self.segment.partition().is_some_and(exists) {
+            return;
         }
+        // Writers of one edge go to different partitions, and edges do not all begin with the first.
+        let start = crc32c::crc32c(self.key().edge.as_bytes()).wrapping_add(self.key().writer);
+        let partition = (start % partitions as u32) as i32;
+        for segment in self.segments() {
+            segment.set_partition(partition);
+        }
+    }
+
+    /// Those that are not stored to the end, in order.
+    fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.behind.iter().chain([&self.segment])
     }
 
     fn read_batch(&mut self, limit: usize) -> Option<(InFlight, EncodedBatch)> {
@@ -330,31 +338,46 @@ impl Source {
             .into_iter()
             .filter(|reason| !reason.is_writers())
         {
-            next.set_dropped(reason, self.segment.dropped()[reason as usize]);
+            // An earlier run may have got further.
+            let index = reason as usize;
+            next.set_dropped(
+                reason,
+                self.segment.dropped()[index].max(next.dropped()[index]),
+            );
         }
-        if let Some(partition) = self
-            .segment
-            .partition()
-            .filter(|_| next.partition().is_none())
-        {
+        if let Some(partition) = self.segment.partition() {
             next.set_partition(partition);
         }
         self.at = next.acknowledged();
         self.read = Survey::of(&next, self.at);
-        self.lost = 0;
         self.behind
             .push_back(std::mem::replace(&mut self.segment, next));
         true
     }
 
     fn count_lost(&mut self) {
-        let lost = self.read.lost(&self.segment);
-        let more = lost.saturating_sub(self.lost);
-        if more > 0 {
-            tracing::error!(writer = %self.account.key, scans = more, "scans were lost to damage in the scan log");
-            count_dropped(&self.account, &self.segment, DropReason::Corrupt, more);
+        let (lost, counted) = (self.read.lost(&self.segment), self.segment.lost());
+        self.lose(&Arc::clone(&self.segment), lost.saturating_sub(counted));
+    }
+
+    /// Counts scans of a segment as corrupt, once over all runs.
+    fn lose(&self, segment: &Arc<Segment>, scans: u64) {
+        if scans > 0 {
+            tracing::error!(writer = %self.account.key, scans, "scans were lost to damage in the scan log");
+            segment.set_lost(segment.lost() + scans);
+            self.count_dropped(segment, DropReason::Corrupt, scans);
         }
-        self.lost = lost;
+    }
+
+    /// The account is this process's; the segments' running counts go with the batches and outlive it.
+    fn count_dropped(&self, from: &Arc<Segment>, reason: DropReason, scans: u64) {
+        self.account.count_dropped_by_shipper(reason, scans);
+        let later = self
+            .segments()
+            .skip_while(|segment| !Arc::ptr_eq(segment, from));
+        for segment in later {
+            segment.set_dropped(reason, segment.dropped()[reason as usize] + scans);
+        }
     }
 
     fn send(
@@ -377,28 +400,100 @@ impl Source {
     }
 
     fn send_again(&mut self, outlet: &mut dyn Outlet, now: Instant) -> bool {
-        for batch in &mut self.in_flight {
+        let mut index = 0;
+        while index < self.in_flight.len() {
+            let batch = &self.in_flight[index];
             match batch.state {
                 State::Held(due) if due > now => return false,
                 State::Held(_) => {}
                 State::Failed(due) if due <= now => {}
-                _ => continue,
+                _ => {
+                    index += 1;
+                    continue;
+                }
             }
-            if outlet.send(encode(&self.account.key, batch)).is_err() {
+            let encoded = encode(&self.account.key, batch);
+            if encoded.count < batch.count {
+                // Damaged since it was read: what is left goes in batches of its own.
+                self.replace(index, now);
+                continue;
+            }
+            let full = outlet.send(encoded).is_err();
+            let batch = &mut self.in_flight[index];
+            if full {
                 batch.state = State::Held(now + FULL_PAUSE);
                 return false;
             }
             batch.state = State::Sent;
             self.last_sent = now;
+            index += 1;
         }
         true
+    }
+
+    /// Puts in place of a batch those that can still be made of its bytes, and counts the scans that cannot.
+    fn replace(&mut self, index: usize, now: Instant) {
+        let Some(batch) = self.in_flight.remove(index) else {
+            return;
+        };
+        let (segment, mut rest) = (Arc::clone(&batch.segment), Vec::new());
+        let bytes = &segment.records()[..batch.end];
+        let (mut at, mut next_seq) = (batch.start, batch.first_seq);
+        loop {
+            match frame::read(bytes, at, segment.seed(), next_seq) {
+                Found::Record { seq, end, .. } => {
+                    match rest.last_mut() {
+                        Some(InFlight {
+                            first_seq,
+                            count,
+                            end: until,
+                            ..
+                        }) if *first_seq + u64::from(*count) == seq => {
+                            (*count, *until) = (*count + 1, end);
+                        }
+                        _ => rest.push(InFlight {
+                            first_seq: seq,
+                            count: 1,
+                            segment: Arc::clone(&segment),
+                            start: at,
+                            end,
+                            bytes: 0,
+                            state: State::Held(now),
+                        }),
+                    }
+                    (at, next_seq) = (end, seq + 1);
+                }
+                Found::Damage { end } => at = end,
+                Found::End => break,
+            }
+        }
+        let left: u64 = rest.iter().map(|batch| u64::from(batch.count)).sum();
+        let lost = u64::from(batch.count) - left;
+        if Arc::ptr_eq(&segment, &self.segment) {
+            self.read.records -= lost; // they were readable when it was read
+        }
+        self.lose(&segment, lost);
+        match rest.last_mut() {
+            // Its acknowledgement is that of all the batch's bytes.
+            Some(last) => (last.end, last.bytes) = (batch.end, batch.bytes),
+            None => rest.push(InFlight {
+                count: 0,
+                state: State::Stored,
+                ..batch
+            }),
+        }
+        for (offset, batch) in rest.into_iter().enumerate() {
+            self.in_flight.insert(index + offset, batch);
+        }
+        self.acknowledge();
     }
 }
 
 /// Reads a batch again from the log, which keeps it until it is stored: nothing else has to.
 fn encode(key: &WriterKey, batch: &InFlight) -> EncodedBatch {
     let mut builder = BatchBuilder::with_capacity(batch.bytes);
-    let (bytes, mut at, mut next_seq) = (batch.segment.records(), batch.start, batch.first_seq);
+    let bytes = &batch.segment.records()[..batch.end];
+    let (mut at, mut next_seq) = (batch.start, batch.first_seq);
     while builder.count() < batch.count {
         match frame::read(bytes, at, batch.segment.seed(), next_seq) {
             Found::Record { seq, payload, end } => {
@@ -419,10 +514,4 @@ fn encode(key: &WriterKey, batch: &InFlight) -> EncodedBatch {
         partition,
         bytes,
     }
-}
-
-/// The account is this process's; the segment's running count goes with the batches and outlives it.
-fn count_dropped(account: &Account, segment: &Segment, reason: DropReason, scans: u64) {
-    account.count_dropped_by_shipper(reason, scans);
-    segment.set_dropped(reason, segment.dropped()[reason as usize] + scans);
 }

@@ -59,21 +59,26 @@ impl Spares {
         }
     }
 
-    /// A spare segment, if one is ready. Does not wait: a slot that another thread is at counts as empty.
+    /// A spare segment, if one is ready. Slots that another thread is at, for the moment that it takes to put a segment in, come last.
     pub(crate) fn take(&self) -> Option<Spare> {
-        let spare = self
-            .slots
-            .iter()
-            .find_map(|slot| slot.try_lock().ok()?.take())?;
+        let free = || {
+            self.slots
+                .iter()
+                .find_map(|slot| slot.try_lock().ok()?.take())
+        };
+        let spare = free().or_else(|| self.take_waiting())?;
         self.wake();
         Some(spare)
+    }
+
+    fn take_waiting(&self) -> Option<Spare> {
+        self.slots.iter().find_map(|slot| lock(slot).take())
     }
 
     /// A segment, made now if none is ready.
     pub(crate) fn take_or_make(&self) -> Result<Spare, ScanLogError> {
         let _making = self.lock_making();
-        // Nobody else is at the slots for long now.
-        match self.slots.iter().find_map(|slot| lock(slot).take()) {
+        match self.take_waiting() {
             Some(spare) => {
                 self.wake();
                 Ok(spare)
@@ -92,7 +97,7 @@ impl Spares {
 
     /// Keeps a segment of which all is stored for the next writer. Gives it back if there are enough, or if it is not of the wanted size.
     pub(crate) fn recycle(&self, segment: Segment) -> Result<(), Segment> {
-        if segment.bytes() != self.wanted || self.filled() == self.slots.len() {
+        if segment.bytes() != self.wanted || self.filled() >= self.slots.len() {
             return Err(segment);
         }
         self.put(segment.recycle());
@@ -161,9 +166,14 @@ impl Spares {
         self.bytes.fetch_sub(spare.bytes(), Ordering::Relaxed);
     }
 
-    /// Fills all slots, and keeps them filled by a thread until the keeper is dropped.
+    /// Makes what is to be ready, and sees to it by a thread until the keeper is dropped. That there is no room is no reason to fail: there
+    /// will be when something has been shipped.
     pub(crate) fn keep(self: &Arc<Self>) -> Result<Keeper, ScanLogError> {
-        self.fill()?;
+        match self.fill() {
+            Err(ScanLogError::Segment { source, .. })
+                if source.kind() == io::ErrorKind::StorageFull => {}
+            made => made?,
+        }
         let spares = Arc::clone(self);
         let thread = std::thread::Builder::new()
             .name("scan-log-spares".into())

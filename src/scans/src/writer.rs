@@ -1,9 +1,9 @@
 //! A worker thread's hand in the scan log. What it does is what a redirect pays for a scan.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ledger::Account;
-use crate::segment::{Beginning, SegmentWriter};
+use crate::segment::{Beginning, Segment, SegmentWriter, Spare};
 use crate::spares::Spares;
 use crate::{DropReason, Dropped, NewScan, WriterKey};
 
@@ -11,22 +11,58 @@ use crate::{DropReason, Dropped, NewScan, WriterKey};
 pub struct Writer {
     account: Arc<Account>,
     spares: Arc<Spares>,
-    segment: SegmentWriter,
-    number: u32,
+    begun: Arc<Begun>,
+    /// None until the log has had room for its first.
+    segment: Option<SegmentWriter>,
+    /// Segments that it has begun.
+    segments: u32,
     next_seq: u64,
     dropped: [u64; DropReason::COUNT],
 }
 
+/// Writers that have begun their first segment, until a shipper follows them.
+#[derive(Default)]
+pub(crate) struct Begun(Mutex<Vec<Followed>>);
+
+/// What a shipper needs to follow a writer.
+pub(crate) struct Followed {
+    pub(crate) account: Arc<Account>,
+    pub(crate) first: Arc<Segment>,
+    /// Of an earlier boot: it ends, and its files go.
+    pub(crate) adopted: bool,
+}
+
+impl Begun {
+    pub(crate) fn add(&self, more: impl IntoIterator<Item = Followed>) {
+        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.extend(more);
+    }
+
+    pub(crate) fn take(&self) -> Vec<Followed> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Writer {
-    pub(crate) fn new(account: Arc<Account>, spares: Arc<Spares>, segment: SegmentWriter) -> Self {
-        Self {
+    pub(crate) fn new(
+        account: Arc<Account>,
+        spares: Arc<Spares>,
+        begun: Arc<Begun>,
+        first: Option<Spare>,
+    ) -> Self {
+        let mut writer = Self {
             account,
             spares,
-            segment,
-            number: 0,
+            begun,
+            segment: None,
+            segments: 0,
             next_seq: 0,
             dropped: [0; DropReason::COUNT],
+        };
+        if let Some(spare) = first {
+            writer.begin(spare, 0);
         }
+        writer
     }
 
     /// Who it is in the identity of its scans.
@@ -40,10 +76,12 @@ impl Writer {
     /// scans: then the next is taken, which allocates a few words and may wake the thread that makes spares.
     pub fn append(&mut self, scan: &NewScan<'_>) -> Result<u64, Dropped> {
         let seq = self.take_seq();
-        if !self.segment.has_room() && !self.change_segment(seq) {
+        if !self.has_room() && !self.change_segment(seq) {
             return Err(self.count_dropped(seq, DropReason::LogFull));
         }
-        self.segment.append(scan, seq);
+        if let Some(segment) = &mut self.segment {
+            segment.append(scan, seq);
+        }
         Ok(seq)
     }
 
@@ -51,11 +89,17 @@ impl Writer {
     pub fn drop_unknown(&mut self) {
         let running = &mut self.dropped[DropReason::UnknownCap as usize];
         *running += 1;
-        self.segment
-            .segment()
-            .set_dropped(DropReason::UnknownCap, *running);
+        if let Some(segment) = &self.segment {
+            segment
+                .segment()
+                .set_dropped(DropReason::UnknownCap, *running);
+        }
         self.say_accepted();
         self.account.count_dropped_by_writer(DropReason::UnknownCap);
+    }
+
+    fn has_room(&self) -> bool {
+        self.segment.as_ref().is_some_and(SegmentWriter::has_room)
     }
 
     fn take_seq(&mut self) -> u64 {
@@ -72,18 +116,30 @@ impl Writer {
 
     #[cold]
     fn change_segment(&mut self, seq: u64) -> bool {
-        let Some(spare) = self.spares.take() else {
-            return false;
-        };
-        self.number += 1;
+        let spare = self.spares.take();
+        spare.map(|spare| self.begin(spare, seq)).is_some()
+    }
+
+    /// Goes over to this segment. What was dropped while there was none stands in its header, so that the gap is explained.
+    fn begin(&mut self, spare: Spare, first_seq: u64) {
         let beginning = Beginning {
-            number: self.number,
-            first_seq: seq,
+            number: self.segments,
+            first_seq,
             dropped: self.dropped,
         };
-        self.segment
-            .continue_in(spare.begin(&self.account.key, &beginning));
-        true
+        self.segments += 1;
+        let next = spare.begin(&self.account.key, &beginning);
+        match &mut self.segment {
+            Some(segment) => segment.continue_in(next),
+            None => {
+                self.begun.add([Followed {
+                    account: Arc::clone(&self.account),
+                    first: Arc::clone(next.segment()),
+                    adopted: false,
+                }]);
+                self.segment = Some(next);
+            }
+        }
     }
 
     #[cold]
@@ -91,7 +147,9 @@ impl Writer {
         let running = &mut self.dropped[reason as usize];
         *running += 1;
         self.account.count_dropped_by_writer(reason);
-        self.segment.drop_scan(seq, reason, *running);
+        if let Some(segment) = &self.segment {
+            segment.drop_scan(seq, reason, *running);
+        }
         Dropped { seq, reason }
     }
 }

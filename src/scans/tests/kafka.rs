@@ -92,7 +92,7 @@ fn twenty_thousand_scans_of_two_writers_arrive_once_each() -> Result<()> {
     )?;
     let threads: Vec<_> = (0..2)
         .map(|_| {
-            let mut writer = log.writer().expect("a writer");
+            let mut writer = log.writer();
             std::thread::spawn(move || {
                 let appended =
                     (0..10_000).filter_map(|n| writer.append(&scan(&format!("c{n}"))).ok());
@@ -141,7 +141,7 @@ fn twenty_thousand_scans_of_two_writers_arrive_once_each() -> Result<()> {
 fn the_topic_is_created_with_its_policy() -> Result<()> {
     let (hot, options) = (tempfile::tempdir()?, options("policy"));
     let log = open(hot.path());
-    log.writer()?.append(&scan("a"))?;
+    log.writer().append(&scan("a"))?;
     drain(Shipper::start(
         log,
         Box::new(KafkaOutlet::new(&options)?),
@@ -178,7 +178,7 @@ fn a_batch_that_kafka_finds_too_large_is_set_aside_and_the_rest_arrives() -> Res
         .options
         .insert("message.max.bytes".into(), "1000".into()); // the least that librdkafka takes
     let log = open(hot.path());
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     let long = "x".repeat(64);
     let many: Vec<u64> = (0..20)
         .filter_map(|_| writer.append(&scan(&long)).ok())
@@ -201,7 +201,7 @@ fn a_batch_that_kafka_finds_too_large_is_set_aside_and_the_rest_arrives() -> Res
     let ledger = drain(running);
     assert_eq!(
         (ledger.dropped, ledger.acknowledged),
-        ([0, 0, many.len() as u64, 0, 0], 1)
+        ([0, 0, many.len() as u64, 0], 1)
     );
     Ok(())
 }
@@ -215,7 +215,7 @@ fn a_broker_that_is_not_there_is_waited_for_and_nothing_is_lost() -> Result<()> 
         ..options("away")
     };
     let log = open(hot.path());
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     let key = writer.key().clone();
     for _ in 0..100 {
         writer.append(&scan("a"))?;
@@ -327,7 +327,7 @@ fn a_broker_that_is_killed_and_comes_back_has_every_scan_once() -> Result<()> {
     let enough = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let threads: Vec<_> = (0..2)
         .map(|_| {
-            let (mut writer, enough) = (log.writer().expect("a writer"), Arc::clone(&enough));
+            let (mut writer, enough) = (log.writer(), Arc::clone(&enough));
             std::thread::spawn(move || {
                 let mut seqs = Vec::new();
                 while !enough.load(std::sync::atomic::Ordering::Relaxed) {

@@ -55,6 +55,13 @@ fn segments(hot: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// Those that a writer has begun; the others are spare.
+fn begun(hot: &Path) -> Vec<PathBuf> {
+    let has_magic =
+        |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"TWSCANS"));
+    segments(hot).into_iter().filter(has_magic).collect()
+}
+
 #[test]
 fn scans_of_several_writers_arrive_once_and_in_order_over_many_segments() -> Result<()> {
     let hot = tempfile::tempdir()?;
@@ -63,7 +70,7 @@ fn scans_of_several_writers_arrive_once_and_in_order_over_many_segments() -> Res
     let shipper = ship(Arc::clone(&log), &arrived)?;
     let threads: Vec<_> = (0..4)
         .map(|_| {
-            let mut writer = log.writer().expect("a writer");
+            let mut writer = log.writer();
             std::thread::spawn(move || {
                 let mut seqs = BTreeSet::new();
                 for n in 0..5_000 {
@@ -118,7 +125,7 @@ fn scans_of_several_writers_arrive_once_and_in_order_over_many_segments() -> Res
 fn what_failed_is_sent_again_until_it_is_stored() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let log = open(hot.path());
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     let seqs = append(&mut writer, 3_000);
     let arrived = Arrived::default();
     let fate = |n: usize, _: &_| {
@@ -145,7 +152,7 @@ fn what_failed_is_sent_again_until_it_is_stored() -> Result<()> {
 fn what_is_refused_is_set_aside_and_counted_and_the_writer_goes_on() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let log = open(hot.path());
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     let seqs = append(&mut writer, 1_500);
     let arrived = Arrived::default();
     let fate = |n: usize, _: &_| {
@@ -193,7 +200,7 @@ fn a_full_log_drops_by_number_and_recovers_when_there_is_room() -> Result<()> {
     };
     let registry = prometheus::Registry::new();
     let log = ScanLog::open(&small, &registry)?;
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     let (mut stored, mut dropped) = (BTreeSet::new(), BTreeSet::new());
     for n in 0..3_000u64 {
         match writer.append(&scan("full")) {
@@ -229,7 +236,7 @@ fn a_full_log_drops_by_number_and_recovers_when_there_is_room() -> Result<()> {
         seq + 1 + 1,
         "the unknown one has no number"
     );
-    assert_eq!(ledger.dropped, [dropped.len() as u64, 1, 0, 0, 0]);
+    assert_eq!(ledger.dropped, [dropped.len() as u64, 1, 0, 0]);
     let metrics = registry.gather();
     let reasons = metrics
         .iter()
@@ -240,22 +247,51 @@ fn a_full_log_drops_by_number_and_recovers_when_there_is_room() -> Result<()> {
 }
 
 #[test]
-fn a_log_without_room_for_one_more_writer_says_so_and_counts_its_scans() -> Result<()> {
+fn a_start_over_a_full_log_drops_scans_until_that_is_shipped_and_says_which() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let small = ScanLogOptions {
-        max_bytes: 128 << 10,
+        max_bytes: 256 << 10,
         spares: 1,
         ..options(hot.path())
     };
     let log = ScanLog::open(&small, &prometheus::Registry::new())?;
-    let _writers = (log.writer()?, log.writer()?);
-    let error = log.writer().err().context("refused")?;
-    assert!(matches!(error, ScanLogError::Full { .. }), "{error}");
-    log.drop_without_writer();
-    let ledger = log.ledger();
+    let (mut writer, mut before) = (log.writer(), 0);
+    loop {
+        match writer.append(&scan("full")) {
+            Ok(_) => before += 1,
+            // Faster than segments are made, or that was the last one.
+            Err(_) if begun(hot.path()).len() == 4 => break,
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+    drop((writer, log));
+    let log = ScanLog::open(&small, &prometheus::Registry::new())?;
+    let mut writer = log.writer();
+    for _ in 0..10 {
+        writer
+            .append(&scan("no room"))
+            .expect_err("the log is full");
+    }
+    let arrived = Arrived::default();
+    let shipper = ship(Arc::clone(&log), &arrived)?;
+    let dropped = loop {
+        match writer.append(&scan("room again")) {
+            Ok(seq) => break seq,
+            Err(lost) => assert_eq!(lost.reason, DropReason::LogFull),
+        }
+        std::thread::yield_now();
+    };
+    let key = writer.key().clone();
+    let ledger = drain(shipper);
+    assert_eq!(ledger.dropped, [dropped, 0, 0, 0]);
+    assert_eq!(ledger.acknowledged, before + 1);
+    let batches = arrived.0.lock().expect("not poisoned");
+    let first = batches.iter().find(|(sent, _)| sent.writer == key);
+    let (sent, read) = first.context("a batch of this run")?;
     assert_eq!(
-        (ledger.accepted, ledger.dropped, ledger.waiting()),
-        (1, [0, 0, 0, 0, 1], 0)
+        (sent.first_seq, &read.dropped),
+        (dropped, &vec![("log_full".to_owned(), dropped)]),
+        "its first batch explains why it does not begin with 0"
     );
     Ok(())
 }
@@ -275,7 +311,7 @@ fn the_ledger_adds_up_at_every_look() -> Result<()> {
     let shipper = ship(Arc::clone(&log), &arrived)?;
     let done = Arc::new(AtomicBool::new(false));
     // Both before either writes: one alone soon has the whole of this small log.
-    let writers = [log.writer()?, log.writer()?];
+    let writers = [log.writer(), log.writer()];
     let threads: Vec<_> = writers
         .into_iter()
         .map(|mut writer| {
@@ -334,7 +370,7 @@ fn stored_segments_are_written_again_and_none_of_their_old_records_is_read() -> 
     let log = ScanLog::open(&few, &prometheus::Registry::new())?;
     let arrived = Arrived::default();
     let shipper = ship(Arc::clone(&log), &arrived)?;
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     let (mut appended, mut files) = (BTreeSet::new(), BTreeSet::new());
     let (rounds, more_than_a_segment_holds) = (40, 250);
     for _ in 0..rounds {
@@ -363,7 +399,7 @@ fn stored_segments_are_written_again_and_none_of_their_old_records_is_read() -> 
 fn a_later_start_ships_what_an_earlier_one_left_under_its_name_and_partition() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let log = open(hot.path());
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     let seqs = append(&mut writer, 2_000);
     let key = writer.key().clone();
     // Some of it arrives and is acknowledged; then the shipper stops.
@@ -417,17 +453,14 @@ fn a_later_start_ships_what_an_earlier_one_left_under_its_name_and_partition() -
 fn a_flipped_bit_costs_one_scan_and_is_counted() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let log = open(hot.path());
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     let seqs = append(&mut writer, 1_000);
     drop((writer, log));
     let victim = segments(hot.path())
         .into_iter()
         .nth(1)
         .context("a second segment")?;
-    let file = OpenOptions::new().read(true).write(true).open(&victim)?;
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, 20_000)?;
-    file.write_all_at(&[byte[0] ^ 4], 20_000)?;
+    flip(&victim, 20_000);
     let arrived = Arrived::default();
     let ledger = drain(ship(open(hot.path()), &arrived)?);
     let found = arrived_once(&arrived);
@@ -445,11 +478,109 @@ fn a_flipped_bit_costs_one_scan_and_is_counted() -> Result<()> {
     Ok(())
 }
 
+/// Flips bits of a file that others have mapped: in eight bytes, of which at least one is no filling.
+fn flip(file: &Path, at: u64) {
+    let file = OpenOptions::new().read(true).write(true).open(file);
+    let (file, mut bytes) = (file.expect("a file"), [0; 8]);
+    file.read_exact_at(&mut bytes, at).expect("readable");
+    let flipped = bytes.map(|byte| byte ^ 4);
+    file.write_all_at(&flipped, at).expect("writable");
+}
+
+#[test]
+fn damage_is_counted_once_however_many_runs_meet_it() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    let written = append(&mut log.writer(), 1_000).len();
+    drop(log);
+    flip(&segments(hot.path())[0], 20_000);
+    let away = |_: usize, _: &_| Delivered::Failed {
+        reason: "away".into(),
+    };
+    for _ in 0..2 {
+        let (log, nowhere) = (open(hot.path()), Arrived::default());
+        let outlet = Collecting::with_fate(&nowhere, Box::new(away));
+        let shipper = Shipper::start(Arc::clone(&log), Box::new(outlet), quick())?;
+        // Its farewell waits for the rest, so that it ends with everything read and nothing stored.
+        while log.ledger().waiting() == written as u64 {
+            std::thread::yield_now();
+        }
+        drop(shipper);
+    }
+    let arrived = Arrived::default();
+    let ledger = drain(ship(open(hot.path()), &arrived)?);
+    assert_eq!(arrived_once(&arrived).len(), written - 1);
+    assert_eq!(ledger.waiting(), 0);
+    let batches = arrived.0.lock().expect("not poisoned");
+    let (_, last) = batches.last().context("a last batch")?;
+    assert_eq!(last.dropped, [("corrupt".to_owned(), 1)]);
+    Ok(())
+}
+
+#[test]
+fn a_batch_that_is_damaged_before_it_is_sent_again_goes_in_parts() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    let mut writer = log.writer();
+    let appended = append(&mut writer, 100);
+    let file = begun(hot.path()).pop().context("the writer's")?;
+    let fate = move |n: usize, _: &_| {
+        if n > 0 {
+            return Delivered::Stored { partition: None };
+        }
+        flip(&file, 20_000);
+        Delivered::Failed {
+            reason: "away".into(),
+        }
+    };
+    let arrived = Arrived::default();
+    let outlet = Collecting::with_fate(&arrived, Box::new(fate));
+    let shipper = Shipper::start(Arc::clone(&log), Box::new(outlet), quick())?;
+    arrived.wait_until("both parts", |batches| batches.len() >= 2);
+    append(&mut writer, 1);
+    drop(writer);
+    let ledger = drain(shipper);
+    let found = arrived_once(&arrived);
+    assert_eq!(found.len(), appended.len() + 1 - 1);
+    assert_eq!((ledger.accepted, ledger.dropped), (101, [0, 0, 0, 1]));
+    Ok(())
+}
+
+#[test]
+fn a_writer_whose_partition_is_gone_takes_another() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let log = open(hot.path());
+    let mut writer = log.writer();
+    let appended = append(&mut writer, 500);
+    let tried = Arrived::default();
+    let (first, seen) = std::sync::mpsc::channel();
+    let away = move |_: usize, batch: &EncodedBatch| {
+        let _ = first.send(batch.partition);
+        Delivered::Failed {
+            reason: "away".into(),
+        }
+    };
+    let outlet = Collecting::with_fate(&tried, Box::new(away)).over(1_000_000);
+    let shipper = Shipper::start(Arc::clone(&log), Box::new(outlet), quick())?;
+    let chosen = seen.recv()?.context("a partition")?;
+    assert!(chosen >= 3, "{chosen} of a million: the next outlet has it");
+    drop((shipper, writer, log));
+    let arrived = Arrived::default();
+    let outlet = Collecting::new(&arrived).over(3);
+    drain(Shipper::start(open(hot.path()), Box::new(outlet), quick())?);
+    assert_eq!(arrived_once(&arrived), appended);
+    let batches = arrived.0.lock().expect("not poisoned");
+    let partition = batches[0].0.partition;
+    assert!(partition.is_some_and(|partition| partition < 3));
+    assert!(batches.iter().all(|(sent, _)| sent.partition == partition));
+    Ok(())
+}
+
 #[test]
 fn a_torn_end_and_a_damaged_header_do_not_stop_the_start() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let log = open(hot.path());
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     let seqs = append(&mut writer, 700);
     drop((writer, log));
     // The first segment's header is hit; the last one's last record was never written out.
@@ -482,7 +613,7 @@ fn a_torn_end_and_a_damaged_header_do_not_stop_the_start() -> Result<()> {
 fn an_idle_writer_says_where_it_stands() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let log = open(hot.path());
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     append(&mut writer, 3);
     writer.drop_unknown();
     let arrived = Arrived::default();
@@ -510,7 +641,7 @@ fn an_idle_writer_says_where_it_stands() -> Result<()> {
 fn unknown_codes_between_scans_do_not_cut_their_batches() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let log = open(hot.path());
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     for _ in 0..100 {
         append(&mut writer, 1);
         (0..10).for_each(|_| writer.drop_unknown());
@@ -532,7 +663,7 @@ fn unknown_codes_between_scans_do_not_cut_their_batches() -> Result<()> {
 fn a_clean_end_leaves_no_segment_and_an_unclean_one_all_that_is_not_stored() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let log = open(hot.path());
-    let (mut ended, mut stays) = (log.writer()?, log.writer()?);
+    let (mut ended, mut stays) = (log.writer(), log.writer());
     append(&mut ended, 1_000);
     append(&mut stays, 1_000);
     drop(ended);
@@ -572,7 +703,7 @@ impl Outlet for Away {
 fn a_drain_without_a_broker_does_not_wait_when_no_scan_does() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let log = open(hot.path());
-    drop(log.writer()?);
+    drop(log.writer());
     let options = ShipperOptions {
         farewell: Duration::from_millis(1),
         ..quick()
@@ -616,14 +747,14 @@ fn open_beside(log: &ScanLog, hot: &Path) -> Result<Arc<ScanLog>> {
 fn two_runs_share_a_folder_and_the_second_ships_what_the_first_leaves() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let first = open(hot.path());
-    let mut writer = first.writer()?;
+    let mut writer = first.writer();
     for _ in 0..1_000 {
         writer.append(&scan("first"))?;
     }
     let second = open_beside(&first, hot.path())?;
     let arrived = Arrived::default();
     let shipper = ship(Arc::clone(&second), &arrived)?;
-    second.writer()?.append(&scan("second"))?;
+    second.writer().append(&scan("second"))?;
     let count = |batches: &[(EncodedBatch, ScanBatch)]| -> u32 {
         batches.iter().map(|(batch, _)| batch.count).sum()
     };
@@ -677,7 +808,7 @@ fn a_folder_that_is_handed_over_stays_locked_until_both_have_ended() -> Result<(
 fn a_scan_is_readable_as_it_lies_in_a_batch() -> Result<()> {
     let hot = tempfile::tempdir()?;
     let log = open(hot.path());
-    let mut writer = log.writer()?;
+    let mut writer = log.writer();
     writer.append(&scan("Ab3-_x"))?;
     let arrived = Arrived::default();
     drain(ship(log, &arrived)?);

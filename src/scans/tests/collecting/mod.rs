@@ -76,6 +76,16 @@ impl Collecting {
     }
 }
 
+impl Collecting {
+    /// Over so many partitions.
+    pub fn over(self, partitions: i32) -> Self {
+        Self {
+            partitions: Some(partitions),
+            ..self
+        }
+    }
+}
+
 impl Outlet for Collecting {
     fn send(&mut self, batch: EncodedBatch) -> Result<(), Full> {
         if self.waiting.len() >= self.room {

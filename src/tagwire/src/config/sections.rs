@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use admin::PublicUrl;
 use ipnet::IpNet;
-use scans::ScanLogOptions;
 use telemetry::logging::LogFormat;
 
 use super::error::ConfigError;
@@ -220,18 +219,15 @@ impl GeoIp {
 pub(crate) struct ScanLog {
     /// `scan_log.hot`; none: a folder in shared memory that belongs to the data directory.
     pub(crate) hot: Option<PathBuf>,
-    /// `scan_log.max_bytes`: of all segments.
-    pub(crate) max_bytes: u64,
+    /// `scan_log.max_bytes`: of all segments; none: enough for the threads.
+    pub(crate) max_bytes: Option<u64>,
 }
 
 impl ScanLog {
     pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
-        let default = ScanLogOptions::new("", "").max_bytes;
         Ok(Self {
             hot: values.one("scan_log.hot", &kinds::PATH)?,
-            max_bytes: values
-                .one("scan_log.max_bytes", &kinds::SCAN_LOG_BYTES)?
-                .unwrap_or(default),
+            max_bytes: values.one("scan_log.max_bytes", &kinds::SCAN_LOG_BYTES)?,
         })
     }
 }

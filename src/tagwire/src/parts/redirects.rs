@@ -36,6 +36,9 @@ const ENDING: Duration = Duration::from_millis(1_500);
 /// What a farewell gets behind the last scan, beside which it has been under way.
 const FAREWELL: Duration = Duration::from_millis(200);
 
+/// As small as segments become for many threads and a small `scan_log.max_bytes`.
+const SMALLEST_SEGMENT: u64 = 64 << 10;
+
 /// What comes from a process whose place this one takes.
 pub(crate) struct InheritedRedirects {
     pub(crate) sockets: Inherited,
@@ -261,7 +264,16 @@ fn scan_log_options(config: &Config, data: &DataDir) -> ScanLogOptions {
         .hot
         .clone()
         .unwrap_or_else(|| hot_folder::choose(data.path(), segments));
-    options.max_bytes = config.scan_log.max_bytes;
+    // Each thread's open segment, another, and the spare ones: with less, a thread could wait for ever for what is open elsewhere.
+    let least = 2 * segments;
+    match config.scan_log.max_bytes {
+        None => options.max_bytes = options.max_bytes.max(least * options.segment_bytes),
+        Some(bytes) => {
+            options.max_bytes = bytes;
+            let pages = (bytes / least) & !4095;
+            options.segment_bytes = options.segment_bytes.min(pages).max(SMALLEST_SEGMENT);
+        }
+    }
     options
 }
 
