@@ -19,7 +19,7 @@ use crate::upstream::Forward;
 const RECEIVE: usize = 16 * 1024;
 
 /// How long a new connection has for its first bytes while the edge drains: they come with it, or a round trip later.
-const FIRST_BYTES: Duration = Duration::from_secs(1);
+pub(crate) const FIRST_BYTES: Duration = Duration::from_secs(1);
 
 /// A connection's state.
 pub(crate) struct Connection {

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
 use crate::admission::Admission;
-use crate::connection::{Connection, End};
+use crate::connection::{Connection, End, FIRST_BYTES};
 use crate::conversation::{Origin, Rules, Worker};
 use crate::http2::PREFACE;
 use crate::options::Limits;
@@ -110,14 +110,23 @@ impl Lane {
         let limits = &self.rules.limits;
         let mut stopping = shutdown.clone();
         let mut read = Vec::with_capacity(PREFACE.len());
-        let mut deadline = Instant::now() + limits.idle;
+        let began = Instant::now();
+        let mut deadline = began + limits.idle;
+        let mut stopped = false;
         while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {
             let rest = (PREFACE.len() - read.len()) as u64;
             let mut next = (&mut *stream).take(rest);
             let received = tokio::select! {
                 biased;
                 received = timeout_at(deadline, next.read_buf(&mut read)) => received.ok()?.ok()?,
-                _ = stopping.wait_for(|stop| *stop) => return None,
+                _ = stopping.wait_for(|stop| *stop), if !stopped => {
+                    // As on other connections: who is in the middle of it goes on, and who is new is given a moment.
+                    stopped = true;
+                    if read.is_empty() {
+                        deadline = deadline.min(began + FIRST_BYTES);
+                    }
+                    continue;
+                }
             };
             if received == 0 {
                 return None;

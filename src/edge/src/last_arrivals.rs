@@ -5,14 +5,44 @@ use std::io;
 use std::net::{self, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pingora_core::apps::ServerApp as _;
 use pingora_core::protocols::l4::stream::Stream;
 use pingora_core::protocols::{GetSocketDigest as _, SocketDigest};
 use pingora_core::server::ShutdownWatch;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
 
 use crate::lane::Lane;
+use crate::sockets;
+
+/// For how long the kernel gives connections out that it had kept until their first bytes (`TCP_DEFER_ACCEPT`): who has connected within
+/// the last second has spoken by then, or been asked again by the kernel (the first time-out of a SYN-ACK, RFC 6298 §2).
+const GIVING_OUT: Duration = Duration::from_millis(1_100);
+/// How often it is looked for them.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Accepts what waits on the sockets, and what the kernel still keeps to itself, until it is over or the deadline has come. Only for sockets
+/// that nobody goes on with: they are changed for whoever else has them, and a successor takes what the kernel keeps.
+pub(crate) async fn accept_deferred(
+    listening: &[(Arc<Lane>, TcpListener)],
+    shutdown: &ShutdownWatch,
+    deadline: Instant,
+) {
+    for (_, socket) in listening {
+        if let Err(error) = sockets::defer_no_longer(socket) {
+            tracing::warn!(%error, "clients that have connected and not spoken yet are cut off");
+        }
+    }
+    let until = deadline.min(Instant::now() + GIVING_OUT);
+    while Instant::now() < until {
+        for (lane, socket) in listening {
+            accept_all(lane, socket, shutdown);
+        }
+        sleep_until(until.min(Instant::now() + LOOK)).await;
+    }
+}
 
 /// Accepts what waits on a socket, which does not block. What comes later finds nobody, and is told so by the kernel.
 pub(crate) fn accept_all(lane: &Arc<Lane>, listener: &TcpListener, shutdown: &ShutdownWatch) {

@@ -416,11 +416,17 @@ impl WorkerThread {
                     tracing::error!(%error, "a listener for redirects ended");
                 }
             }
+            // No deadline was set: the server was dropped.
+            let deadline = deadline.get().copied().unwrap_or_else(Instant::now);
+            // A process that goes on with the sockets takes what the kernel keeps. Relaxed: it was set before `stopping` was.
+            let mut lanes = sockets.iter().map(|(lane, _)| lane);
+            let replaced = lanes.any(|lane| lane.rules.replaced.load(Ordering::Relaxed));
+            if options.defer_accept && !replaced {
+                last_arrivals::accept_deferred(&sockets, &stopping, deadline.into()).await;
+            }
             for (lane, socket) in sockets {
                 last_arrivals::accept_all(&lane, &socket, &stopping);
             }
-            // No deadline was set: the server was dropped.
-            let deadline = deadline.get().copied().unwrap_or_else(Instant::now);
             timeout_at(deadline.into(), closed.recv()).await.is_ok()
         });
         runtime.shutdown_background();

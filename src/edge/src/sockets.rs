@@ -45,6 +45,11 @@ nix::setsockopt_impl!(
     nix::sys::socket::sockopt::SetUsize
 );
 
+/// Has the kernel hand over the connections that it keeps until their first bytes.
+pub(crate) fn defer_no_longer(socket: &TcpListener) -> io::Result<()> {
+    Ok(setsockopt(socket, DeferAccept, &0)?)
+}
+
 /// A listening socket that does not block. Port 0 takes a free one. An IPv6 address is for IPv6 alone, so that `0.0.0.0:80` and
 /// `[::]:80` can both be given, on every system alike.
 pub(crate) fn open(address: SocketAddr, options: SocketOptions) -> io::Result<TcpListener> {

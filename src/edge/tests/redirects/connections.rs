@@ -7,7 +7,8 @@ use std::time::Duration;
 use edge::Drained;
 use proptest::prelude::*;
 
-use crate::fixture::{Client, Edge};
+use crate::fixture::{Client, Edge, table};
+use crate::http2_frames::*;
 
 const GET: &[u8] = b"GET /abc HTTP/1.1\r\nHost: qr.example.com\r\n\r\n";
 
@@ -180,4 +181,53 @@ fn a_shutdown_answers_those_that_nobody_has_accepted_yet() {
             assert_eq!(response.map(|response| response.status), Some(302));
         }
     }
+}
+
+/// Waits until a shutdown has begun, by a connection that has nothing to say.
+fn until_it_stops(mut idle: Client) {
+    assert!(idle.is_closed());
+}
+
+#[test]
+fn a_shutdown_answers_those_that_connected_before_and_speak_a_moment_later() {
+    let edge = Edge::start();
+    let address = edge.server.addresses()[0];
+    let mut idle = edge.connect();
+    idle.send(GET);
+    assert_eq!(idle.response(false).unwrap().status, 302);
+    // The kernel keeps them to itself: nobody here knows of them.
+    let clients: Vec<Client> = (0..50).map(|_| Client::connect(address)).collect();
+    let ending = thread::spawn(move || edge.server.shutdown(Duration::from_secs(20)));
+    until_it_stops(idle);
+    for mut client in clients {
+        client.send(GET);
+        let response = client.try_response();
+        assert_eq!(response.map(|response| response.status), Some(302));
+    }
+    assert_eq!(ending.join().unwrap(), Drained::Finished);
+}
+
+#[test]
+fn a_shutdown_answers_a_new_connection_that_turns_out_to_be_http_2() {
+    let edge = Edge::with(table(), |options| {
+        options.h2c = true;
+        options.sockets.defer_accept = false;
+    });
+    let address = edge.server.addresses()[0];
+    let mut idle = edge.connect();
+    idle.send(GET);
+    assert_eq!(idle.response(false).unwrap().status, 302);
+    let mut late: Vec<_> = (0..20).map(|_| Http2::connect(address)).collect();
+    let ending = thread::spawn(move || edge.server.shutdown(Duration::from_secs(20)));
+    until_it_stops(idle);
+    for client in &mut late {
+        let settings = frame(SETTINGS, 0, 0, b"");
+        client.send(&[PREFACE, &settings, &request(1, &get("/abc"))].concat());
+    }
+    for client in &mut late {
+        let answer = client.until(|frame| frame.kind == HEADERS);
+        assert!(answer.is_some(), "closed without an answer");
+    }
+    drop(late);
+    assert_eq!(ending.join().unwrap(), Drained::Finished);
 }
