@@ -300,6 +300,18 @@ mod tests {
     }
 
     #[test]
+    fn trust_that_changes_holds_for_those_who_come() {
+        let admission = admission(100, 1);
+        let announcing = "10.1.0.1".parse().unwrap();
+        let _forwarding = [(); 2].map(|()| admit(&admission, "10.2.0.1").unwrap());
+        assert!(admission.announces(announcing));
+        admission.set_trust(Trust::default());
+        assert!(!admission.announces(announcing));
+        let stranger = admit(&admission, "10.2.0.1");
+        assert!(stranger.is_some() && admit(&admission, "10.2.0.1").is_none());
+    }
+
+    #[test]
     fn limits_that_change_hold_for_those_who_come() {
         let admission = admission(1, 0);
         let _first = admit(&admission, "192.0.2.1").unwrap();

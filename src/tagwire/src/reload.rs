@@ -38,7 +38,7 @@ impl<'a> Reloading<'a> {
         );
         taken.retain(|key| can_change.contains(&key.as_str()));
         restart.retain(|key| !can_change.contains(&key.as_str()));
-        tracing::info!(?taken, "the configuration was read anew");
+        tracing::info!(?taken, "the configuration was read anew and taken");
         if !restart.is_empty() {
             tracing::warn!(keys = ?restart, "the configuration has changed where only a restart takes it");
         }

@@ -13,8 +13,9 @@ use crate::support::{Process, Start, client, data_dir, make_tag};
 
 /// Nobody listens there: ports below 1024 take a privilege, and this one has no service that anyone runs.
 const KAFKA: &str = "127.0.0.1:1";
+const CLICKHOUSE: &str = "http://127.0.0.1:1";
 
-const TAKEN: &str = "the configuration was read anew";
+const TAKEN: &str = "the configuration was read anew and taken";
 const REFUSED: &str = "is refused; all stays as it was";
 
 /// A process with a configuration file that changes.
@@ -25,10 +26,12 @@ struct Configured {
 }
 
 impl Configured {
-    async fn edge(text: &str) -> Self {
+    /// Started, with what it needs of a folder for its data.
+    async fn spawn(text: &str, start: impl FnOnce(&Path) -> Start) -> Self {
         let data = data_dir();
-        let start = Start::edge("edge-1", &data.path().join("data"), KAFKA);
-        let file = write(&data, text);
+        let file = data.path().join("tagwire.toml");
+        std::fs::write(&file, text).unwrap();
+        let start = start(&data.path().join("data"));
         let process = start.arg("--config").arg(&file).spawn().await;
         Self {
             process,
@@ -37,16 +40,14 @@ impl Configured {
         }
     }
 
+    async fn edge(text: &str) -> Self {
+        Self::spawn(text, |data| Start::edge("edge-1", data, KAFKA)).await
+    }
+
     async fn standalone(text: &str) -> Self {
-        let data = data_dir();
-        let start = Start::standalone(&data.path().join("data"));
-        let file = write(&data, text);
-        let process = start.arg("--config").arg(&file).run().await;
-        Self {
-            process,
-            file,
-            data,
-        }
+        let server = Self::spawn(text, Start::standalone).await;
+        server.process.ready().await;
+        server
     }
 
     /// Another file, and SIGHUP.
@@ -66,10 +67,16 @@ impl Configured {
     }
 }
 
-fn write(data: &TempDir, text: &str) -> PathBuf {
-    let file = data.path().join("tagwire.toml");
-    std::fs::write(&file, text).unwrap();
-    file
+/// A GeoIP file that was built at 1, and the configuration that names it.
+fn places(folder: &TempDir) -> String {
+    let file = folder.path().join("places.mmdb");
+    let country = || Map(vec![("country_code", Text("DE"))]);
+    std::fs::write(&file, database("Countries", country(), country())).unwrap();
+    named(&file)
+}
+
+fn named(file: &Path) -> String {
+    format!("[geoip]\nfile = '{}'\n", file.display())
 }
 
 #[tokio::test]
@@ -192,14 +199,8 @@ async fn a_proxy_is_believed_once_it_is_trusted_and_no_longer_than_that() {
 #[tokio::test]
 async fn another_geoip_file_is_taken_and_a_broken_one_refused() {
     let server = Configured::standalone("").await;
-    let (good, broken) = (
-        server.data.path().join("places.mmdb"),
-        server.data.path().join("broken.mmdb"),
-    );
-    let country = || Map(vec![("country_code", Text("DE"))]);
-    std::fs::write(&good, database("Countries", country(), country())).unwrap();
+    let broken = server.data.path().join("broken.mmdb");
     std::fs::write(&broken, "no database").unwrap();
-    let of = |path: &Path| format!("[geoip]\nfile = '{}'\n", path.display());
     let built = async || {
         let edge = "tagwire_edge_geoip_build_timestamp_seconds";
         let sink = "tagwire_sink_geoip_build_timestamp_seconds";
@@ -207,11 +208,11 @@ async fn another_geoip_file_is_taken_and_a_broken_one_refused() {
         (process.metric(edge).await, process.metric(sink).await)
     };
     assert_eq!(built().await, (0.0, 0.0));
-    server.reads(&of(&good));
+    server.reads(&places(&server.data));
     let taken = server.process.logs(TAKEN).await;
     assert_eq!(taken["taken"], r#"["geoip.file"]"#);
     assert_eq!(built().await, (1.0, 1.0));
-    server.reads(&of(&broken));
+    server.reads(&named(&broken));
     let refused = server.process.logs(REFUSED).await;
     let error = refused["error"].as_str().unwrap();
     assert!(
@@ -225,4 +226,39 @@ async fn another_geoip_file_is_taken_and_a_broken_one_refused() {
     server.process.logs_again(2, TAKEN).await;
     assert_eq!(built().await, (0.0, 0.0), "no file is configured any more");
     server.ends().await;
+}
+
+#[tokio::test]
+async fn a_sink_and_an_admin_take_what_they_have_and_refuse_what_they_could_not_start_with() {
+    let sink = Configured::spawn("", |_| Start::sink(KAFKA, CLICKHOUSE)).await;
+    let admin = Configured::spawn("", |data| {
+        Start::admin(data, KAFKA, CLICKHOUSE, "https://qr.example.com")
+    })
+    .await;
+    let wrong = "[clickhouse]\npassword_file = '/nowhere/password'\n";
+    for (role, taken) in [
+        (&sink, r#"["geoip.file", "log.filter"]"#),
+        (&admin, r#"["log.filter"]"#),
+    ] {
+        let changed = places(&role.data) + "[log]\nfilter = \"debug\"\n";
+        role.reads(&format!("{changed}{wrong}"));
+        let refused = role.process.logs(REFUSED).await;
+        let error = refused["error"].as_str().unwrap();
+        assert!(
+            error.starts_with("clickhouse.password_file /nowhere/password: "),
+            "{error}"
+        );
+        role.reads(&changed);
+        let line = role.process.logs(TAKEN).await;
+        assert_eq!(line["taken"], taken);
+    }
+    let built = "tagwire_sink_geoip_build_timestamp_seconds";
+    assert_eq!(sink.process.metric(built).await, 1.0);
+    let named = admin.process.logs("only a restart takes it").await;
+    assert_eq!(
+        named["keys"], r#"["geoip.file"]"#,
+        "which an admin has no use for"
+    );
+    sink.ends().await;
+    admin.ends().await;
 }
