@@ -3,18 +3,21 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::tag;
 use super::tls::{Authority, Phones, tls_address};
+use crate::deployment::client::Api;
 use crate::deployment::{Deployment, stored};
 use crate::ground::Ground;
 use crate::steady::Steady;
+use crate::support::DEADLINE;
 
 /// What a process says when it has taken the place of another.
 const SERVES: &str = "serving in the place of the edge before";
@@ -36,7 +39,7 @@ pub async fn row_06_the_program_is_replaced_three_times_under_load(
     let mut deployment = Deployment::start(&plan).await?;
     tag(&deployment, "replaced").await?;
     tag(&deployment, "sealed").await?;
-    let redirects = deployment.redirects().to_vec();
+    let (api, redirects) = (Api::of(&deployment)?, deployment.redirects().to_vec());
     let edge = deployment.edge();
     let tls = tls_address(edge).await?;
     edge.set("TAGWIRE_EDGE__TLS_LISTEN", tls.to_string());
@@ -60,6 +63,7 @@ pub async fn row_06_the_program_is_replaced_three_times_under_load(
         edge.process().logs("the edge before has ended").await;
         load.goes_on(1_000).await?;
     }
+    until_one_is_waited_for(&api).await?;
     let (asked, sealed) = (readiness.finish().await?, phones.finish()?);
     ensure!(asked > 100, "readiness was asked for {asked} times");
     let scanned = load.finish().await;
@@ -142,6 +146,21 @@ pub async fn row_06_the_program_before_is_killed_while_it_drains(
         .await;
     ensure!(adopted > 0.0, "nothing was left to be taken over");
     deployment.end().await;
+    Ok(())
+}
+
+/// Makes edits that wait for every edge, until those that have ended are not among them any more.
+async fn until_one_is_waited_for(api: &Api) -> anyhow::Result<()> {
+    let deadline = Instant::now() + DEADLINE;
+    for number in 0.. {
+        let edit = json!({"destination": format!("https://example.com/{number}")});
+        let answer = api.patch("/tags/replaced?wait=edges", edit).await?;
+        let propagation = &answer["propagation"];
+        if propagation["edges"] == 1 && propagation["applied"] == 1 {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "{answer}");
+    }
     Ok(())
 }
 

@@ -4,9 +4,15 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::message::{Channel, Descriptor, HearingError, Message, PROTOCOL};
 use super::socket;
+
+/// How long the running process may take to answer: it writes a snapshot first, for which it has half of this.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// Why the place of the running process cannot be taken.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +23,10 @@ pub(crate) enum UpgradeError {
     OtherUser { path: PathBuf },
     #[error("asking the running edge (process {process}) to hand over: {source}; it goes on")]
     Hear { process: i32, source: HearingError },
+    #[error(
+        "the running edge (process {process}) has not answered within {ANSWER:?}; stop it, and start this one without --upgrade"
+    )]
+    NoAnswer { process: i32 },
     #[error("the running edge (process {process}) does not hand over: {reason}")]
     Refused { process: i32, reason: String },
     #[error("what the running edge (process {process}) hands over cannot be used: {source}")]
@@ -64,7 +74,9 @@ impl Predecessor {
         };
         let said = channel.send(&hello, &[]).await;
         said.map_err(|error| not_heard(error.into()))?;
-        let (answer, descriptors) = channel.receive_offer().await.map_err(not_heard)?;
+        let answered = timeout(ANSWER, channel.receive_offer()).await;
+        let answered = answered.map_err(|_| UpgradeError::NoAnswer { process })?;
+        let (answer, descriptors) = answered.map_err(not_heard)?;
         let (version, named) = match answer {
             Message::Offer {
                 version,

@@ -20,6 +20,10 @@ use crate::program::{Program, Replaced};
 
 /// How long a connection may take to say hello.
 const HELLO: Duration = Duration::from_secs(5);
+/// How long the snapshot may take that is written before the offer; the new process begins with the one before, if there is one.
+const SNAPSHOT: Duration = Duration::from_secs(30);
+/// How long a new process goes on to get ready when the one before ends by itself: those who connect meanwhile wait in the queues.
+const LAST_PREPARATIONS: Duration = Duration::from_secs(3);
 /// How many connections are heard at a time; others wait.
 const AT_ONCE: usize = 8;
 /// How long nothing is accepted after it failed.
@@ -46,7 +50,14 @@ pub(crate) struct Ended {
     /// Whether another process serves in its place.
     pub(crate) replaced: bool,
     /// The other end waits until this is closed: for the end of this process.
-    _until_the_end: Option<Channel>,
+    until_the_end: Option<Channel>,
+}
+
+impl Drop for Ended {
+    /// Leaves it to the kernel to close it, which is when every thread of this process has ended.
+    fn drop(&mut self) {
+        std::mem::forget(self.until_the_end.take());
+    }
 }
 
 impl Upgrades {
@@ -111,7 +122,7 @@ impl Upgrades {
         };
         Ended {
             replaced,
-            _until_the_end: until_the_end,
+            until_the_end,
         }
     }
 }
@@ -166,6 +177,14 @@ impl Shared {
             () = health.until_ready() => true,
             () = predecessor.is_ending() => false,
         };
+        if !ready {
+            tokio::select! {
+                biased;
+                () = told_to_stop(&mut stopping) => return,
+                () = health.until_ready() => {}
+                () = sleep(LAST_PREPARATIONS) => {}
+            }
+        }
         begin.send_replace(true);
         self.metrics.predecessor.set(1);
         let told = match ready {
@@ -319,7 +338,11 @@ impl Shared {
         channel: &mut Channel,
         descriptors: Descriptors,
     ) -> Result<Message, HearingError> {
-        self.snapshots.write().await;
+        if timeout(SNAPSHOT, self.snapshots.write()).await.is_err() {
+            tracing::warn!(
+                "no snapshot could be written in time for the process that is about to take the place of this one"
+            );
+        }
         let message = Message::Offer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             descriptors: descriptors.iter().map(|(what, _)| *what).collect(),

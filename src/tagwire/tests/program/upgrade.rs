@@ -2,6 +2,7 @@
 //! lasts; upgrades that come to their end are under `tests/faults`.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -151,6 +152,33 @@ async fn when_the_running_edge_ends_by_itself_the_new_one_serves() {
     newest.logs("before this one took its place").await;
     assert_eq!(health(&newest).await, 200);
     assert_eq!(newest.terminate().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn addresses_that_are_new_are_bound_and_those_that_are_gone_are_closed() {
+    let data = data_dir();
+    let [kept, gone, new] = free_addresses();
+    let listen = |one, other| {
+        let start = Start::edge("edge-1", data.path(), KAFKA);
+        start.env("TAGWIRE_EDGE__LISTEN", format!("{one},{other}"))
+    };
+    let running = listen(kept, gone).spawn().await;
+    until_listening(data.path());
+    let successor = listen(new, kept).arg("--upgrade").spawn().await;
+    running.logs("is about to take the place").await;
+    assert_eq!(running.terminate().await.code, Some(0));
+    successor.logs("the edge before has ended").await;
+    for address in [kept, new] {
+        let request = client().get(format!("http://{address}/healthz")).send();
+        assert_eq!(request.await.unwrap().status(), 200, "{address}");
+    }
+    TcpListener::bind(gone).expect("nobody listens there any more");
+    assert_eq!(successor.terminate().await.code, Some(0));
+}
+
+fn free_addresses() -> [SocketAddr; 3] {
+    let sockets = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    sockets.map(|socket| socket.local_addr().unwrap())
 }
 
 #[tokio::test]
