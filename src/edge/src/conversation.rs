@@ -1,8 +1,7 @@
 //! HTTP/1.x without its input and output: bytes come in, answers go out. A request's whole road can be read here.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use facts::PlacesFile;
@@ -10,6 +9,7 @@ use jiff::Timestamp;
 use scans::{HttpVersion, Writer};
 use table::View;
 use tags::{DomainSettings, Outcome, UpstreamUrl};
+use tokio::time::Instant;
 
 use crate::answer::{Answer, answer};
 use crate::client::TrustedProxies;
@@ -33,8 +33,9 @@ pub(crate) struct Rules {
     /// Where addresses are.
     pub(crate) places: Arc<PlacesFile>,
     pub(crate) recording: Recording,
-    /// Whether another process listens in the place of this one: that this one ends is nothing that load balancers have to know of.
-    pub(crate) replaced: AtomicBool,
+    /// Set when another process listens in the place of this one: that this one ends is nothing that load balancers have to know of, and
+    /// idle connections are kept until then, for one more request.
+    pub(crate) replaced: OnceLock<Instant>,
 }
 
 /// What the connections of one worker thread share. Its lock is never held across an await, and no other thread's request wants it.
@@ -178,8 +179,7 @@ pub(crate) fn judge<'a>(
     head.request.tls = origin.tls || said_to_be_https(head, peer, trusted);
     let client = client(head, peer, trusted);
     let facts = RequestFacts::new(&head.request, client, &rules.places);
-    // Relaxed: a health check more or less before it is seen makes no difference.
-    let ends = draining && !rules.replaced.load(Ordering::Relaxed);
+    let ends = draining && rules.replaced.get().is_none();
     let answer = answer(&head.request, &facts, view, now, &rules.site, ends);
     if facts.looked_up() {
         worker.metrics.count_place_lookup();

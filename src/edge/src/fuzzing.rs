@@ -2,8 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use http::request::Parts;
@@ -87,7 +86,7 @@ impl Conversations {
                 site: Site::default(),
                 limits: Limits::default(),
                 h2c: false,
-                replaced: AtomicBool::default(),
+                replaced: OnceLock::new(),
                 places: Arc::default(),
                 recording: Recording {
                     visitors,

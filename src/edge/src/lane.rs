@@ -182,7 +182,13 @@ impl Lane {
         mut shutdown: ShutdownWatch,
     ) -> io::Result<End> {
         let limits = &self.rules.limits;
-        let mut timer = pin!(sleep_until(connection.deadline(limits, self.is_draining())));
+        let last_call = &self.rules.replaced;
+        let deadline_of = |connection: &Connection| {
+            let deadline = connection.deadline(limits, self.is_draining());
+            let last_call = last_call.get().filter(|_| connection.is_idle());
+            last_call.map_or(deadline, |last_call| deadline.min(*last_call))
+        };
+        let mut timer = pin!(sleep_until(deadline_of(connection)));
         let mut shut_down = pin!(async move {
             let _ = shutdown.wait_for(|stop| *stop).await;
         });
@@ -193,7 +199,7 @@ impl Lane {
                 return poll;
             }
             // Where the stream woke this task, the others still know whom to wake: they are asked only if they have spoken too.
-            let deadline = connection.deadline(limits, self.is_draining());
+            let deadline = deadline_of(connection);
             if !(moved && timed) || timer.is_elapsed() || deadline < timer.deadline() {
                 timed = true;
                 if passed(deadline, timer.as_mut(), cx) {
@@ -204,7 +210,7 @@ impl Lane {
             if connection.is_idle() && (!(moved && heard) || self.is_draining()) {
                 heard = true;
                 stopped = stopped || shut_down.as_mut().poll(cx).is_ready();
-                if stopped && !connection.is_new() {
+                if stopped && !connection.is_new() && last_call.get().is_none() {
                     return Poll::Ready(Ok(End::Close));
                 }
             }

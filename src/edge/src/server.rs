@@ -39,6 +39,10 @@ use crate::sockets::{self, SocketOptions};
 use crate::tls::Tls;
 use crate::upstream::{GeneralLane, Upstreams};
 
+/// How long idle connections are kept for one more request when another process has taken the place of this one: load balancers, which keep
+/// some, send on each of them more often.
+const LAST_CALL: Duration = Duration::from_secs(2);
+
 /// Why the redirect listeners could not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -142,7 +146,7 @@ impl EdgeServer {
                     .map_err(|error| StartError::Random(error.to_string()))?,
                 unknown_codes: UnknownCap::new(options.unknown_codes_per_second),
             },
-            replaced: AtomicBool::default(),
+            replaced: OnceLock::new(),
         });
         let (stop, stopping) = watch::channel(false);
         let shared = Shared {
@@ -223,11 +227,12 @@ impl EdgeServer {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// As [`EdgeServer::shutdown`], when another process answers in the place of this one, from the same sockets: load balancers, who ask
-    /// on a connection that is still open, are not told to go elsewhere.
+    /// As [`EdgeServer::shutdown`], when another process answers in the place of this one, from the same sockets. Load balancers, who ask
+    /// on a connection that is still open, are not told to go elsewhere; and since there is no hurry, idle connections are closed with the
+    /// answer to their next request if one comes soon, so that none is closed under a request that is on its way.
     pub fn give_way(self, within: Duration) -> Drained {
-        // Relaxed: nothing else is published with it.
-        self.rules.replaced.store(true, Ordering::Relaxed);
+        let last_call = Instant::now() + LAST_CALL.min(within / 2);
+        let _ = self.rules.replaced.set(last_call.into()); // once, since it ends with this
         self.shutdown(within)
     }
 
@@ -418,9 +423,9 @@ impl WorkerThread {
             }
             // No deadline was set: the server was dropped.
             let deadline = deadline.get().copied().unwrap_or_else(Instant::now);
-            // A process that goes on with the sockets takes what the kernel keeps. Relaxed: it was set before `stopping` was.
+            // A process that goes on with the sockets takes what the kernel keeps.
             let mut lanes = sockets.iter().map(|(lane, _)| lane);
-            let replaced = lanes.any(|lane| lane.rules.replaced.load(Ordering::Relaxed));
+            let replaced = lanes.any(|lane| lane.rules.replaced.get().is_some());
             if options.defer_accept && !replaced {
                 last_arrivals::accept_deferred(&sockets, &stopping, deadline.into()).await;
             }

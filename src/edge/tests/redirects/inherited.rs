@@ -1,6 +1,6 @@
 //! Listening sockets that one server opens and another goes on with: nobody in their queues notices.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
@@ -64,6 +64,34 @@ fn who_ends_before_it_has_begun_takes_nobody_from_the_queue() {
 }
 
 #[test]
+fn a_kept_connection_is_closed_with_its_next_answer_and_not_under_its_next_request() {
+    let edge = Edge::start();
+    let (mut asks_again, mut stays_idle) = (edge.connect(), edge.connect());
+    for client in [&mut asks_again, &mut stays_idle] {
+        client.send(SCAN);
+        assert_eq!(status(client), 302);
+    }
+    let server = edge.server;
+    let ended = thread::spawn(move || server.give_way(FOR_ANSWERS));
+    until_nobody_listens(asks_again.server());
+    asks_again.send(SCAN);
+    let answer = asks_again.response(false).unwrap();
+    assert_eq!(
+        (answer.status, answer.field("connection")),
+        (302, Some("close"))
+    );
+    assert_eq!(stays_idle.response(false), None);
+    assert_eq!(ended.join().unwrap(), Drained::Finished);
+}
+
+/// It drains when nobody accepts any more.
+fn until_nobody_listens(address: SocketAddr) {
+    while TcpListener::bind(address).is_err() {
+        thread::yield_now();
+    }
+}
+
+#[test]
 fn load_balancers_are_told_of_an_end_and_not_of_a_replacement() {
     for (replaced, wanted) in [(false, 503), (true, 200)] {
         let edge = Edge::start();
@@ -77,10 +105,7 @@ fn load_balancers_are_told_of_an_end_and_not_of_a_replacement() {
             true => server.give_way(FOR_ANSWERS),
             false => server.shutdown(FOR_ANSWERS),
         });
-        // Nobody accepts any more: it drains.
-        while TcpListener::bind(client.server()).is_err() {
-            thread::yield_now();
-        }
+        until_nobody_listens(client.server());
         client.send(rest);
         let answer = client.response(false).unwrap();
         assert_eq!(answer.status, wanted);
