@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
 
 use crate::deployment::{Deployment, Plan, Shape, given};
@@ -93,6 +94,42 @@ impl OwnKafka {
         let answers = admin.delete_topics(&topics, &AdminOptions::new()).await?;
         for answer in answers {
             answer.map_err(|(topic, error)| anyhow::anyhow!("{topic}: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes all of a topic's records but the one that was written last, in its own transaction.
+    pub async fn keep_the_last_record(&self, topic: &str) -> anyhow::Result<()> {
+        let admin: AdminClient<_> = self.client()?.create()?;
+        let consumer: BaseConsumer = self.client()?.create()?;
+        let mut ends = Vec::new();
+        let metadata = consumer.fetch_metadata(Some(topic), DEADLINE)?;
+        for partition in metadata.topics()[0].partitions() {
+            let (_, end) = consumer.fetch_watermarks(topic, partition.id(), DEADLINE)?;
+            ends.push((partition.id(), end));
+        }
+        // The one that was written last is in the partition that has the most: a record, and its transaction's end.
+        let most = ends.iter().map(|(_, end)| *end).max().unwrap_or_default();
+        let mut before = TopicPartitionList::new();
+        for (partition, end) in ends {
+            let keep = if end == most { 2 } else { 0 };
+            before.add_partition_offset(topic, partition, Offset::Offset(end - keep))?;
+        }
+        // Records of a topic that is only compacted cannot be deleted.
+        for policy in ["compact,delete", "compact"] {
+            let topic = ResourceSpecifier::Topic(topic);
+            let config = AlterConfig::new(topic).set("cleanup.policy", policy);
+            let altered = admin.alter_configs(&[config], &AdminOptions::new()).await?;
+            altered.into_iter().try_for_each(|one| {
+                one.map(drop)
+                    .map_err(|(topic, error)| anyhow::anyhow!("{topic:?}: {error}"))
+            })?;
+            if policy != "compact" {
+                let deleted = admin.delete_records(&before, &AdminOptions::new()).await?;
+                for one in deleted.elements() {
+                    one.error()?;
+                }
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::json;
@@ -11,6 +12,7 @@ use crate::deployment::client::{Answer, Api, answers, leads_to, scan};
 use crate::deployment::{Deployment, stored};
 use crate::ground::Ground;
 use crate::steady::Steady;
+use crate::support::DEADLINE;
 
 /// What is done to the bytes of a snapshot.
 type Damage = fn(&mut Vec<u8>);
@@ -140,6 +142,81 @@ pub async fn row_09_topics_are_made_anew_while_an_edge_is_down(
         location: None,
     };
     answers(&deployment, "gone", &missing).await?;
+    deployment.end().await;
+    Ok(())
+}
+
+pub async fn row_09_an_edge_starts_on_an_emptied_journal(
+    ground: &mut Ground,
+) -> anyhow::Result<()> {
+    let mut deployment = ground.cluster().await?;
+    tag(&deployment, "kept").await?;
+    let address = deployment.redirects()[0];
+    ensure!(deployment.edge().terminate().await.code == Some(0));
+    make_a_new_journal(ground, &mut deployment).await?;
+    let file = snapshot(deployment.edge().data_dir());
+    let good = fs::read(&file).context("reading the snapshot that it has left")?;
+    let load = Steady::start(&deployment.redirects()[1..], "kept");
+    for _ in 0..2 {
+        let edge = deployment.edge();
+        edge.start().await;
+        edge.ready().await;
+        // The new journal has settled, and is not taken for what there is.
+        let deadline = Instant::now() + SETTLED;
+        while Instant::now() < deadline {
+            let answer = scan(address, "kept").await?;
+            ensure!(answer.status == 302, "{answer:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let edge = deployment.edge();
+        ensure!(edge.terminate().await.code == Some(0));
+        ensure!(fs::read(&file)? == good, "the last good snapshot is gone");
+    }
+    let scanned = load.finish().await;
+    ensure!(scanned.sent.wrong.is_empty(), "{:?}", scanned.sent.wrong);
+    // With the first tag there is a journal again.
+    deployment.edge().start().await;
+    deployment.edge().ready().await;
+    let again = json!({"code": "kept", "destination": "https://example.com/again"});
+    Api::of(&deployment)?.post("/tags", again).await?;
+    leads_to(&deployment, "kept", "https://example.com/again").await?;
+    deployment.end().await;
+    Ok(())
+}
+
+/// Beyond the time for which a new journal has to be quiet before an edge takes it.
+const SETTLED: Duration = Duration::from_secs(8);
+
+pub async fn row_09_a_snapshot_lies_before_the_topic_s_start(
+    ground: &mut Ground,
+) -> anyhow::Result<()> {
+    let mut deployment = ground.cluster().await?;
+    for code in ["gone", "kept"] {
+        tag(&deployment, code).await?;
+    }
+    let address = deployment.redirects()[0];
+    ensure!(deployment.edge().terminate().await.code == Some(0));
+    let api = Api::of(&deployment)?;
+    for version in ["second", "third"] {
+        let destination = json!({"destination": format!("https://example.com/{version}")});
+        api.patch("/tags/kept", destination).await?;
+    }
+    // Of what the snapshot is of, nothing is left, and not the edit behind it: the last edit alone.
+    let topic = format!("{}tags", deployment.kafka_prefix());
+    ground.kafka()?.keep_the_last_record(&topic).await?;
+    let edge = deployment.edge();
+    edge.start().await;
+    edge.ready().await;
+    let page = edge.process().metrics().await;
+    let refused = "tagwire_edge_snapshots_refused_total{reason=\"other_log\"} 1";
+    ensure!(page.contains(refused), "no {refused} in {page}");
+    // It serves what it has until it has read all that there is.
+    let deadline = Instant::now() + DEADLINE;
+    while scan(address, "gone").await?.status != 404 {
+        ensure!(Instant::now() < deadline, "a stale tag is left");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    leads_to(&deployment, "kept", "https://example.com/third").await?;
     deployment.end().await;
     Ok(())
 }

@@ -130,7 +130,7 @@ pub async fn row_29_edits_come_as_fast_as_they_are_taken(
 ) -> anyhow::Result<()> {
     const TAGS: usize = 200;
     const WRITERS: usize = 32;
-    let lasts = Duration::from_secs(60);
+    let lasts = Duration::from_secs(10);
     let deployment = ground.cluster().await?;
     let api = Api::of(&deployment)?;
     for number in 0..TAGS {

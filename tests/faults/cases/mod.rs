@@ -2,8 +2,10 @@
 
 mod bootstrap;
 mod edges;
+mod hostile;
 mod input;
 mod kafka;
+mod many;
 mod tls;
 mod upgrade;
 
@@ -46,12 +48,16 @@ cases![
     Seconds bootstrap::row_07_an_edge_starts_cold_while_everything_else_is_away,
     Seconds bootstrap::row_08_a_snapshot_that_is_no_good_is_refused_with_its_reason,
     Seconds bootstrap::row_09_topics_are_made_anew_while_an_edge_is_down,
+    Seconds bootstrap::row_09_an_edge_starts_on_an_emptied_journal,
+    Seconds bootstrap::row_09_a_snapshot_lies_before_the_topic_s_start,
     Seconds bootstrap::row_12_poison_in_tags_leaves_the_version_before,
     Seconds input::row_24_ten_thousand_connections_send_a_byte_a_second,
+    Seconds hostile::row_25_malformed_requests_come_to_both_lanes,
     Seconds input::row_26_unknown_codes_are_guessed_by_the_thousand,
     Seconds edges::row_28_the_geoip_file_is_replaced_truncated_and_removed,
     Seconds edges::row_28_the_geoip_file_of_three_edges_is_truncated_removed_and_replaced,
-    Long input::row_29_edits_come_as_fast_as_they_are_taken,
+    Seconds input::row_29_edits_come_as_fast_as_they_are_taken,
+    Long many::row_29_a_thousand_edits_a_second_with_a_million_tags,
     Seconds edges::row_30_file_descriptors_are_exhausted,
     Seconds tls::row_31_the_certificate_is_replaced_and_then_by_a_broken_one,
     Seconds bootstrap::row_35_topics_are_deleted_and_made_anew,
