@@ -58,6 +58,9 @@ impl Boots {
             }
             if self.hold(boot)? {
                 lock(&self.others).remove(&boot);
+                if of_boot.is_empty() {
+                    self.forget(boot)?;
+                }
                 of_boot.sort();
                 left.append(&mut of_boot);
             } else {
@@ -89,6 +92,14 @@ impl Boots {
         }
     }
 
+    /// Gives back the lock of a run of which nothing is left. Its file is removed before it is unlocked: whoever locks it then finds no segment.
+    fn forget(&self, boot: u64) -> io::Result<()> {
+        let held = lock(&self.held).remove(&boot);
+        fs::remove_file(self.lock_file(boot))?;
+        drop(held);
+        Ok(())
+    }
+
     fn lock_file(&self, boot: u64) -> PathBuf {
         self.hot.join(format!("{boot:016x}.{LOCK}"))
     }
@@ -104,12 +115,13 @@ impl Boots {
 }
 
 impl Drop for Boots {
-    /// Leaves no lock file of a run of which nothing is left. It is removed before it is unlocked: whoever locks it then finds no segment.
+    /// Leaves no lock file of a run of which nothing is left.
     fn drop(&mut self) {
-        for boot in lock(&self.held).keys() {
-            let gone = match self.has_segments(*boot) {
+        let held: Vec<u64> = lock(&self.held).keys().copied().collect();
+        for boot in held {
+            let gone = match self.has_segments(boot) {
                 Ok(true) => Ok(()),
-                Ok(false) => fs::remove_file(self.lock_file(*boot)),
+                Ok(false) => self.forget(boot),
                 Err(error) => Err(error),
             };
             if let Err(error) = gone {

@@ -785,6 +785,17 @@ fn two_runs_share_a_folder_and_the_second_ships_what_the_first_leaves() -> Resul
 }
 
 #[test]
+fn a_run_that_was_killed_and_left_nothing_is_forgotten_at_the_next_start() -> Result<()> {
+    let hot = tempfile::tempdir()?;
+    let lock_file = hot.path().join("00000000000000ff.boot");
+    fs::write(&lock_file, b"")?;
+    let log = open(hot.path());
+    assert!(!lock_file.exists());
+    drop(log);
+    Ok(())
+}
+
+#[test]
 fn a_folder_that_is_handed_over_stays_locked_until_both_have_ended() -> Result<()> {
     let (hot, elsewhere) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let other = open(elsewhere.path());
