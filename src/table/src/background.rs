@@ -30,12 +30,14 @@ impl Pace {
     const PIECE: usize = 4096;
     const REST: Duration = Duration::from_micros(500);
 
-    /// Counts one record.
-    pub(crate) fn step(&mut self) {
+    /// Counts one record. True: a piece is done, and there was a pause.
+    pub(crate) fn step(&mut self) -> bool {
         self.done += 1;
-        if self.done.is_multiple_of(Self::PIECE) {
+        let is_piece = self.done.is_multiple_of(Self::PIECE);
+        if is_piece {
             self.rest();
         }
+        is_piece
     }
 
     /// A pause.

@@ -4,7 +4,7 @@ use std::iter;
 
 use tags::TagView;
 
-use crate::arena::{Arena, Full};
+use crate::arena::{Arena, Front, Full, Room};
 use crate::index::Index;
 use crate::key::{Key, KeyHasher};
 use crate::names::Names;
@@ -19,6 +19,8 @@ pub(crate) struct Base {
     index: Index,
     /// Bytes of records that newer ones have replaced.
     dead: usize,
+    /// How many tags are promised to come.
+    promised: usize,
     /// Where a record is put together.
     scratch: Vec<u8>,
 }
@@ -26,6 +28,10 @@ pub(crate) struct Base {
 /// Up to so many tags an index grows to twice its size, which makes a first reading faster; then by half, since what is too much of it
 /// is up to six bytes for each.
 const DOUBLING: usize = 2_000_000;
+/// Who has brought a number of tags may promise so many times as many.
+const BELIEVED: usize = 8;
+/// So few dead bytes are not worth a compaction.
+const NEGLIGIBLE: usize = 1 << 20;
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +46,25 @@ pub(crate) enum Put {
 
 impl Base {
     /// An empty one with room in its index for so many tags; more make it grow.
-    pub(crate) fn for_tags(count: usize, hasher: KeyHasher, names: Names) -> Self {
+    pub(crate) fn for_tags(count: usize, hasher: KeyHasher, names: Names, room: Room) -> Self {
         Self {
             hasher,
             names,
-            arena: Arena::default(),
+            arena: Arena::new(room),
             index: Index::for_tags(count),
             dead: 0,
+            promised: count,
             scratch: Vec::new(),
         }
+    }
+
+    /// Hears that so many tags may come. It is believed once enough of them have: then the index grows to that at once.
+    pub(crate) fn promise(&mut self, count: usize) {
+        self.promised = count;
+    }
+
+    pub(crate) fn room(&self) -> Room {
+        self.arena.room()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -84,6 +100,19 @@ impl Base {
 
     /// Takes a record in unless what is there stands against it.
     pub(crate) fn put(&mut self, record: &Record<'_>) -> Result<Put, Full> {
+        self.put_if(record, |known| record.supersedes(known))
+    }
+
+    /// Takes a record in as if it had been there before what is.
+    pub(crate) fn put_before(&mut self, record: &Record<'_>) -> Result<Put, Full> {
+        self.put_if(record, |known| !known.supersedes(record))
+    }
+
+    fn put_if(
+        &mut self,
+        record: &Record<'_>,
+        stands: impl FnOnce(&Record<'_>) -> bool,
+    ) -> Result<Put, Full> {
         let key = self.hasher.key(record.domain, record.code);
         let found = self.index.find(key.hash, |place| self.is(place, &key));
         let Some((slot, place)) = found else {
@@ -93,15 +122,19 @@ impl Base {
         };
         let known = Record::read(self.arena.at(place), &self.names);
         let known_len = match known {
-            Some((known, _)) if !record.supersedes(&known) => return Ok(Put::Superseded),
+            Some((known, _)) if !stands(&known) => return Ok(Put::Superseded),
             Some((_, len)) => len,
             None => 0,
         };
         self.encode(record);
         if !self.arena.overwrite(place, known_len, &self.scratch) {
-            let newer = self.arena.push(&self.scratch)?;
+            let newer = self.push_scratch()?;
             self.index.replace(slot, newer);
             self.dead += known_len;
+            // More than half of what lives.
+            if self.dead > NEGLIGIBLE && self.dead > self.arena.bytes() / 3 {
+                self.compact();
+            }
         }
         Ok(Put::Replaced)
     }
@@ -154,7 +187,37 @@ impl Base {
 
     fn append(&mut self, record: &Record<'_>) -> Result<u32, Full> {
         self.encode(record);
-        self.arena.push(&self.scratch)
+        self.push_scratch()
+    }
+
+    fn push_scratch(&mut self) -> Result<u32, Full> {
+        let mut pushed = self.arena.push(&self.scratch);
+        if pushed.is_err() && self.is_wasteful() {
+            self.compact();
+            pushed = self.arena.push(&self.scratch);
+        }
+        pushed
+    }
+
+    /// Moves what lives together, over what is dead: a journal may be far longer than what it says in the end. Nobody reads meanwhile.
+    fn compact(&mut self) {
+        let mut front = Front::default();
+        let mut next = self.arena.first();
+        while let Some(place) = next {
+            let Some((record, len)) = Record::read(self.arena.at(place), &self.names) else {
+                debug_assert!(false, "what was written is read");
+                return; // with all that follows where it is
+            };
+            next = self.arena.after(place, len);
+            let key = self.hasher.key(record.domain, record.code);
+            // Those that have been moved are before this place.
+            if let Some((slot, _)) = self.index.find(key.hash, |other| other == place) {
+                let to = self.arena.slide(place, len, &mut front);
+                self.index.replace(slot, to);
+            }
+        }
+        self.arena.end_at(&front);
+        self.dead = 0;
     }
 
     fn encode(&mut self, record: &Record<'_>) {
@@ -177,10 +240,115 @@ impl Base {
         } else {
             self.len() / 2
         };
-        let mut index = Index::for_tags(self.len() + room + 64);
+        let more = self.len() + room + 64;
+        let believed = self.promised.min(self.len().saturating_mul(BELIEVED));
+        let mut index = Index::for_tags(more.max(believed));
         for (record, _, place) in self.places().filter(|(_, _, place)| *place != newest) {
             index.insert(self.hasher.key(record.domain, record.code).hash, place);
         }
         self.index = index;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tags::{Code, Destination, Domain, Tag, Version, WorkspaceId};
+
+    use super::*;
+
+    fn tag(number: usize, version: u64, len: usize) -> Tag {
+        let url = format!("https://example.com/{version}/{}", "x".repeat(len));
+        Tag {
+            version: Version::new(version).expect("not 0"),
+            ..Tag::new(
+                WorkspaceId::default_workspace(),
+                Domain::parse("a.example.com").expect("a domain"),
+                Code::parse(&format!("c{number}")).expect("a code"),
+                Destination::parse(&url).expect("a destination"),
+                Timestamp::UNIX_EPOCH,
+            )
+        }
+    }
+
+    fn base() -> Base {
+        Base::for_tags(0, KeyHasher::default(), Names::default(), Room::default())
+    }
+
+    fn assert_holds(base: &Base, tags: &[Tag]) {
+        assert_eq!(
+            (base.len(), base.records().count()),
+            (tags.len(), tags.len())
+        );
+        for tag in tags {
+            let key = base.hasher.key(tag.domain.as_str(), tag.code.as_str());
+            let found = base.get(&key).map(|tag| tag.destination);
+            assert_eq!(found, Some(tag.destination.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_base_grows_with_the_tags_that_it_holds_and_not_with_their_edits() {
+        let mut base = base();
+        let mut last = Vec::new();
+        for version in 1..=100 {
+            last = (0..1_000)
+                .map(|number| tag(number, version, (number * 7 + version as usize * 40) % 900))
+                .collect();
+            for tag in &last {
+                let put = base.put(&Record::of(tag)).expect("room");
+                assert_ne!(put, Put::Superseded);
+            }
+        }
+        assert_holds(&base, &last);
+        let lives: usize = base.records().map(|(_, bytes)| bytes.len() + 3).sum();
+        // All 100 versions are 50 times as much.
+        assert!(base.arena.bytes() <= lives + lives / 2 + NEGLIGIBLE + 2_000);
+    }
+
+    #[test]
+    fn a_compaction_over_several_chunks_keeps_every_record() {
+        let mut base = base();
+        let mut tags: Vec<Tag> = (0..45_000).map(|n| tag(n, 1, 1_500 + n % 200)).collect();
+        for tag in &tags {
+            base.put(&Record::of(tag)).expect("room");
+        }
+        // Every third in the first two chunks is replaced, so that records are moved from one chunk to another.
+        for number in (0..30_000).step_by(3) {
+            tags[number] = tag(number, 2, 100);
+            base.put(&Record::of(&tags[number])).expect("room");
+        }
+        let (before, dead) = (base.arena.bytes(), base.dead);
+        assert!(dead > 8 << 20 && before > 64 << 20, "{dead} of {before}");
+        base.compact();
+        assert!(base.arena.bytes() <= before - dead + 4 * 2_000);
+        assert_holds(&base, &tags);
+        let more = tag(45_000, 1, 10);
+        base.put(&Record::of(&more)).expect("room");
+        tags.push(more);
+        assert_holds(&base, &tags);
+    }
+
+    #[test]
+    fn a_base_without_room_takes_what_replaces_the_dead() {
+        let mut base = Base::for_tags(
+            0,
+            KeyHasher::default(),
+            Names::default(),
+            Room::for_bytes(1),
+        );
+        // 12 MB live, in a room of 32 MiB, through three times as much.
+        for version in 1..=4 {
+            for number in 0..8_000 {
+                let tag = tag(number, version, 1_500 + version as usize * 4);
+                base.put(&Record::of(&tag)).expect("room");
+            }
+        }
+        let large = |number| tag(number, 1, 1_900);
+        let full = (8_000..).find(|number| base.put(&Record::of(&large(*number))).is_err());
+        assert!(
+            full.is_some_and(|number| base.len() == number),
+            "none is half there"
+        );
     }
 }

@@ -20,6 +20,8 @@ enum FoldError {
     Full,
     #[error("only {copied} of {held} tags could be copied into a new base")]
     Lost { copied: usize, held: usize },
+    #[error("a rebuild has begun, which needs the memory")]
+    GaveWay,
 }
 
 impl From<Full> for FoldError {
@@ -30,9 +32,16 @@ impl From<Full> for FoldError {
 
 /// Starts a fold if it is time and none is running.
 pub(crate) fn start_if_due(shared: &Arc<Shared>, writer: &mut Writer) {
+    if !writer.in_background && freeze_if_due(shared, writer) {
+        start(shared, writer);
+    }
+}
+
+/// Freezes the overlay if it is time for a fold, and says whether it is.
+fn freeze_if_due(shared: &Shared, writer: &mut Writer) -> bool {
     let now = shared.published.load();
-    if writer.in_background || !is_due(shared, &now) {
-        return;
+    if !is_due(shared, writer, &now) {
+        return false;
     }
     if now.frozen.is_none() {
         let frozen = Some(Arc::clone(&now.live));
@@ -46,7 +55,7 @@ pub(crate) fn start_if_due(shared: &Arc<Shared>, writer: &mut Writer) {
             },
         );
     }
-    start(shared, writer);
+    true
 }
 
 /// Starts the background's thread, which folds what is frozen and frees what has been replaced.
@@ -56,17 +65,27 @@ pub(crate) fn start(shared: &Arc<Shared>, writer: &mut Writer) {
     }
     let of_thread = Arc::clone(shared);
     match background::spawn("table-fold", move || run(&of_thread)) {
-        Ok(_) => writer.in_background = true,
-        Err(error) => tracing::warn!(
+        Ok(_) => (writer.in_background, writer.start_failed) = (true, false),
+        Err(_) if writer.start_failed => {} // it has been said
+        Err(error) => {
+            writer.start_failed = true;
+            tracing::warn!(
             %error,
-            "cannot start the thread that folds changes into the table; it is tried again with the next change"
-        ),
+            "cannot start the thread that folds changes into the table and frees what they replaced; it is tried again with the next change"
+            );
+        }
     }
 }
 
-fn is_due(shared: &Shared, state: &State) -> bool {
-    let changes = state.live.len();
-    changes >= shared.fold_at && changes >= state.base.len() / 50 || state.base.is_wasteful()
+fn is_due(shared: &Shared, writer: &Writer, state: &State) -> bool {
+    if writer.is_rebuilding() {
+        return false;
+    }
+    let failed_at = writer.fold_failed_at;
+    let changes = state.live.len() - failed_at.unwrap_or(0).min(state.live.len());
+    let many = changes >= shared.fold_at && changes >= state.base.len() / 50;
+    // What is frozen waits where no thread could be started, or a fold gave way to a rebuild that was then given up itself.
+    many || failed_at.is_none() && (state.frozen.is_some() || state.base.is_wasteful())
 }
 
 fn run(shared: &Arc<Shared>) {
@@ -74,29 +93,11 @@ fn run(shared: &Arc<Shared>) {
         fold(shared);
         free_retired(shared);
         let mut writer = shared.writer();
-        writer.in_background = false;
         // Changes that came meanwhile may be enough for another.
-        start_if_due_again(shared, &mut writer);
-        if !writer.in_background {
+        if !freeze_if_due(shared, &mut writer) {
+            writer.in_background = false;
             return;
         }
-    }
-}
-
-fn start_if_due_again(shared: &Shared, writer: &mut Writer) {
-    let now = shared.published.load();
-    if now.frozen.is_none() && is_due(shared, &now) {
-        let frozen = Some(Arc::clone(&now.live));
-        let live = Arc::default();
-        shared.publish(
-            writer,
-            State {
-                frozen,
-                live,
-                ..now.share()
-            },
-        );
-        writer.in_background = true;
     }
 }
 
@@ -108,9 +109,10 @@ fn fold(shared: &Shared) {
         .unwrap_or_else(PoisonError::into_inner);
     let state = shared.published.load_full();
     let Some(frozen) = &state.frozen else { return };
-    match folded(&state.base, frozen) {
+    match folded(&state.base, frozen, || shared.writer().is_rebuilding()) {
         Ok(base) => {
             let mut writer = shared.writer();
+            writer.fold_failed_at = None;
             let now = shared.published.load();
             // Unless a rebuild has put another base there meanwhile.
             if Arc::ptr_eq(&now.base, &state.base) {
@@ -126,24 +128,35 @@ fn fold(shared: &Shared) {
                 shared.count_fold();
             }
         }
-        Err(error) => tracing::error!(%error, "the table keeps its changes unfolded"),
+        Err(FoldError::GaveWay) => tracing::debug!("a fold gave way to a rebuild"),
+        Err(error) => {
+            let mut writer = shared.writer();
+            writer.fold_failed_at = Some(shared.published.load().live.len());
+            tracing::error!(%error, "the table keeps its changes unfolded; it is tried again with as many more");
+        }
     }
 }
 
-/// The old base with the changes of the overlay, which all are newer.
-fn folded(old: &Base, changes: &Overlay) -> Result<Base, FoldError> {
+/// The old base with the changes of the overlay, which all are newer, unless it is to `give_way`.
+fn folded(old: &Base, changes: &Overlay, give_way: impl Fn() -> bool) -> Result<Base, FoldError> {
     let mut pace = Pace::default();
+    let mut step = || match pace.step() && give_way() {
+        true => Err(FoldError::GaveWay),
+        false => Ok(()),
+    };
     let room = old.len() + changes.len();
-    let mut new = Base::for_tags(room, old.hasher().clone(), old.names().clone());
+    let mut new = Base::for_tags(room, old.hasher().clone(), old.names().clone(), old.room());
     changes.try_for_each(|record, _| {
-        pace.step();
-        new.put(&record).map(|put| debug_assert_eq!(put, Put::New))
+        step()?;
+        let put = new.put(&record)?;
+        debug_assert_eq!(put, Put::New);
+        Ok::<_, FoldError>(())
     })?;
     let mut copied = 0;
     for (record, bytes) in old.records() {
         new.copy(&record, bytes)?;
         copied += 1;
-        pace.step();
+        step()?;
     }
     let held = old.len();
     if copied == held {
@@ -178,4 +191,37 @@ pub(crate) fn free_retired_now(shared: &Shared) -> bool {
         }
     }
     none_left
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tags::{Code, Destination, Domain, Tag, WorkspaceId};
+
+    use super::*;
+    use crate::arena::Room;
+    use crate::key::KeyHasher;
+    use crate::names::Names;
+    use crate::record::Record;
+
+    #[test]
+    fn a_fold_gives_way_to_a_rebuild() {
+        let hasher = KeyHasher::default();
+        let mut base = Base::for_tags(0, hasher, Names::default(), Room::default());
+        for number in 0..10_000 {
+            let tag = Tag::new(
+                WorkspaceId::default_workspace(),
+                Domain::parse("a.example.com").expect("a domain"),
+                Code::parse(&format!("c{number}")).expect("a code"),
+                Destination::parse("https://example.com/").expect("a destination"),
+                Timestamp::UNIX_EPOCH,
+            );
+            base.put(&Record::of(&tag)).expect("room");
+        }
+        let changes = Overlay::default();
+        let gave_way = folded(&base, &changes, || true);
+        assert!(matches!(gave_way, Err(FoldError::GaveWay)));
+        let whole = folded(&base, &changes, || false);
+        assert_eq!(whole.expect("room").len(), 10_000);
+    }
 }

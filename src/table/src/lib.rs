@@ -19,6 +19,8 @@ mod snapshot;
 mod table;
 mod view;
 
-pub use snapshot::{SnapshotError, SnapshotInfo, check_snapshot, read_snapshot_info};
+pub use snapshot::{
+    SnapshotError, SnapshotInfo, SnapshotOrder, check_snapshot, read_snapshot_info,
+};
 pub use table::{Effect, State, Table, Taken};
 pub use view::View;

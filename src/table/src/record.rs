@@ -60,10 +60,15 @@ impl<'a> Record<'a> {
     }
 
     /// Whether this may stand where `known` is. A journal is read at least once, so what comes again must change nothing; and a
-    /// revoked code stays revoked whatever version claims otherwise, since the print it is on was given up for good.
+    /// revoked code stays revoked whatever version claims otherwise, since the print it is on was given up for good. Which of two comes
+    /// first does not matter: a journal's tail and what is behind it may be read at once.
     pub(crate) fn supersedes(&self, known: &Self) -> bool {
         let revoked = |it: &Self| it.tag.status == Status::Revoked;
-        self.tag.version > known.tag.version && (!revoked(known) || revoked(self))
+        match (revoked(self), revoked(known)) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => self.tag.version > known.tag.version,
+        }
     }
 
     /// Appends the record's bytes to `out`. `number` gives a name's number, or none for it to be spelt out.

@@ -1,11 +1,13 @@
 //! The table itself: who may write, what is published when, and that readers never wait for either.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use tags::{Change, Tag};
+use tags::Change;
 
+use crate::arena::Room;
 use crate::base::{Base, Put};
 use crate::fold;
 use crate::key::KeyHasher;
@@ -31,6 +33,7 @@ pub(crate) struct Shared {
     len: AtomicUsize,
     folds: AtomicUsize,
     hasher: KeyHasher,
+    room: Room,
     /// The fewest changes that are folded.
     pub(crate) fold_at: usize,
     /// Held by whoever keeps a base in memory for long: a fold or a snapshot.
@@ -43,6 +46,10 @@ pub(crate) struct Writer {
     filling: Option<Filling>,
     /// Whether the thread of the background is running.
     pub(crate) in_background: bool,
+    /// How many changes there were when a fold last failed, if none has succeeded since.
+    pub(crate) fold_failed_at: Option<usize>,
+    /// Whether no thread could be started for it the last time.
+    pub(crate) start_failed: bool,
     /// States that have been replaced. They are kept until no reader holds them, so that no reader has to free one.
     pub(crate) retired: Vec<Arc<State>>,
 }
@@ -51,6 +58,8 @@ pub(crate) struct Writer {
 pub(crate) struct Filling {
     pub(crate) base: Base,
     pub(crate) settings: Settings,
+    /// The keys of settings that came beside the rebuild, and so are newer than what it reads.
+    newer: HashSet<String>,
 }
 
 /// What one request reads from: base, overlays and settings of one moment.
@@ -73,7 +82,7 @@ pub enum Effect {
     Superseded,
     /// It is nothing that a redirect reads.
     NotForRedirects,
-    /// A base cannot hold more than 16 GiB of tags: nothing changed.
+    /// A base cannot hold more than 16 GiB of tags: nothing changed. Whoever goes on after it, loses a tag.
     Full,
 }
 
@@ -105,9 +114,19 @@ impl Table {
     /// As [`Table::new`], but that so many changes, and 2 % of the tags, are folded into a new base.
     #[must_use]
     pub fn with_fold_at(changes: usize) -> Self {
+        Self::with(changes, Room::default())
+    }
+
+    /// As [`Table::new`], but a base holds at most so many bytes of tags, counted in pieces of 32 MiB.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Self {
+        Self::with(Self::FOLD_AT, Room::for_bytes(bytes))
+    }
+
+    fn with(changes: usize, room: Room) -> Self {
         let hasher = KeyHasher::default();
         let state = State {
-            base: Arc::new(Base::for_tags(0, hasher.clone(), Names::default())),
+            base: Arc::new(Base::for_tags(0, hasher.clone(), Names::default(), room)),
             frozen: None,
             live: Arc::default(),
             settings: Arc::default(),
@@ -119,6 +138,7 @@ impl Table {
             len: AtomicUsize::new(0),
             folds: AtomicUsize::new(0),
             hasher,
+            room,
             fold_at: changes.max(1),
             background: Mutex::default(),
         };
@@ -128,7 +148,10 @@ impl Table {
         }
     }
 
-    /// Takes a change in. Repeated and older ones change nothing, so a journal may be read again from any point.
+    /// Takes a change in: into the bootstrap or the rebuild that is under way, or else where readers see it.
+    ///
+    /// Repeated and older versions of tags change nothing. Settings have no version: what comes last stands. So a journal may be read on
+    /// from where it has been read to, which is what a snapshot's positions are, or again in a rebuild.
     pub fn apply(&self, change: Change) -> Effect {
         self.take(change, &mut self.shared.writer())
     }
@@ -136,33 +159,24 @@ impl Table {
     /// Takes changes in, one after the other, as [`Table::apply`] does each; nothing is left of them. Quicker where there are many: the
     /// places of all in a base that is being filled are fetched into the processor's cache together, not one by one.
     pub fn apply_all(&self, changes: &mut Vec<Change>) -> Taken {
-        let mut writer = self.shared.writer();
-        if let Some(filling) = &writer.filling {
-            let places = changes.iter().map(|change| match change {
-                Change::Tag(tag) => filling.base.touch(tag.domain.as_str(), tag.code.as_str()),
-                _ => 0,
-            });
-            std::hint::black_box(places.fold(0, u8::wrapping_add));
-        }
-        let mut taken = Taken::default();
-        for change in changes.drain(..) {
-            let is_tag = matches!(change, Change::Tag(_));
-            match self.take(change, &mut writer) {
-                Effect::Applied => taken.tags += usize::from(is_tag),
-                Effect::Full => taken.lost += 1,
-                Effect::Superseded | Effect::NotForRedirects => {}
-            }
-        }
-        taken
+        self.take_all(changes, Self::take)
+    }
+
+    /// Takes changes in that are newer than all that a rebuild of the same log has still to read: readers see them at once, and in the
+    /// rebuild they stand against what is older. Those that are lost are so to the rebuild; readers see them all the same. Where no
+    /// rebuild is under way, this is [`Table::apply_all`].
+    pub fn apply_all_beside_rebuild(&self, changes: &mut Vec<Change>) -> Taken {
+        self.take_all(changes, Self::take_beside_rebuild)
     }
 
     /// Ends the bootstrap or the rebuild: publishes what was applied since it began, whole. From now on a tag that is not there
     /// does not exist.
     pub fn complete(&self) {
         let mut writer = self.shared.writer();
-        let Some(Filling { base, settings }) = writer.filling.take() else {
+        let Some(Filling { base, settings, .. }) = writer.filling.take() else {
             return;
         };
+        writer.fold_failed_at = None;
         self.shared.len.store(base.len(), Ordering::Relaxed);
         let state = State {
             base: Arc::new(base),
@@ -180,12 +194,22 @@ impl Table {
 
     /// Begins again from nothing: from now on changes fill a base that no reader sees, while readers keep the old state until
     /// [`Table::complete`] swaps the new one in, whole. Nothing of the old state stands against what is applied.
+    ///
+    /// Until then nothing is folded, and a fold under way is given up: with it there would be three bases.
     pub fn begin_rebuild(&self) {
         let now = self.shared.published.load();
         let filling = self.shared.filling(now.base.len());
         self.shared.writer().filling = Some(filling);
         if !now.complete {
             self.shared.len.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives a rebuild up: readers keep what they see, and changes go there again. What was applied to the rebuild alone is forgotten.
+    pub fn abandon_rebuild(&self) {
+        let mut writer = self.shared.writer();
+        if self.is_complete() {
+            writer.filling = None;
         }
     }
 
@@ -223,7 +247,7 @@ impl Table {
 
     /// Whether changes go into a base that no reader sees.
     pub(crate) fn is_filling(&self) -> bool {
-        self.shared.writer().filling.is_some()
+        self.shared.writer().is_rebuilding()
     }
 
     /// Fills on from what has been read elsewhere; what was filled before stays where that stands against it.
@@ -232,18 +256,14 @@ impl Table {
         let Some(filling) = &mut writer.filling else {
             return Err(SnapshotError::NotFilling);
         };
+        for (record, _) in filling.base.records() {
+            let put = read.base.put_before(&record);
+            put.map_err(|_| SnapshotError::Full)?; // nothing of the file is in the table
+        }
         for change in filling.settings.changes() {
             read.settings.put(change);
         }
-        if filling.base.len() > 0 {
-            for (record, _) in read.base.records() {
-                let put = filling.base.put(&record);
-                put.map_err(|_| SnapshotError::Full)?;
-            }
-            filling.settings = read.settings;
-        } else {
-            *filling = read;
-        }
+        *filling = read;
         let now = self.shared.published.load();
         if !now.complete {
             self.shared.len.store(filling.base.len(), Ordering::Relaxed);
@@ -259,30 +279,97 @@ impl Table {
         Ok(())
     }
 
+    fn take_all(
+        &self,
+        changes: &mut Vec<Change>,
+        take: impl Fn(&Self, Change, &mut Writer) -> Effect,
+    ) -> Taken {
+        let mut writer = self.shared.writer();
+        if let Some(filling) = &writer.filling {
+            let places = changes.iter().map(|change| match change {
+                Change::Tag(tag) => filling.base.touch(tag.domain.as_str(), tag.code.as_str()),
+                _ => 0,
+            });
+            std::hint::black_box(places.fold(0, u8::wrapping_add));
+        }
+        let mut taken = Taken::default();
+        for change in changes.drain(..) {
+            let is_tag = matches!(change, Change::Tag(_));
+            match take(self, change, &mut writer) {
+                Effect::Applied => taken.tags += usize::from(is_tag),
+                Effect::Full => taken.lost += 1,
+                Effect::Superseded | Effect::NotForRedirects => {}
+            }
+        }
+        taken
+    }
+
     fn take(&self, change: Change, writer: &mut Writer) -> Effect {
         match change {
-            Change::Tag(tag) => self.apply_tag(&tag, writer),
+            Change::Tag(tag) => {
+                let record = Record::of(&tag);
+                match self.fill(&record, writer) {
+                    Some(effect) => effect,
+                    None => self.serve(&record, writer),
+                }
+            }
+            change @ (Change::Workspace(_) | Change::Domain(_)) => match &mut writer.filling {
+                Some(filling) if filling.newer.contains(&change.key()) => Effect::Superseded,
+                Some(filling) => {
+                    filling.settings.put(change);
+                    if !self.is_complete() {
+                        let settings = filling.settings.clone();
+                        self.publish_settings(settings, writer);
+                    }
+                    Effect::Applied
+                }
+                None => self.serve_settings(change, writer),
+            },
+            Change::Key(_) | Change::Audit(_) => Effect::NotForRedirects,
+        }
+    }
+
+    fn take_beside_rebuild(&self, change: Change, writer: &mut Writer) -> Effect {
+        if !self.is_complete() {
+            return self.take(change, writer);
+        }
+        match change {
+            Change::Tag(tag) => {
+                let record = Record::of(&tag);
+                let effect = self.serve(&record, writer);
+                match self.fill(&record, writer) {
+                    Some(Effect::Full) => Effect::Full,
+                    _ => effect,
+                }
+            }
             change @ (Change::Workspace(_) | Change::Domain(_)) => {
-                self.change_settings(writer, |settings| settings.put(change))
+                if let Some(filling) = &mut writer.filling {
+                    filling.newer.insert(change.key());
+                    filling.settings.put(change.clone());
+                }
+                self.serve_settings(change, writer)
             }
             Change::Key(_) | Change::Audit(_) => Effect::NotForRedirects,
         }
     }
 
-    fn apply_tag(&self, tag: &Tag, writer: &mut Writer) -> Effect {
-        let record = Record::of(tag);
-        let now = self.shared.published.load();
-        if let Some(filling) = &mut writer.filling {
-            let effect = match filling.base.put(&record) {
-                Ok(Put::New | Put::Replaced) => Effect::Applied,
-                Ok(Put::Superseded) => Effect::Superseded,
-                Err(_) => Effect::Full,
-            };
-            if !now.complete {
-                self.shared.len.store(filling.base.len(), Ordering::Relaxed);
-            }
-            return effect;
+    /// Puts a tag into what is being filled. None: nothing is.
+    fn fill(&self, record: &Record<'_>, writer: &mut Writer) -> Option<Effect> {
+        let filling = writer.filling.as_mut()?;
+        let effect = match filling.base.put(record) {
+            Ok(Put::New | Put::Replaced) => Effect::Applied,
+            Ok(Put::Superseded) => Effect::Superseded,
+            Err(_) => Effect::Full,
+        };
+        if !self.is_complete() {
+            self.shared.len.store(filling.base.len(), Ordering::Relaxed);
         }
+        Some(effect)
+    }
+
+    /// Puts a tag where readers see it.
+    fn serve(&self, record: &Record<'_>, writer: &mut Writer) -> Effect {
+        let now = self.shared.published.load();
         let key = self.shared.hasher.key(record.domain, record.code);
         let overlays = [Some(&*now.live), now.frozen.as_deref()];
         let (stands, is_new) = overlay::known(overlays, &now.base, &key, |known| {
@@ -294,7 +381,7 @@ impl Table {
         if !stands {
             return Effect::Superseded;
         }
-        now.live.put(&record, &self.shared.hasher);
+        now.live.put(record, &self.shared.hasher);
         self.shared
             .len
             .fetch_add(usize::from(is_new), Ordering::Relaxed);
@@ -302,32 +389,19 @@ impl Table {
         Effect::Applied
     }
 
-    /// Changes the settings that are being filled, or else a copy of the published ones.
-    fn change_settings(&self, writer: &mut Writer, change: impl FnOnce(&mut Settings)) -> Effect {
-        let now = self.shared.published.load();
-        let settings = match &mut writer.filling {
-            Some(filling) => {
-                change(&mut filling.settings);
-                if now.complete {
-                    return Effect::Applied;
-                }
-                filling.settings.clone()
-            }
-            None => {
-                let mut settings = Settings::clone(&now.settings);
-                change(&mut settings);
-                settings
-            }
-        };
-        let settings = Arc::new(settings);
-        self.shared.publish(
-            writer,
-            State {
-                settings,
-                ..now.share()
-            },
-        );
+    fn serve_settings(&self, change: Change, writer: &mut Writer) -> Effect {
+        let mut settings = Settings::clone(&self.shared.published.load().settings);
+        settings.put(change);
+        self.publish_settings(settings, writer);
         Effect::Applied
+    }
+
+    fn publish_settings(&self, settings: Settings, writer: &mut Writer) {
+        let state = State {
+            settings: Arc::new(settings),
+            ..self.shared.published.load().share()
+        };
+        self.shared.publish(writer, state);
     }
 }
 
@@ -356,13 +430,19 @@ impl Shared {
     /// An empty base with room for so many tags.
     pub(crate) fn filling(&self, tags: usize) -> Filling {
         Filling {
-            base: Base::for_tags(tags, self.hasher.clone(), Names::default()),
+            base: Base::for_tags(tags, self.hasher.clone(), Names::default(), self.room),
             settings: Settings::default(),
+            newer: HashSet::new(),
         }
     }
 }
 
 impl Writer {
+    /// Whether changes fill a base that no reader sees.
+    pub(crate) fn is_rebuilding(&self) -> bool {
+        self.filling.is_some()
+    }
+
     /// Takes out the retired states that nobody else holds. No reader can get hold of one again.
     pub(crate) fn take_unheld(&mut self) -> impl Iterator<Item = State> {
         let unheld = self

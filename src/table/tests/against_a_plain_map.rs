@@ -67,9 +67,13 @@ struct Model {
 impl Model {
     fn put(plain: &mut Plain, key: (usize, usize), tag: Tag) -> bool {
         let revoked = |tag: &Tag| tag.status == Status::Revoked;
-        let stands = plain.get(&key).is_some_and(|known| {
-            tag.version <= known.version || (revoked(known) && !revoked(&tag))
-        });
+        let stands = plain
+            .get(&key)
+            .is_some_and(|known| match (revoked(known), revoked(&tag)) {
+                (true, false) => true,
+                (false, true) => false,
+                _ => tag.version <= known.version,
+            });
         if !stands {
             plain.insert(key, tag);
         }

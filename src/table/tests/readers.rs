@@ -143,3 +143,59 @@ fn a_reader_keeps_the_state_that_it_has_taken_through_folds_and_rebuilds() {
     settle(&table);
     assert_eq!(held(&table, DOMAINS[0], "x"), None);
 }
+
+#[test]
+fn what_comes_beside_a_rebuild_is_seen_at_once_and_stands_in_it_against_what_is_older() {
+    let table = Table::with_fold_at(1);
+    let home = |name: &str| {
+        let mut workspace = workspace("w");
+        workspace.name = name.to_owned();
+        Change::Workspace(workspace)
+    };
+    let name = |table: &Table| table.load().pin().workspace("w").map(|w| w.name.clone());
+    table.apply(home("old"));
+    apply(&table, tag(DOMAINS[0], "x", 1, Status::Active));
+    table.complete();
+    settle(&table);
+
+    table.begin_rebuild();
+    let revoked = tag(DOMAINS[0], "x", 2, Status::Revoked);
+    let mut beside = vec![Change::Tag(revoked.clone()), home("new")];
+    let taken = table.apply_all_beside_rebuild(&mut beside);
+    assert_eq!((taken.tags, taken.lost), (1, 0));
+    assert!(!table.is_folding(), "it would be a third base");
+    assert_eq!(held(&table, DOMAINS[0], "x"), Some(kept(&revoked)));
+    assert_eq!(name(&table).as_deref(), Some("new"));
+
+    apply(&table, tag(DOMAINS[0], "x", 1, Status::Active));
+    apply(&table, tag(DOMAINS[0], "y", 1, Status::Active));
+    assert_eq!(table.apply(home("old")), Effect::Superseded);
+    assert_eq!(held(&table, DOMAINS[0], "y"), None, "in the rebuild alone");
+    table.complete();
+    settle(&table);
+    assert_eq!(held(&table, DOMAINS[0], "x"), Some(kept(&revoked)));
+    assert!(held(&table, DOMAINS[0], "y").is_some());
+    assert_eq!(name(&table).as_deref(), Some("new"));
+    table.apply(home("newest"));
+    assert_eq!(name(&table).as_deref(), Some("newest"));
+}
+
+#[test]
+fn a_rebuild_that_is_given_up_leaves_what_was_there_and_changes_go_on() {
+    let table = Table::with_fold_at(1);
+    apply(&table, tag(DOMAINS[0], "x", 1, Status::Active));
+    table.abandon_rebuild();
+    assert!(!table.is_complete(), "the bootstrap is no rebuild");
+    table.complete();
+    table.begin_rebuild();
+    apply(&table, tag(DOMAINS[0], "y", 1, Status::Active));
+    let beside = tag(DOMAINS[0], "z", 1, Status::Active);
+    table.apply_all_beside_rebuild(&mut vec![Change::Tag(beside.clone())]);
+    table.abandon_rebuild();
+    let paused = tag(DOMAINS[0], "x", 2, Status::Paused);
+    apply(&table, paused.clone());
+    settle(&table);
+    assert_eq!(held(&table, DOMAINS[0], "x"), Some(kept(&paused)));
+    assert_eq!(held(&table, DOMAINS[0], "y"), None);
+    assert_eq!(held(&table, DOMAINS[0], "z"), Some(kept(&beside)));
+}

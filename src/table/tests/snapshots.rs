@@ -214,6 +214,8 @@ fn framed(frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
 }
 
 const HEADER: u8 = 1;
+const SETTINGS: u8 = 2;
+const NAMES: u8 = 3;
 const END: u8 = 5;
 
 #[test]
@@ -222,6 +224,80 @@ fn a_header_that_promises_more_tags_than_memory_costs_nothing() {
     let header = [&[0x20][..], &[0xff; 9], &[1]].concat();
     let lying = framed(&[(HEADER, header), (END, vec![0; 8])]);
     assert_eq!(check_snapshot(&lying).unwrap().1, 0);
+}
+
+#[test]
+fn a_file_that_is_long_on_paper_costs_no_memory() {
+    let header = [&[0x20][..], &[0xff; 9], &[1]].concat();
+    let (_folder, path) = place();
+    std::fs::write(&path, framed(&[(HEADER, header)])).unwrap();
+    let sparse = std::fs::File::options().write(true).open(&path).unwrap();
+    sparse.set_len(1 << 42).unwrap();
+    assert!(Table::new().read_snapshot(&path).is_err());
+}
+
+/// The most memory that this process has had, in bytes.
+fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.unwrap().trim().trim_end_matches(" kB");
+    peak.parse::<usize>().unwrap() * 1024
+}
+
+#[test]
+fn a_frame_of_many_small_things_costs_little_more_than_its_bytes() {
+    // Empty names, records of settings, and positions.
+    for (kind, field) in [(SETTINGS, 1), (NAMES, 1), (HEADER, 2)] {
+        let many = [field << 3 | 2, 0].repeat(32 << 20);
+        let header = (HEADER, Vec::new());
+        let file = match kind {
+            HEADER => framed(&[(HEADER, many)]),
+            _ => framed(&[header, (kind, many)]),
+        };
+        let before = peak();
+        let damaged = |e| matches!(e, SnapshotError::Damaged { .. });
+        assert!(check_snapshot(&file).is_err_and(damaged));
+        // In memory, each is 24 to 48 bytes.
+        assert!(peak() - before < 400 << 20, "{}", peak() - before);
+    }
+}
+
+#[test]
+fn the_settings_of_a_snapshot_are_those_of_its_positions_and_no_newer() {
+    let (_folder, path) = place();
+    let table = small_table();
+    let order = table.order_snapshot(info());
+    table.apply(Change::Domain(domain(DOMAINS[0], false, false)));
+    apply(&table, tag(DOMAINS[0], "newer", 1, Status::Active));
+    table.write_ordered_snapshot(&path, &order).unwrap();
+    let read = Table::new();
+    read.read_snapshot(&path).unwrap();
+    read.complete();
+    let then = domain(DOMAINS[0], true, true);
+    assert_eq!(read.load().pin().default_domain(), Some(&then));
+}
+
+#[test]
+fn nothing_is_taken_of_a_snapshot_that_does_not_fit_beside_what_is_there() {
+    let many = |what: &str, table: &Table| {
+        for number in 0..11_000 {
+            let code = format!("{what}-{number}");
+            apply(table, varied(DOMAINS[0], &code, 1, Status::Active, 0xfe));
+        }
+    };
+    let (_folder, path) = place();
+    let other = Table::new();
+    many("file", &other);
+    other.complete();
+    other.write_snapshot(&path, &info()).unwrap();
+    let table = Table::with_room(1);
+    many("here", &table);
+    let full = |e| matches!(e, SnapshotError::Full);
+    assert!(table.read_snapshot(&path).is_err_and(full));
+    table.complete();
+    assert_eq!(table.len(), 11_000);
+    assert_eq!(held(&table, DOMAINS[0], "file-0"), None);
+    assert!(held(&table, DOMAINS[0], "here-10999").is_some());
 }
 
 #[test]

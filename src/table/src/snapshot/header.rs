@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use prost::Message;
+use prost::encoding::{self, DecodeContext, WireType};
 use tags::{Change, Topic};
 
 use super::{SnapshotError, SnapshotInfo};
@@ -32,6 +33,31 @@ struct Position {
     partition: i32,
     #[prost(int64, tag = "3")]
     offset: i64,
+}
+
+/// Calls `each` with the values of a settings or names frame's one repeated field as they lie there, one after the other: what is made of
+/// each takes more room in memory than in a file.
+pub(super) fn for_each_repeated(
+    mut content: &[u8],
+    what: &'static str,
+    mut each: impl FnMut(&[u8]) -> Result<(), SnapshotError>,
+) -> Result<(), SnapshotError> {
+    let damaged = || SnapshotError::damaged(what);
+    while !content.is_empty() {
+        let (tag, wire_type) = encoding::decode_key(&mut content).map_err(|_| damaged())?;
+        if (tag, wire_type) != (1, WireType::LengthDelimited) {
+            let context = DecodeContext::default();
+            encoding::skip_field(wire_type, tag, &mut content, context).map_err(|_| damaged())?;
+            continue;
+        }
+        let len = encoding::decode_varint(&mut content).map_err(|_| damaged())?;
+        let split = usize::try_from(len).ok();
+        let split = split.and_then(|len| content.split_at_checked(len));
+        let (value, rest) = split.ok_or_else(damaged)?;
+        each(value)?;
+        content = rest;
+    }
+    Ok(())
 }
 
 /// The content of a settings frame.

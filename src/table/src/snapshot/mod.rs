@@ -9,7 +9,7 @@ mod write;
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::thread;
 
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use priority::Priority;
 use tags::Topic;
 
 use crate::fold;
+use crate::settings::Settings;
 use crate::table::Table;
 
 pub use error::SnapshotError;
@@ -34,14 +35,35 @@ pub struct SnapshotInfo {
     pub build: String,
 }
 
+/// A snapshot that is to be written: what it is of, with the settings of that moment. Settings have no version, so that newer ones in the
+/// file would be replaced by older ones when the journal is read on from its positions.
+pub struct SnapshotOrder {
+    info: SnapshotInfo,
+    settings: Arc<Settings>,
+}
+
 impl Table {
+    /// Notes what a snapshot of this moment has to hold. Every change before `info.positions` must have been applied, and none behind.
+    pub fn order_snapshot(&self, info: SnapshotInfo) -> SnapshotOrder {
+        let settings = Arc::clone(&self.load().settings);
+        SnapshotOrder { info, settings }
+    }
+
+    /// As [`Table::write_ordered_snapshot`], of this moment.
+    pub fn write_snapshot(&self, path: &Path, info: &SnapshotInfo) -> Result<u64, SnapshotError> {
+        self.write_ordered_snapshot(path, &self.order_snapshot(info.clone()))
+    }
+
     /// Writes what readers see now, as a whole or not at all: under a temporary name in the same folder, synced, then renamed.
     /// Blocks until it is done, which is at the pace of work that must not disturb redirects. Returns how many records were
     /// written: one for each tag, and a second one for tags that change meanwhile.
     ///
-    /// Every change before `info.positions` must have been applied. Later ones may be in the file, and change nothing when they
-    /// are applied again.
-    pub fn write_snapshot(&self, path: &Path, info: &SnapshotInfo) -> Result<u64, SnapshotError> {
+    /// Later versions of tags than those of the order's moment may be in the file, and change nothing when they are applied again.
+    pub fn write_ordered_snapshot(
+        &self,
+        path: &Path,
+        order: &SnapshotOrder,
+    ) -> Result<u64, SnapshotError> {
         let shared = &self.shared;
         let work = || {
             priority::lower(Priority::Idle);
@@ -51,7 +73,7 @@ impl Table {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
                 let state = shared.published.load_full();
-                write::to_file(&state, path, info)
+                write::to_file(&state, path, order)
             };
             fold::free_retired_now(shared);
             written

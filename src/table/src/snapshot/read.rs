@@ -11,8 +11,13 @@ use crate::settings::Settings;
 use crate::table::Filling;
 
 use super::frames::{FrameReader, Kind};
-use super::header::{Header, NamesFrame, SettingsFrame};
+use super::header::{Header, SettingsRecord, for_each_repeated};
 use super::{SnapshotError, SnapshotInfo};
+
+/// Room for so many tags is made on a header's word, and costs 25 MiB. A header may lie, and a file may be as long as no disk is.
+const ROOM: u64 = 4 << 20;
+/// The positions of some ten thousand partitions. Each costs more in memory than in the file.
+const MAX_HEADER: usize = 1 << 20;
 
 /// Reads what the snapshot is of.
 pub(super) fn info(input: impl Read) -> Result<SnapshotInfo, SnapshotError> {
@@ -27,10 +32,11 @@ pub(super) fn whole(
 ) -> Result<(SnapshotInfo, Filling), SnapshotError> {
     let mut frames = FrameReader::new(input)?;
     let header = header(&mut frames)?;
-    // A header may lie, but no file has more tags than bytes for them.
-    let room = header.tags.min(bytes / Record::MIN_BYTES as u64);
+    // No file has more tags than bytes for them.
+    let promised = header.tags.min(bytes / Record::MIN_BYTES as u64);
     let info = header.info()?;
-    let mut filling = empty(usize::try_from(room).map_err(|_| SnapshotError::Full)?);
+    let mut filling = empty(promised.min(ROOM) as usize);
+    filling.base.promise(promised as usize); // lossless: this table is for machines of 64 bits
     let mut names = Names::default();
     let mut count = 0;
     loop {
@@ -49,26 +55,31 @@ pub(super) fn whole(
 
 fn header(frames: &mut FrameReader<impl Read>) -> Result<Header, SnapshotError> {
     match frames.next()? {
+        (Kind::Header, content) if content.len() > MAX_HEADER => {
+            Err(SnapshotError::damaged("length of the header"))
+        }
         (Kind::Header, content) => decoded(content, "header"),
         _ => Err(SnapshotError::damaged("no header")),
     }
 }
 
 fn settings(content: &[u8], settings: &mut Settings) -> Result<(), SnapshotError> {
-    let frame: SettingsFrame = decoded(content, "settings")?;
-    for record in &frame.records {
+    for_each_repeated(content, "settings", |record| {
+        let record: SettingsRecord = decoded(record, "settings")?;
         settings.put(record.change()?);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn more_names(content: &[u8], names: &mut Names) -> Result<(), SnapshotError> {
-    let frame: NamesFrame = decoded(content, "names")?;
-    if names.len() + frame.names.len() > Names::MAX {
-        return Err(SnapshotError::damaged("number of names"));
-    }
-    frame.names.iter().for_each(|name| names.push(name));
-    Ok(())
+    for_each_repeated(content, "names", |name| {
+        let name = str::from_utf8(name).map_err(|_| SnapshotError::damaged("names"))?;
+        if names.len() == Names::MAX {
+            return Err(SnapshotError::damaged("number of names"));
+        }
+        names.push(name);
+        Ok(())
+    })
 }
 
 fn tags(mut content: &[u8], names: &Names, filling: &mut Filling) -> Result<u64, SnapshotError> {

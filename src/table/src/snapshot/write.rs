@@ -15,7 +15,7 @@ use crate::table::State;
 
 use super::frames::{FrameWriter, Kind};
 use super::header::{Header, NamesFrame, SettingsFrame, SettingsRecord};
-use super::{SnapshotError, SnapshotInfo};
+use super::{SnapshotError, SnapshotOrder};
 
 /// A frame of tags is about so long.
 const FRAME: usize = 256 << 10;
@@ -28,13 +28,13 @@ const SYNC_EVERY: u64 = 16 << 20;
 pub(super) fn to_file(
     state: &State,
     path: &Path,
-    info: &SnapshotInfo,
+    order: &SnapshotOrder,
 ) -> Result<u64, SnapshotError> {
     if !state.complete {
         return Err(SnapshotError::Incomplete);
     }
     let temporary = temporary(path);
-    let written = write(state, &temporary, info).and_then(|written| {
+    let written = write(state, &temporary, order).and_then(|written| {
         fs::rename(&temporary, path)?;
         let folder = path
             .parent()
@@ -55,12 +55,15 @@ fn temporary(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn write(state: &State, path: &Path, info: &SnapshotInfo) -> io::Result<u64> {
+fn write(state: &State, path: &Path, order: &SnapshotOrder) -> io::Result<u64> {
     let mut frames = FrameWriter::new(Output::create(path)?)?;
     let count = state.base.len() + state.live.len();
-    frames.frame(Kind::Header, &Header::new(info, count).encode_to_vec())?;
+    frames.frame(
+        Kind::Header,
+        &Header::new(&order.info, count).encode_to_vec(),
+    )?;
 
-    let settings: Vec<SettingsRecord> = state
+    let settings: Vec<SettingsRecord> = order
         .settings
         .changes()
         .map(|c| SettingsRecord::new(&c))
