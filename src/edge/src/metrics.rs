@@ -104,7 +104,7 @@ impl EdgeMetrics {
             refused_snapshots: IntCounterVec::new(
                 Opts::new(
                     "tagwire_edge_snapshots_refused_total",
-                    "Snapshots that were not followed on from, by reason",
+                    "Snapshots that were not relied on, by reason",
                 ),
                 &["reason"],
             )?,

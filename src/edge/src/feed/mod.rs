@@ -1,8 +1,10 @@
 //! Follows the journal into the table, on a thread of its own, from the last snapshot where there is a good one. What has been taken in
 //! stays when the journal goes away.
 
+mod rebuild;
 mod snapshots;
 mod taker;
+mod turn;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +28,7 @@ use crate::metrics::EdgeMetrics;
 pub enum FeedState {
     /// The table is complete: the whole journal has been read, or, while it cannot be reached, a snapshot of it. Comes once.
     Complete,
-    /// The journal cannot be reached; the table serves what it has, and is filled on once it can.
+    /// The journal cannot be reached, or not be read on; the table serves what it has, and is filled on once it can.
     Away {
         /// Why, for people.
         reason: String,
@@ -68,6 +70,8 @@ const POLL: Duration = Duration::from_millis(100);
 const LAST_SNAPSHOT: Duration = Duration::from_secs(60);
 /// How long after a follower's end the next is started.
 const RETRY: Duration = Duration::from_secs(1);
+/// The same, where the table has no room for what comes next.
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(30);
 
 impl Feed {
     /// Starts to follow, from the snapshot or else from the beginning. `applied` moves on with what readers of the table see; `hears` is
@@ -146,14 +150,15 @@ fn run(journal: &dyn Journal, mut taker: Taker, orders: &Receiver<Order>) -> Tak
     taker.load_snapshot();
     loop {
         let ended = match journal.follow(&Topic::EDGE, taker.since()) {
-            Ok(follower) => taker.take_all(follower, orders),
+            Ok(follower) => taker.take_all(journal, follower, orders),
             Err(error) => Err(error),
         };
+        let mut pause = RETRY;
         match ended {
             Ok(Done::Stopped) => return taker,
-            Ok(Done::CaughtUp) => {
-                taker.read_behind_snapshot();
-                continue;
+            Ok(Done::Full) => {
+                taker.now_full();
+                pause = RETRY_WHEN_FULL;
             }
             Err(ref error @ FollowError::OtherLog { foreign, .. }) => {
                 taker.begin_again(error, foreign);
@@ -163,7 +168,7 @@ fn run(journal: &dyn Journal, mut taker: Taker, orders: &Receiver<Order>) -> Tak
                 taker.now_away(error.to_string());
             }
         }
-        match orders.recv_timeout(RETRY) {
+        match orders.recv_timeout(pause) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Order::Snapshot(written)) => taker.write_snapshot(written),
             Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return taker,

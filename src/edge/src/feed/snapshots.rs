@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use journal::{KnownLog, Positions};
 use priority::Priority;
-use table::{SnapshotError, SnapshotInfo, Table};
+use table::{SnapshotError, SnapshotInfo, SnapshotOrder, Table};
 
 use super::Written;
 use crate::metrics::EdgeMetrics;
@@ -30,15 +30,15 @@ pub struct SnapshotOptions {
     pub held: bool,
 }
 
-/// From a snapshot that is older the journal is not followed on, but read from its beginning: Kafka's `delete.retention.ms`, after
-/// which a compacted topic forgets that something was deleted.
+/// Behind a snapshot that is older the journal is read again from its beginning: Kafka's `delete.retention.ms`, after which a compacted
+/// topic forgets that something was deleted.
 const OUTDATED: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) struct Snapshots {
     options: SnapshotOptions,
     table: Arc<Table>,
     metrics: EdgeMetrics,
-    orders: Sender<SnapshotInfo>,
+    orders: Sender<SnapshotOrder>,
     /// Whether each order's snapshot was written.
     outcomes: Receiver<bool>,
     writer: JoinHandle<()>,
@@ -67,7 +67,7 @@ pub(super) struct Loaded {
     pub(super) positions: Positions,
     pub(super) log: KnownLog,
     pub(super) age: Duration,
-    /// Whether it is too old to be followed on.
+    /// Whether it is too old for what is followed on from it to be relied on.
     pub(super) outdated: bool,
     /// Whether another build wrote it.
     pub(super) foreign_build: bool,
@@ -80,14 +80,14 @@ impl Snapshots {
         table: Arc<Table>,
         metrics: EdgeMetrics,
     ) -> io::Result<Self> {
-        let (orders, taken) = mpsc::channel::<SnapshotInfo>();
+        let (orders, taken) = mpsc::channel::<SnapshotOrder>();
         let (tell, outcomes) = mpsc::channel();
         let writer = {
             let (options, table) = (options.clone(), Arc::clone(&table));
             let run = move || {
                 priority::lower(Priority::Upkeep);
-                for info in taken {
-                    let _ = tell.send(write(&options, &table, &info)); // nobody may be waiting any more
+                for order in taken {
+                    let _ = tell.send(write(&options, &table, &order)); // nobody may be waiting any more
                 }
             };
             thread::Builder::new()
@@ -261,7 +261,7 @@ impl Snapshots {
             taken_at: log.at,
             build: self.options.build.to_owned(),
         };
-        match self.orders.send(info) {
+        match self.orders.send(self.table.order_snapshot(info)) {
             Ok(()) => self.ordered = Some(taken),
             Err(_) => tracing::error!("the thread that writes snapshots has ended"),
         }
@@ -273,9 +273,9 @@ fn since(at: Timestamp) -> Duration {
     Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default()
 }
 
-fn write(options: &SnapshotOptions, table: &Table, info: &SnapshotInfo) -> bool {
+fn write(options: &SnapshotOptions, table: &Table, order: &SnapshotOrder) -> bool {
     let began = Instant::now();
-    match table.write_snapshot(&options.file, info) {
+    match table.write_ordered_snapshot(&options.file, order) {
         Ok(tags) => {
             tracing::info!(tags, took = ?began.elapsed(), "wrote a snapshot");
             true

@@ -1,25 +1,29 @@
 //! Takes events into the table: the first reading, from a snapshot or from nothing; what comes after; and a reading again beside the table
-//! that serves, where the journal turns out to be another.
+//! that serves, where the journal turns out to be another, or the snapshot is not one to rely on.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use journal::{AppliedSender, Event, FollowError, Follower, KnownLog, Positions, Since};
+use journal::{AppliedSender, Event, FollowError, Follower, Journal, KnownLog, Positions, Since};
 use table::Table;
-use tags::{Change, Topic};
 
+use super::rebuild::{Rebuild, Verdict};
 use super::snapshots::{Loaded, Snapshots};
+use super::turn::Turn;
 use super::{FeedState, Order, POLL, Written};
 use crate::metrics::EdgeMetrics;
 
 /// How long the journal may be silent before a snapshot is served without it.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a journal that took the place of another has to be quiet before it is served: it may still be being filled.
-const SETTLED: Duration = Duration::from_secs(5);
-/// After so long it is served all the same.
-const UNSETTLED_AT_MOST: Duration = Duration::from_secs(300);
+/// How long a snapshot waits for the journal's end in any case. One partition may be without a leader while others go on, or much be left
+/// to be read.
+const PATIENCE_AT_MOST: Duration = Duration::from_secs(10);
+/// When to try again to read behind a snapshot: after what may pass by itself, and after what somebody has to mend.
+const BEHIND_AGAIN: Duration = Duration::from_secs(10);
+const BEHIND_AGAIN_LATER: Duration = Duration::from_secs(60 * 60);
 
 pub(super) struct Taker {
     table: Arc<Table>,
@@ -33,13 +37,18 @@ pub(super) struct Taker {
     log: Option<KnownLog>,
     /// When the newest change was published, by the clock of the journal's writer.
     newest: Timestamp,
-    /// Which log the snapshot in the table is of, where it is too old for what the journal says since to be all that is missing.
-    outdated: Option<String>,
     /// Whether there is a snapshot in the table that nobody reads yet.
     in_reserve: bool,
-    /// Whether what is in the table began with a snapshot of another build, behind which the journal is still to be read again.
-    foreign_build: bool,
+    /// When the snapshot was read.
+    loaded_at: Instant,
+    /// Whether what is in the table began with a snapshot of another build, or one that is too old, behind which the journal is still to be
+    /// read again.
+    doubted: bool,
     rebuild: Option<Rebuild>,
+    /// When to begin to read behind the snapshot.
+    behind_due: Instant,
+    /// Whether the follower has seen the end of every partition.
+    caught_up: bool,
     /// When the journal was last known to be there.
     heard_at: Instant,
     /// When there was last nothing left to apply.
@@ -52,78 +61,8 @@ pub(super) struct Taker {
 pub(super) enum Done {
     /// It is over.
     Stopped,
-    /// The table is complete, and the journal is to be read again, see [`Taker::read_behind_snapshot`].
-    CaughtUp,
-}
-
-/// A reading from the beginning beside the table that serves.
-struct Rebuild {
-    /// How long the journal has to be quiet before it is served.
-    settles: Duration,
-    caught_up: Option<Instant>,
-    tags: usize,
-    last_change: Instant,
-    told: bool,
-}
-
-/// What has been read from the journal at once and is taken in together, as of one moment: the clock is not read for each of a million
-/// records, and who waits for positions is not woken for each.
-struct Turn {
-    now: Instant,
-    at: Timestamp,
-    /// What the table has not been given yet.
-    changes: Vec<Change>,
-    /// When the last of the changes was published, and the newest of them.
-    published: Option<Published>,
-    /// Where it has led, partition by partition in turn.
-    reached: Vec<(Topic, i32, i64)>,
-    caught_up: bool,
-}
-
-struct Published {
-    last: Timestamp,
-    newest: Timestamp,
-}
-
-impl Turn {
-    fn now() -> Self {
-        Self {
-            now: Instant::now(),
-            at: Timestamp::now(),
-            changes: Vec::new(),
-            published: None,
-            reached: Vec::new(),
-            caught_up: false,
-        }
-    }
-
-    fn change(&mut self, change: Change, published_at: Timestamp) {
-        let newest = self.published.take().map(|before| before.newest);
-        self.published = Some(Published {
-            last: published_at,
-            newest: newest.map_or(published_at, |newest| newest.max(published_at)),
-        });
-        self.changes.push(change);
-    }
-
-    fn reach(&mut self, position: (Topic, i32, i64)) {
-        match self.reached.last_mut() {
-            Some(last) if (last.0, last.1) == (position.0, position.1) => *last = position,
-            _ => self.reached.push(position),
-        }
-    }
-}
-
-impl Rebuild {
-    fn new(settles: Duration) -> Self {
-        Self {
-            settles,
-            caught_up: None,
-            tags: 0,
-            last_change: Instant::now(),
-            told: false,
-        }
-    }
+    /// The table has no room for the next change.
+    Full,
 }
 
 impl Taker {
@@ -134,6 +73,7 @@ impl Taker {
         snapshots: Option<Snapshots>,
         hears: Box<dyn Fn(FeedState) + Send>,
     ) -> Self {
+        let now = Instant::now();
         Self {
             table,
             applied,
@@ -143,12 +83,14 @@ impl Taker {
             positions: Positions::default(),
             log: None,
             newest: Timestamp::UNIX_EPOCH,
-            outdated: None,
             in_reserve: false,
-            foreign_build: false,
+            loaded_at: now,
+            doubted: false,
             rebuild: None,
-            heard_at: Instant::now(),
-            abreast: Instant::now(),
+            behind_due: now,
+            caught_up: false,
+            heard_at: now,
+            abreast: now,
             away: false,
         }
     }
@@ -166,18 +108,15 @@ impl Taker {
             foreign_build,
         } = loaded;
         self.metrics.set_tags(self.table.len());
-        self.abreast = Instant::now().checked_sub(age).unwrap_or(self.abreast);
-        self.heard_at = Instant::now();
+        self.loaded_at = Instant::now();
+        self.heard_at = self.loaded_at;
+        self.abreast = self.loaded_at.checked_sub(age).unwrap_or(self.abreast);
         self.in_reserve = true;
-        self.foreign_build = foreign_build;
-        if outdated {
-            self.outdated = Some(log.identity);
-        } else {
-            self.positions = positions;
-            // Nothing in it is newer.
-            self.newest = log.at;
-            self.log = Some(log);
-        }
+        self.doubted = foreign_build || outdated;
+        self.positions = positions;
+        // Nothing in it is newer.
+        self.newest = log.at;
+        self.log = Some(log);
     }
 
     /// Where the next follower begins.
@@ -191,9 +130,11 @@ impl Taker {
     /// Takes in what comes until it is told to stop, or has to begin again.
     pub(super) fn take_all(
         &mut self,
+        journal: &dyn Journal,
         mut follower: Box<dyn Follower>,
         orders: &Receiver<Order>,
     ) -> Result<Done, FollowError> {
+        self.caught_up = false;
         loop {
             match orders.try_recv() {
                 Err(mpsc::TryRecvError::Empty) => {}
@@ -202,15 +143,18 @@ impl Taker {
                     return Ok(Done::Stopped);
                 }
             }
-            match follower.next(POLL)? {
+            // What is behind the tail is there to be read, and does not wait for it.
+            let reads_behind = self.rebuild.as_ref().is_some_and(Rebuild::is_reading);
+            let wait = if reads_behind { Duration::ZERO } else { POLL };
+            match follower.next(wait)? {
                 Some(event) => {
-                    let caught_up = self.take_turn(event, &mut *follower);
-                    if caught_up && self.foreign_build {
-                        return Ok(Done::CaughtUp);
+                    if self.take_turn(event, &mut *follower).full {
+                        return Ok(Done::Full);
                     }
                 }
                 None => self.nothing_new(),
             }
+            self.read_behind_tail(journal);
             self.keep_a_snapshot();
             self.metrics.set_folds(self.table.folds());
         }
@@ -218,22 +162,19 @@ impl Taker {
 
     /// Writes what has changed since the last snapshot, out of turn.
     pub(super) fn write_snapshot(&mut self, written: Written) {
-        let is_whole = self.rebuild.is_none() && self.table.is_complete();
+        let is_whole = self.is_whole();
         if let Some(snapshots) = self.snapshots.as_mut().filter(|_| is_whole) {
             snapshots.write_now(&self.positions, self.log.as_ref(), written);
         }
     }
 
-    /// Reads the journal from its beginning, beside the table that began with a snapshot of another build and serves meanwhile: that
-    /// build may have refused a record, or not known a field, that this one knows.
-    pub(super) fn read_behind_snapshot(&mut self) {
-        tracing::info!("the snapshot was of another build: the journal is read again behind it");
-        self.read_again(Duration::ZERO);
-    }
-
     /// The journal is another than that which has been read: all of it is read, and until it has been, the table serves what it has.
     pub(super) fn begin_again(&mut self, why: &FollowError, foreign: bool) {
         tracing::warn!(%why, tags = self.table.len(), "the journal has been replaced: it is read from its beginning");
+        // Whoever waits for positions means the new one's.
+        self.positions = Positions::default();
+        self.newest = Timestamp::UNIX_EPOCH;
+        self.log = None;
         if self.in_reserve {
             self.metrics.count_refused_snapshot("other_log");
             if !foreign {
@@ -242,7 +183,26 @@ impl Taker {
             }
         }
         self.in_reserve = false;
-        self.read_again(SETTLED);
+        self.doubted = false;
+        self.table.begin_rebuild();
+        self.applied.restart();
+        self.rebuild = self.table.is_complete().then(Rebuild::of_another_log);
+    }
+
+    /// The table has no room for the next change. Nothing is skipped: it serves what it has, and the change is tried again.
+    pub(super) fn now_full(&mut self) {
+        let reason = "the table is full: it holds at most 16 GiB of tags".to_owned();
+        tracing::error!(
+            tags = self.table.len(),
+            "the table is full: no change of a tag that is read reaches this edge; revoke tags that are not in use any more"
+        );
+        if self.in_reserve {
+            self.complete("the table of tags is complete, as of the snapshot");
+        }
+        self.away = true;
+        let lag = self.abreast.elapsed().as_secs_f64();
+        self.metrics.set_journal_lag(lag);
+        (self.hears)(FeedState::Away { reason });
     }
 
     /// Writes what has changed since the last snapshot.
@@ -266,8 +226,8 @@ impl Taker {
         (self.hears)(FeedState::Away { reason });
     }
 
-    /// Takes an event, and what has been read with it. Returns whether the end of the journal was among it.
-    fn take_turn(&mut self, first: Event, follower: &mut dyn Follower) -> bool {
+    /// Takes an event, and what has been read with it.
+    fn take_turn(&mut self, first: Event, follower: &mut dyn Follower) -> Turn {
         let mut turn = Turn::now();
         let mut next = Some(first);
         while let Some(event) = next {
@@ -275,6 +235,9 @@ impl Taker {
             next = follower.at_hand();
         }
         self.apply(&mut turn);
+        if turn.full {
+            return turn;
+        }
         if let Some(published) = &turn.published {
             self.metrics.set_tags(self.table.len());
             let age = turn.at.duration_since(published.last).as_secs_f64();
@@ -284,13 +247,13 @@ impl Taker {
         for &(topic, partition, next_offset) in &turn.reached {
             self.positions.advance(topic, partition, next_offset);
         }
-        if self.rebuild.is_none() {
+        if self.rebuild.is_none() || self.is_behind_tail() {
             let newest = turn.published.as_ref().map(|published| published.newest);
             self.applied.advance_all(&turn.reached, newest);
         }
         self.serve_from_reserve();
         self.serve_the_rebuilt();
-        turn.caught_up
+        turn
     }
 
     fn take(&mut self, event: Event, log: Option<&str>, turn: &mut Turn) {
@@ -309,7 +272,9 @@ impl Taker {
             } => turn.change(*change, published_at),
             Event::CaughtUp => {
                 self.apply(turn);
-                self.caught_up(turn);
+                if !turn.full {
+                    self.now_caught_up(turn.now);
+                }
             }
             Event::Disconnected { reason } => self.now_away(reason),
             // Refusals are counted and logged by the journal: what was there before stays.
@@ -319,32 +284,35 @@ impl Taker {
 
     /// Gives the table what it has not been given yet.
     fn apply(&mut self, turn: &mut Turn) {
-        if let Some(published) = &turn.published {
-            self.newest = self.newest.max(published.newest);
-        }
         if turn.changes.is_empty() {
             return;
         }
-        let taken = self.table.apply_all(&mut turn.changes);
-        if taken.lost > 0 {
-            tracing::error!(
-                lost = taken.lost,
-                "the table is full: changes of tags are lost to this edge"
-            );
+        let beside = self.is_behind_tail();
+        let taken = if beside {
+            self.table.apply_all_beside_rebuild(&mut turn.changes)
+        } else {
+            self.table.apply_all(&mut turn.changes)
+        };
+        if taken.lost > 0 && beside {
+            self.behind_is_full(); // readers see them all the same
+        } else if taken.lost > 0 {
+            turn.full = true;
+            return;
         }
-        if let Some(rebuild) = &mut self.rebuild {
-            rebuild.tags += taken.tags;
-            rebuild.last_change = turn.now;
+        if let Some(published) = &turn.published {
+            self.newest = self.newest.max(published.newest);
+        }
+        // Behind the tail, only what is read there tells whether the journal has been emptied.
+        if let Some(rebuild) = self.rebuild.as_mut().filter(|_| !beside) {
+            rebuild.took(taken, turn.now);
         }
     }
 
-    fn caught_up(&mut self, turn: &mut Turn) {
-        turn.caught_up = true;
+    fn now_caught_up(&mut self, now: Instant) {
+        self.caught_up = true;
         match &mut self.rebuild {
-            Some(rebuild) => {
-                rebuild.caught_up = Some(turn.now);
-            }
-            None => self.complete("the table of tags is complete"),
+            Some(rebuild) if !rebuild.is_behind_tail() => rebuild.caught_up(now),
+            _ => self.complete("the table of tags is complete"),
         }
     }
 
@@ -370,80 +338,141 @@ impl Taker {
         }
     }
 
-    /// Swaps in what was read again, once it is all there. An empty journal in the place of one with tags is a mishap: redirects that
-    /// are printed for ever are not given up for it.
+    /// Whether what is read behind the tail fills a table beside the one that serves, into which the tail goes on.
+    fn is_behind_tail(&self) -> bool {
+        self.rebuild.as_ref().is_some_and(Rebuild::is_behind_tail)
+    }
+
+    /// Reads the journal from its beginning behind a snapshot, beside the table that began with it and serves meanwhile: another build may
+    /// have refused a record, or not known a field, that this one knows. A share of it at a time: edits do not wait for it.
+    fn read_behind_tail(&mut self, journal: &dyn Journal) {
+        if self.rebuild.is_none() {
+            if !self.doubted || !self.caught_up || Instant::now() < self.behind_due {
+                return;
+            }
+            tracing::info!(
+                "the snapshot was of another build, or old: the journal is read again behind it"
+            );
+            self.table.begin_rebuild();
+            self.rebuild = Some(Rebuild::behind_tail(self.positions.clone()));
+        }
+        let Some(rebuild) = self.rebuild.as_mut().filter(|it| it.is_behind_tail()) else {
+            return;
+        };
+        match rebuild.read_behind(journal, self.log.as_ref()) {
+            Ok(mut changes) if !changes.is_empty() => {
+                let taken = self.table.apply_all(&mut changes);
+                rebuild.took(taken, Instant::now());
+                if taken.lost > 0 {
+                    self.behind_is_full();
+                }
+            }
+            Ok(_) => {}
+            // The tail is about to hear of it.
+            Err(error @ FollowError::OtherLog { .. }) => self.give_up_behind(&error, BEHIND_AGAIN),
+            Err(error) => tracing::error!(
+                %error,
+                "reading the journal again behind the snapshot ended; the edge tries again, and follows the journal meanwhile"
+            ),
+        }
+        self.serve_the_rebuilt();
+    }
+
+    fn behind_is_full(&mut self) {
+        self.give_up_behind(
+            &"the table is full: it holds at most 16 GiB of tags",
+            BEHIND_AGAIN_LATER,
+        );
+    }
+
+    fn give_up_behind(&mut self, why: &dyn Display, again: Duration) {
+        tracing::error!(%why, again_in = ?again, "the journal could not be read behind the snapshot; the edge serves the snapshot with all changes since");
+        self.rebuild = None;
+        self.table.abandon_rebuild();
+        self.behind_due = Instant::now() + again;
+    }
+
+    /// Swaps in what was read again, once it is all there.
     fn serve_the_rebuilt(&mut self) {
         let held = self.table.len();
         let Some(rebuild) = &mut self.rebuild else {
             return;
         };
-        let Some(read_for) = rebuild.caught_up.map(|since| since.elapsed()) else {
-            return;
-        };
-        // Edits that never rest must not keep the old table in its place for ever.
-        let settled = rebuild.last_change.elapsed() >= rebuild.settles
-            || (rebuild.tags >= held && read_for >= 2 * rebuild.settles)
-            || read_for >= UNSETTLED_AT_MOST;
-        if rebuild.tags == 0 && held > 0 {
-            if !rebuild.told {
-                tracing::error!(
-                    tags = held,
-                    "the journal is empty: the edge goes on to serve the tags that it has until there are some again"
-                );
+        let is_behind_tail = rebuild.is_behind_tail();
+        match rebuild.judge(held) {
+            Verdict::NotYet | Verdict::Empty { news: false } => {}
+            Verdict::Empty { .. } if is_behind_tail => {
+                self.give_up_behind(&"it is empty", BEHIND_AGAIN_LATER);
             }
-            rebuild.told = true;
-        } else if settled {
-            self.rebuild = None;
-            self.table.complete();
-            tracing::info!(
-                before = held,
-                tags = self.table.len(),
-                "the table of tags is rebuilt"
-            );
-            self.metrics.set_tags(self.table.len());
-            self.tell_applied();
-            (self.hears)(FeedState::Complete);
+            Verdict::Empty { news: true } => tracing::error!(
+                tags = held,
+                "the journal is empty: the edge goes on to serve the tags that it has until there are some again"
+            ),
+            Verdict::Whole => {
+                self.rebuild = None;
+                self.doubted = false;
+                self.table.complete();
+                tracing::info!(
+                    before = held,
+                    tags = self.table.len(),
+                    "the table of tags is rebuilt"
+                );
+                self.metrics.set_tags(self.table.len());
+                self.tell_applied();
+                (self.hears)(FeedState::Complete);
+            }
         }
     }
 
     fn nothing_new(&mut self) {
-        if self.away {
-            self.metrics
-                .set_journal_lag(self.abreast.elapsed().as_secs_f64());
-        } else if !self.in_reserve {
+        if !self.away && self.caught_up {
             self.abreast = Instant::now();
             self.heard(self.abreast, Timestamp::now());
             self.metrics.set_journal_lag(0.0);
+        } else if self.table.is_complete() {
+            // A partition that cannot be read says nothing; what is known is that not all has been.
+            self.metrics
+                .set_journal_lag(self.abreast.elapsed().as_secs_f64());
         }
         self.serve_from_reserve();
         self.serve_the_rebuilt();
     }
 
-    /// Serves the snapshot without the journal, once that has been silent for long enough.
+    /// Serves the snapshot without the journal's end, once that has been waited for long enough.
     fn serve_from_reserve(&mut self) {
-        if !self.in_reserve || self.heard_at.elapsed() < PATIENCE {
+        if !self.in_reserve {
             return;
         }
         let age = self.abreast.elapsed();
-        tracing::warn!(
-            age_seconds = age.as_secs(),
-            "the journal cannot be reached: the edge serves its snapshot, which does not know of later changes"
-        );
+        if self.heard_at.elapsed() >= PATIENCE {
+            tracing::warn!(
+                age_seconds = age.as_secs(),
+                "the journal cannot be reached: the edge serves its snapshot, which does not know of later changes"
+            );
+            self.away = true;
+        } else if self.loaded_at.elapsed() >= PATIENCE_AT_MOST {
+            tracing::warn!(
+                age_seconds = age.as_secs(),
+                "the end of the journal has not been seen for {PATIENCE_AT_MOST:?}: the edge serves its snapshot with what it has read since"
+            );
+        } else {
+            return;
+        }
         self.metrics.set_journal_lag(age.as_secs_f64());
-        self.away = true;
         self.complete("the table of tags is complete, as of the snapshot");
     }
 
-    /// Notes when the journal was last there.
+    /// Notes when the journal was last there. What has not been read to its end is known as of the newest that was read.
     fn heard(&mut self, now: Instant, at: Timestamp) {
         self.heard_at = now;
         if let Some(known) = &mut self.log {
+            let at = if self.caught_up { at } else { known.at };
             known.at = self.newest.max(at);
         }
     }
 
     /// The journal is there.
-    fn now_there(&mut self, log: Option<&str>, turn: &mut Turn) {
+    fn now_there(&mut self, log: Option<&str>, turn: &Turn) {
         if self.log.is_none() {
             self.log = log.map(|identity| KnownLog {
                 identity: identity.to_owned(),
@@ -451,36 +480,15 @@ impl Taker {
             });
         }
         self.heard(turn.now, turn.at);
-        if let Some(outdated) = self.outdated.take() {
-            if log.is_none_or(|log| log == outdated) {
-                // It serves meanwhile.
-                self.complete("the table of tags is complete, as of an old snapshot");
-            } else {
-                self.metrics.count_refused_snapshot("other_log");
-                self.in_reserve = false;
-            }
-            self.read_again(Duration::ZERO);
-            turn.reached.clear();
-        }
         if std::mem::take(&mut self.away) {
             tracing::info!("the journal can be reached again");
             (self.hears)(FeedState::Back);
         }
     }
 
-    fn read_again(&mut self, settles: Duration) {
-        self.positions = Positions::default();
-        self.newest = Timestamp::UNIX_EPOCH;
-        self.log = None;
-        self.foreign_build = false;
-        self.table.begin_rebuild();
-        self.applied.restart();
-        self.rebuild = self.table.is_complete().then(|| Rebuild::new(settles));
-    }
-
     /// Whether the table is what this build has read of the journal up to its positions.
     fn is_whole(&self) -> bool {
-        self.rebuild.is_none() && self.table.is_complete() && !self.foreign_build
+        self.rebuild.is_none() && self.table.is_complete() && !self.doubted
     }
 
     fn keep_a_snapshot(&mut self) {
@@ -492,3 +500,6 @@ impl Taker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

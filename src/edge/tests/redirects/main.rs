@@ -21,6 +21,7 @@ mod limits;
 mod mmdb;
 mod places;
 mod proxy_protocol;
+mod rebuilds;
 mod scans_recorded;
 mod site;
 mod slow_clients;
