@@ -107,9 +107,11 @@ fn run(
 fn apply(events: &mut Vec<Event>, index: &Index, progress: &Progress) -> Result<(), ApplyError> {
     let mut changes: Vec<Change> = Vec::with_capacity(events.len());
     let mut positions = Vec::with_capacity(events.len());
+    let mut refused = Vec::new();
     let mut caught_up = false;
     for event in events.drain(..) {
         positions.extend(event.position());
+        refused.extend(event.refused());
         match event {
             Event::Change { change, .. } => changes.push(*change),
             Event::CaughtUp => caught_up = true,
@@ -123,6 +125,9 @@ fn apply(events: &mut Vec<Event>, index: &Index, progress: &Progress) -> Result<
     }
     if !changes.is_empty() {
         index.apply(&changes)?;
+    }
+    for record in refused {
+        progress.applied.refused(record);
     }
     for (topic, partition, next_offset) in positions {
         progress.applied.advance(topic, partition, next_offset);

@@ -148,6 +148,7 @@ impl Speaker {
             state,
             positions,
             newest: self.applied.newest(),
+            refused: self.applied.refused(),
             tags: self.table.len() as u64,
             version: self.about.version.to_owned(),
             addresses: self

@@ -1,10 +1,15 @@
 //! The positions that a reader of the journal has applied, watched by whoever waits for its own write to be visible.
 
+use std::collections::VecDeque;
+
 use jiff::Timestamp;
 use tags::Topic;
 use tokio::sync::watch;
 
-use crate::{Event, Positions};
+use crate::{Event, Positions, RefusedRecord};
+
+/// So many refused records are remembered, the last ones: whoever asks whether its own was among them asks within moments.
+const REMEMBERED: usize = 32;
 
 /// The applied positions' reading side; cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,6 +23,7 @@ pub struct AppliedSender(watch::Sender<State>);
 struct State {
     positions: Positions,
     newest: Option<Timestamp>,
+    refused: VecDeque<RefusedRecord>,
 }
 
 /// The one that applies has ended, so that nothing more will be.
@@ -64,6 +70,12 @@ impl Applied {
     pub fn newest(&self) -> Option<Timestamp> {
         self.0.borrow().newest
     }
+
+    /// The last records that were refused, oldest first. The positions pass them like any other. Ask for them after the positions: they are
+    /// noted before them.
+    pub fn refused(&self) -> Vec<RefusedRecord> {
+        self.0.borrow().refused.iter().cloned().collect()
+    }
 }
 
 impl AppliedSender {
@@ -93,6 +105,17 @@ impl AppliedSender {
         });
     }
 
+    /// Notes a record that was refused, before its position is.
+    pub fn refused(&self, record: RefusedRecord) {
+        self.0.send_if_modified(|applied| {
+            if applied.refused.len() == REMEMBERED {
+                applied.refused.pop_front();
+            }
+            applied.refused.push_back(record);
+            false // as above
+        });
+    }
+
     /// Begins anew: the log has been replaced by another, whose offsets say nothing of the old one's.
     pub fn restart(&self) {
         self.0.send_replace(State::default());
@@ -102,6 +125,9 @@ impl AppliedSender {
     pub fn applied(&self, event: &Event) {
         if let Event::Change { published_at, .. } = event {
             self.published(*published_at);
+        }
+        if let Some(record) = event.refused() {
+            self.refused(record);
         }
         if let Some((topic, partition, next_offset)) = event.position() {
             self.advance(topic, partition, next_offset);
@@ -152,6 +178,26 @@ mod tests {
         }
         sender.restart();
         assert_eq!(applied.newest(), None);
+    }
+
+    #[test]
+    fn the_last_refused_records_are_remembered_until_the_log_is_another() {
+        let (sender, applied) = Applied::new();
+        for offset in 0..100 {
+            sender.applied(&Event::Refused {
+                topic: Topic::Tags,
+                partition: 3,
+                offset,
+                error: "two\nlines".to_owned(),
+            });
+        }
+        let refused = applied.refused();
+        assert_eq!(refused.len(), REMEMBERED);
+        let last = RefusedRecord::new(Topic::Tags, 3, 99, "two lines");
+        assert_eq!(refused.last(), Some(&last));
+        assert_eq!(applied.positions().get(Topic::Tags, 3), Some(100));
+        sender.restart();
+        assert_eq!(applied.refused(), []);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tags::Topic;
 
-use crate::kafka::TopicSettingError;
+use crate::kafka::{TopicPartitionsError, TopicSettingError};
 
 /// Why a change was not published. Except for [`PublishError::InDoubt`], nothing of it was written.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -50,6 +50,9 @@ pub enum PublishError {
     /// A topic is not as it has to be.
     #[error(transparent)]
     Topic(#[from] TopicSettingError),
+    /// A topic has more partitions than it may.
+    #[error(transparent)]
+    Partitions(#[from] TopicPartitionsError),
 }
 
 impl PublishError {

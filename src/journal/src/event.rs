@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use tags::{Change, Topic};
 
+use crate::RefusedRecord;
+
 /// Something that happened in the log, or to the connection with it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -51,6 +53,19 @@ pub enum Event {
 }
 
 impl Event {
+    /// The record that was refused, where that is what happened.
+    pub fn refused(&self) -> Option<RefusedRecord> {
+        match self {
+            Self::Refused {
+                topic,
+                partition,
+                offset,
+                error,
+            } => Some(RefusedRecord::new(*topic, *partition, *offset, error)),
+            _ => None,
+        }
+    }
+
     /// The position that the event leads to, as topic, partition and next offset.
     pub fn position(&self) -> Option<(Topic, i32, i64)> {
         match *self {

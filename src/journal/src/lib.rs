@@ -16,6 +16,7 @@ mod kafka;
 mod metrics;
 mod positions;
 mod record;
+mod refused;
 mod since;
 mod sqlite;
 
@@ -27,9 +28,10 @@ pub use edges::{
 pub use error::{FollowError, OpenError, PublishError};
 pub use event::Event;
 pub use journal::{Follower, Journal};
-pub use kafka::{KafkaJournal, KafkaOptions, TopicSettingError};
+pub use kafka::{KafkaJournal, KafkaOptions, TopicPartitionsError, TopicSettingError};
 pub use metrics::JournalMetrics;
 pub use positions::Positions;
 pub use record::MAX_RECORD_BYTES;
+pub use refused::RefusedRecord;
 pub use since::{KnownLog, Since};
 pub use sqlite::SqliteJournal;

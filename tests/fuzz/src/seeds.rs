@@ -1,7 +1,7 @@
 //! Real messages, with which each target's corpus begins: made by the code that writes them, or as clients send them.
 
 use jiff::Timestamp;
-use journal::{EdgeRun, EdgeState, Heartbeat, Positions};
+use journal::{EdgeRun, EdgeState, Heartbeat, Positions, RefusedRecord};
 use scans::{HttpVersion, IpPrefix, Method, NewScan, Purpose, Visitor, WriterKey, encode_batch};
 use table::SnapshotInfo;
 use tags::{
@@ -229,6 +229,7 @@ fn heartbeat() -> Heartbeat {
         state: EdgeState::Serving,
         positions,
         newest: Some(time()),
+        refused: vec![RefusedRecord::new(Topic::Tags, 0, 7, "not understood")],
         tags: 1_000_000,
         version: "0.1.0".to_owned(),
         addresses: vec!["192.0.2.1:8080".to_owned()],

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::params::Params;
-use crate::fleet::Propagation;
+use crate::fleet::{Propagation, Refusal};
 use crate::problem::Problem;
 use crate::service::{Admin, Commit};
 
@@ -65,10 +65,28 @@ pub(crate) struct PropagationAnswer {
     applied: usize,
     /// Milliseconds from the edit's commit until it was known here that the slowest of those had.
     slowest_ms: Option<f64>,
-    /// The ids of the live edges that had not when the time was over.
+    /// The ids of the live edges that had not when the time was over, or that never will.
     waiting: Vec<String>,
+    /// Those among them that have refused it, and go on to serve what was there before.
+    refused: Vec<RefusalAnswer>,
     /// The same for people.
     detail: String,
+}
+
+/// An edge that has refused an edit, as one of an older version does that does not know what the edit uses.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Refusal)]
+pub(crate) struct RefusalAnswer {
+    /// The edge's id.
+    edge: String,
+    /// Why, for people.
+    reason: String,
+}
+
+impl From<Refusal> for RefusalAnswer {
+    fn from(Refusal { edge, reason }: Refusal) -> Self {
+        Self { edge, reason }
+    }
 }
 
 impl PropagationAnswer {
@@ -82,6 +100,7 @@ impl PropagationAnswer {
                 .slowest
                 .map(|slowest| (slowest.as_secs_f64() * 10_000.0).round() / 10.0),
             waiting: propagation.waiting,
+            refused: propagation.refused.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -98,10 +117,28 @@ fn in_words(propagation: &Propagation, patience: Duration) -> String {
         }
         (Some(1), []) => "The one live edge has applied it.".to_owned(),
         (Some(all), []) => format!("All {all} live edges have applied it."),
-        (Some(all), waiting) => format!(
-            "The edit is made, but {} of {all} live edges had not applied it after {seconds} s: {}.",
+        (Some(all), waiting) if propagation.refused.len() >= waiting.len() => format!(
+            "The edit is made, but {} of {all} live edges will not apply it and serve what was there before: {}.",
             all - propagation.applied,
-            waiting.join(", ")
+            refusals(&propagation.refused)
+        ),
+        (Some(all), waiting) => format!(
+            "The edit is made, but {} of {all} live edges had not applied it after {seconds} s: {}.{}",
+            all - propagation.applied,
+            waiting.join(", "),
+            if propagation.refused.is_empty() {
+                String::new()
+            } else {
+                format!(" Of them never will: {}.", refusals(&propagation.refused))
+            }
         ),
     }
+}
+
+fn refusals(refused: &[Refusal]) -> String {
+    let said: Vec<_> = refused
+        .iter()
+        .map(|refusal| format!("{} ({})", refusal.edge, refusal.reason))
+        .collect();
+    said.join(", ")
 }

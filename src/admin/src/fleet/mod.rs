@@ -16,10 +16,13 @@ use journal::{EdgeRun, EdgesEvent, Heartbeat};
 use tokio::sync::watch;
 
 pub(crate) use listen::listen;
-pub(crate) use propagation::Propagation;
+pub(crate) use propagation::{Propagation, Refusal};
 
 /// An edge that has said nothing for so long is not live: five heartbeats of an idle one.
 pub(crate) const LIVE_FOR: Duration = Duration::from_secs(10);
+/// When no edge at all has said anything for so long, it is the hearing that is at fault: of an idle edge two heartbeats are missing, and an
+/// edge that is still waited for is still live.
+const SILENCE: Duration = Duration::from_secs(5);
 /// An edge that ended without a farewell is listed for so long; its heartbeat is kept no longer either.
 const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// So many are remembered, those that spoke last; beyond them it is looked again after so many more.
@@ -43,6 +46,8 @@ struct Known {
     newest: Option<Timestamp>,
     /// Why nothing can be heard, where that is so.
     away: Option<String>,
+    /// When an edge was last heard, whichever.
+    last_heard: Option<Instant>,
 }
 
 /// The last words of a run of an edge.
@@ -105,6 +110,12 @@ impl Fleet {
         self.changed.send_replace(());
     }
 
+    /// Whether nothing is heard, though something should be.
+    fn is_deaf(&self, now: Instant) -> bool {
+        let known = self.known();
+        known.away.is_some() || known.silence(now).is_some()
+    }
+
     /// Forgets who has been silent for long.
     fn forget(&self, now: Instant) {
         let edges = &mut self.known().edges;
@@ -124,6 +135,7 @@ impl Known {
                 heartbeat,
                 written_at,
             } => {
+                self.hear(now);
                 self.newest = self.newest.max(Some(written_at));
                 let seen = Seen {
                     heartbeat: *heartbeat,
@@ -137,6 +149,7 @@ impl Known {
                 }
             }
             EdgesEvent::Farewell(run) => {
+                self.hear(now);
                 self.edges.remove(&run);
             }
             EdgesEvent::CaughtUp => self.date(now),
@@ -153,6 +166,24 @@ impl Known {
         }
     }
 
+    /// Somebody speaks.
+    fn hear(&mut self, now: Instant) {
+        // As when hearing was away: the others are given the time to speak too.
+        if self.caught_up && self.silence(now).is_some() {
+            self.date(now);
+        }
+        self.last_heard = self.last_heard.max(Some(now));
+    }
+
+    /// For how long nobody has been heard, of those that were live when somebody last was. None while there is nothing amiss: one of them
+    /// speaks, or all have said farewell.
+    fn silence(&self, now: Instant) -> Option<Duration> {
+        let last_heard = self.last_heard?;
+        let silence = now.saturating_duration_since(last_heard);
+        let mut edges = self.edges.values();
+        (silence > SILENCE && edges.any(|seen| seen.is_live(last_heard))).then_some(silence)
+    }
+
     /// Says of everything heard so far how old it is: an edge that is live has spoken a moment before the newest word of all.
     fn date(&mut self, now: Instant) {
         self.caught_up = true;
@@ -164,6 +195,7 @@ impl Known {
             seen.age_when_heard = Duration::try_from(older).unwrap_or(Duration::ZERO);
             seen.heard = now;
         }
+        self.last_heard = self.last_heard.max(Some(now));
     }
 
     fn keep_the_newest(&mut self) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use journal::{EdgeRun, EdgeState};
 
 use super::{Fleet, Known, LIVE_FOR, Seen};
-use crate::service::Commit;
+use crate::service::{Commit, Standing};
 
 /// What became of an edit on the edges.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,8 +19,17 @@ pub(crate) struct Propagation {
     pub(crate) slowest: Option<Duration>,
     /// The names of those that have not, in order.
     pub(crate) waiting: Vec<String>,
+    /// Those among them that never will, with why.
+    pub(crate) refused: Vec<Refusal>,
     /// Why it is not known which edges are live.
     pub(crate) unknown: Option<String>,
+}
+
+/// An edge that has refused an edit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) edge: String,
+    pub(crate) reason: String,
 }
 
 /// When each edge that has applied an edit said so first: it says it again with every heartbeat.
@@ -58,7 +67,7 @@ enum Look {
 impl Known {
     fn look(&self, commit: &Commit, first: &mut First, deadline: Instant) -> Look {
         let now = Instant::now();
-        if let Some(unknown) = self.why_unknown() {
+        if let Some(unknown) = self.why_unknown(now) {
             return if now < deadline {
                 Look::Waiting { until: deadline }
             } else {
@@ -66,16 +75,21 @@ impl Known {
             };
         }
         // Many edits may look at each heartbeat of many edges: nothing is copied but what is new.
-        let (mut until, mut is_everywhere) = (deadline, true);
+        let (mut until, mut is_settled) = (deadline, true);
         for (run, seen) in self.serving(now) {
-            if !commit.is_applied_by(&seen.heartbeat) {
-                is_everywhere = false;
-                until = until.min(now + LIVE_FOR.saturating_sub(seen.age(now)));
-            } else if !first.contains_key(run) {
-                first.insert(run.clone(), seen.heard);
+            match commit.on(&seen.heartbeat) {
+                Standing::Behind => {
+                    is_settled = false;
+                    until = until.min(now + LIVE_FOR.saturating_sub(seen.age(now)));
+                }
+                Standing::Applied if !first.contains_key(run) => {
+                    first.insert(run.clone(), seen.heard);
+                }
+                // It will not read it again.
+                Standing::Applied | Standing::Refused { .. } => {}
             }
         }
-        if is_everywhere || now >= deadline {
+        if is_settled || now >= deadline {
             Look::Over(self.propagation(commit, first, now))
         } else {
             Look::Waiting { until }
@@ -85,7 +99,7 @@ impl Known {
     fn propagation(&self, commit: &Commit, first: &First, now: Instant) -> Propagation {
         let (applied, waiting): (Vec<_>, Vec<_>) = self
             .serving(now)
-            .partition(|(_, seen)| commit.is_applied_by(&seen.heartbeat));
+            .partition(|(_, seen)| commit.on(&seen.heartbeat) == Standing::Applied);
         let took = |(run, seen): &(&EdgeRun, &Seen)| {
             let said = first.get(run).unwrap_or(&seen.heard);
             said.saturating_duration_since(commit.at)
@@ -96,11 +110,20 @@ impl Known {
             .collect();
         // Two runs of one edge, as while its program is replaced.
         names.dedup();
+        let refusal = |(run, seen): &(&EdgeRun, &Seen)| match commit.on(&seen.heartbeat) {
+            Standing::Refused { reason } => Some(Refusal {
+                edge: run.edge().to_owned(),
+                reason: reason.to_owned(),
+            }),
+            Standing::Applied | Standing::Behind => None,
+        };
+        let refused = waiting.iter().filter_map(refusal).collect();
         Propagation {
             edges: Some(applied.len() + waiting.len()),
             applied: applied.len(),
             slowest: applied.iter().map(took).max(),
             waiting: names,
+            refused,
             unknown: None,
         }
     }
@@ -113,11 +136,19 @@ impl Known {
             .filter(|(_, seen)| seen.heartbeat.state != EdgeState::Starting)
     }
 
-    fn why_unknown(&self) -> Option<String> {
+    fn why_unknown(&self, now: Instant) -> Option<String> {
         if let Some(reason) = &self.away {
             return Some(format!("what edges say cannot be heard: {reason}"));
         }
-        (!self.caught_up).then(|| "this admin has not yet heard which edges there are".to_owned())
+        if !self.caught_up {
+            return Some("this admin has not yet heard which edges there are".to_owned());
+        }
+        let silence = self.silence(now)?;
+        Some(format!(
+            "no edge has been heard for {} s, of those that were live: that they all ended without a word is less likely than that they \
+             cannot be heard",
+            silence.as_secs()
+        ))
     }
 }
 
@@ -128,6 +159,7 @@ impl Propagation {
             applied: 0,
             slowest: None,
             waiting: Vec::new(),
+            refused: Vec::new(),
             unknown: Some(why),
         }
     }

@@ -119,3 +119,44 @@ fn decode_key(id: &str, record: &[u8]) -> Result<ApiKey, IndexError> {
         other => unreachable!("a record under key/ is a key, not {other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::tags::{KeyId, Role};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn key(id: &str, secret: u8, revoked_at: Option<Timestamp>) -> Change {
+        Change::Key(ApiKey {
+            id: KeyId::parse(id).unwrap(),
+            workspace: WorkspaceId::parse("default").unwrap(),
+            name: "n".to_owned(),
+            role: Role::Owner,
+            secret_hash: SecretHash([secret; 32]),
+            created_at: Timestamp::UNIX_EPOCH,
+            revoked_at,
+        })
+    }
+
+    #[test]
+    fn a_revoked_key_stays_revoked_whatever_comes_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::create(&folder.path().join("index.sqlite")).unwrap();
+        let revoked_at = Some(Timestamp::from_second(5).unwrap());
+        index.apply(&[key("a", 1, None)]).unwrap();
+        index.apply(&[key("a", 1, revoked_at)]).unwrap();
+        // As it comes when the topic's partitions are read in no order; and under another name, with the same secret.
+        index
+            .apply(&[key("a", 1, None), key("b", 1, None)])
+            .unwrap();
+        let found = index.key_by_secret(&SecretHash([1; 32])).unwrap().unwrap();
+        assert_eq!(found.revoked_at, revoked_at);
+        let keys = index.keys(&WorkspaceId::parse("default").unwrap()).unwrap();
+        assert_eq!(keys.len(), 1);
+        // Another key is none of its business.
+        index.apply(&[key("c", 2, None)]).unwrap();
+        let other = index.key_by_secret(&SecretHash([2; 32])).unwrap().unwrap();
+        assert_eq!(other.revoked_at, None);
+    }
+}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ::tags::{AuditEntry, Change, DomainSettings, Tag, Topic, WireError, Workspace};
+use ::tags::{ApiKey, AuditEntry, Change, DomainSettings, Tag, Topic, WireError, Workspace};
 use rusqlite::{Connection, Transaction, params};
 use rusqlite_migration::{M, Migrations};
 
@@ -37,8 +37,10 @@ CREATE TABLE versions (
 CREATE TABLE workspaces (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE domains (name TEXT PRIMARY KEY, workspace TEXT, is_default INTEGER NOT NULL, created_at INTEGER NOT NULL, record BLOB NOT NULL)
     WITHOUT ROWID;
-CREATE TABLE keys (id TEXT PRIMARY KEY, workspace TEXT NOT NULL, secret_hash BLOB NOT NULL UNIQUE, created_at INTEGER NOT NULL, record BLOB NOT NULL)
-    WITHOUT ROWID;
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY, workspace TEXT NOT NULL, secret_hash BLOB NOT NULL UNIQUE, created_at INTEGER NOT NULL, revoked INTEGER NOT NULL,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
 ";
 
 /// Why the index could not be made, written or read.
@@ -129,17 +131,7 @@ impl Index {
                             change.encode()
                         ])?;
                 }
-                Change::Key(key) => {
-                    transaction
-                        .prepare_cached("INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4, ?5)")?
-                        .execute(params![
-                            key.id.as_str(),
-                            key.workspace.as_str(),
-                            key.secret_hash.0,
-                            key.created_at.as_microsecond(),
-                            change.encode()
-                        ])?;
-                }
+                Change::Key(key) => put_key(&transaction, key, change)?,
             }
         }
         transaction.commit()?;
@@ -219,6 +211,30 @@ fn put_tag(transaction: &Transaction<'_>, tag: &Tag, change: &Change) -> Result<
         transaction
             .prepare_cached("INSERT OR IGNORE INTO labels VALUES (?1, ?2, ?3)")?
             .execute([domain, code, label])?;
+    }
+    Ok(())
+}
+
+/// A key that was revoked stays so whatever comes behind: records of one key are in order only while their topic has one partition.
+fn put_key(transaction: &Transaction<'_>, key: &ApiKey, change: &Change) -> Result<(), IndexError> {
+    let written = transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO keys SELECT ?1, ?2, ?3, ?4, ?5, ?6
+             WHERE ?5 OR NOT EXISTS (SELECT 1 FROM keys WHERE (id = ?1 OR secret_hash = ?3) AND revoked)",
+        )?
+        .execute(params![
+            key.id.as_str(),
+            key.workspace.as_str(),
+            key.secret_hash.0,
+            key.created_at.as_microsecond(),
+            key.revoked_at.is_some(),
+            change.encode()
+        ])?;
+    if written == 0 {
+        tracing::error!(
+            key = key.id.as_str(),
+            "the journal says of a revoked key that it is not: it stays revoked"
+        );
     }
     Ok(())
 }

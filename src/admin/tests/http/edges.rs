@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use journal::{
-    EdgeRun, EdgeState, Edges, Event, Heartbeat, Journal, LocalEdges, Positions, Since,
-    SqliteJournal,
+    EdgeRun, EdgeState, Edges, Event, Heartbeat, Journal, LocalEdges, Positions, RefusedRecord,
+    Since, SqliteJournal,
 };
 use serde_json::{Value, json};
 use tags::Topic;
@@ -21,6 +21,7 @@ fn heartbeat(edge: &str, boot: u64) -> Heartbeat {
         state: EdgeState::Serving,
         positions: Positions::default(),
         newest: None,
+        refused: Vec::new(),
         tags: 3,
         version: "0.1.0".to_owned(),
         addresses: vec!["127.0.0.1:8080".to_owned()],
@@ -57,6 +58,9 @@ async fn listed(server: &Server, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value
     }
 }
 
+/// How long an edge is silent at most.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// An edge that applies what is published, and says so.
 struct TestEdge {
     ended: Arc<AtomicBool>,
@@ -72,17 +76,17 @@ impl TestEdge {
         let end = Arc::clone(&ended);
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::spawn(move || {
-            let mut caught_up = false;
+            let (mut caught_up, mut spoke) = (false, Instant::now());
             while !end.load(Ordering::SeqCst) {
-                let Some(event) = follower.next(Duration::from_millis(10)).unwrap() else {
-                    continue;
-                };
-                caught_up |= event == Event::CaughtUp;
-                if let Some((topic, partition, next_offset)) = event.position() {
+                let event = follower.next(Duration::from_millis(10)).unwrap();
+                caught_up |= event == Some(Event::CaughtUp);
+                let position = event.as_ref().and_then(Event::position);
+                if let Some((topic, partition, next_offset)) = position {
                     said.positions.advance(topic, partition, next_offset);
                 }
-                if caught_up {
+                if caught_up && (event.is_some() || spoke.elapsed() > IDLE) {
                     runtime.block_on(report(&edges, &said));
+                    spoke = Instant::now();
                 }
             }
         });
@@ -248,6 +252,37 @@ async fn that_no_edge_is_live_is_said_at_once_and_plainly() {
     assert_eq!(propagation(&answer), (&json!(0), &json!(0), &json!([])));
     let detail = answer["propagation"]["detail"].as_str().unwrap();
     assert!(detail.starts_with("No edge is live"), "{detail}");
+}
+
+#[tokio::test]
+async fn an_edge_that_has_refused_an_edit_is_named_with_its_reason_at_once() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    owner.tag("spring").await;
+    // It is the journal's only tag, and its edit the next record.
+    let next = 1;
+    let older = Heartbeat {
+        positions: Positions::from_iter([(Topic::Tags, 0, next + 1)]),
+        refused: vec![RefusedRecord::new(
+            Topic::Tags,
+            0,
+            next,
+            "it is of format 2\nand this build reads 1",
+        )],
+        ..heartbeat("older", 1)
+    };
+    say(&server, &older).await;
+    let path = "/tags/spring?wait=edges&wait_timeout=60";
+    let tag = owner.patch(path, json!({"name": "n"})).await.ok();
+    let wanted = (&json!(1), &json!(0), &json!(["older"]));
+    assert_eq!(propagation(&tag), wanted);
+    let reason = "it is of format 2 and this build reads 1";
+    assert_eq!(
+        tag["propagation"]["refused"],
+        json!([{"edge": "older", "reason": reason}])
+    );
+    let detail = tag["propagation"]["detail"].as_str().unwrap();
+    assert!(detail.contains(reason), "{detail}");
 }
 
 #[tokio::test]

@@ -264,6 +264,10 @@ impl Taker {
         if let Some(position) = event.position() {
             turn.reach(position);
         }
+        // Whoever waits for the position asks next whether it was refused.
+        if let Some(record) = event.refused() {
+            self.applied.refused(record);
+        }
         match event {
             Event::Change {
                 change,

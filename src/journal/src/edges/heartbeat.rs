@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::Positions;
+use crate::{Positions, RefusedRecord};
 
 /// The longest name of an edge, as for the key `node.id`.
 const MAX_NAME: usize = 128;
@@ -103,6 +103,8 @@ pub struct Heartbeat {
     /// When the newest change that it has applied was published, by the clock of the journal's writer; none: it does not say. Positions of a
     /// log that was made anew can lie behind those of the one before; what was published in it cannot lie before it was made.
     pub newest: Option<Timestamp>,
+    /// The last records that it has refused, which its positions pass all the same: what they change, it does not show.
+    pub refused: Vec<RefusedRecord>,
     /// How many tags it holds.
     pub tags: u64,
     /// The program's version.

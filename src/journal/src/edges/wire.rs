@@ -5,7 +5,7 @@ use prost::Message;
 use tags::{Topic, major_format};
 
 use super::{EdgeRun, EdgeState, Heartbeat, InvalidEdgeRun};
-use crate::Positions;
+use crate::{Positions, RefusedRecord};
 
 /// The newest major format that this build reads, and the one that it writes.
 const MAJOR: u32 = 1;
@@ -107,6 +107,8 @@ struct HeartbeatRecord {
     sent_at: i64,
     #[prost(int64, tag = "11")]
     newest: i64,
+    #[prost(message, repeated, tag = "12")]
+    refused: Vec<RefusalRecord>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -119,12 +121,30 @@ struct PositionRecord {
     next_offset: i64,
 }
 
+#[derive(Clone, PartialEq, Message)]
+struct RefusalRecord {
+    #[prost(string, tag = "1")]
+    topic: String,
+    #[prost(int32, tag = "2")]
+    partition: i32,
+    #[prost(int64, tag = "3")]
+    offset: i64,
+    #[prost(string, tag = "4")]
+    reason: String,
+}
+
 impl From<&Heartbeat> for HeartbeatRecord {
     fn from(heartbeat: &Heartbeat) -> Self {
         let position = |(topic, partition, next_offset): (Topic, i32, i64)| PositionRecord {
             topic: topic.as_str().to_owned(),
             partition,
             next_offset,
+        };
+        let refused = |record: &RefusedRecord| RefusalRecord {
+            topic: record.topic.as_str().to_owned(),
+            partition: record.partition,
+            offset: record.offset,
+            reason: record.reason.clone(),
         };
         let state = match heartbeat.state {
             EdgeState::Starting => StateRecord::Starting,
@@ -143,6 +163,7 @@ impl From<&Heartbeat> for HeartbeatRecord {
             started_at: heartbeat.started_at.as_microsecond(),
             sent_at: heartbeat.sent_at.as_microsecond(),
             newest: heartbeat.newest.map_or(0, Timestamp::as_microsecond),
+            refused: heartbeat.refused.iter().map(refused).collect(),
         }
     }
 }
@@ -166,6 +187,7 @@ impl TryFrom<HeartbeatRecord> for Heartbeat {
             run: EdgeRun::new(record.edge, record.boot)?,
             state,
             positions: positions(&record.positions)?,
+            refused: refused(&record.refused)?,
             newest: match record.newest {
                 0 => None,
                 newest => Some(time("newest", newest)?),
@@ -186,11 +208,7 @@ impl TryFrom<HeartbeatRecord> for Heartbeat {
 fn positions(records: &[PositionRecord]) -> Result<Positions, HeartbeatError> {
     let mut positions = Positions::default();
     for record in records {
-        // A topic that a later minor follows is no matter of this build's.
-        let Some(topic) = Topic::ALL
-            .into_iter()
-            .find(|topic| topic.as_str() == record.topic)
-        else {
+        let Some(topic) = topic(&record.topic) else {
             continue;
         };
         if record.partition < 0 || record.next_offset < 0 {
@@ -205,6 +223,32 @@ fn positions(records: &[PositionRecord]) -> Result<Positions, HeartbeatError> {
         positions.advance(topic, record.partition, record.next_offset);
     }
     Ok(positions)
+}
+
+fn refused(records: &[RefusalRecord]) -> Result<Vec<RefusedRecord>, HeartbeatError> {
+    let mut refused = Vec::new();
+    for record in records {
+        let Some(topic) = topic(&record.topic) else {
+            continue;
+        };
+        if record.partition < 0 || record.offset < 0 {
+            return Err(HeartbeatError::Field {
+                field: "refused",
+                reason: format!(
+                    "{} {} of topic {topic} is negative",
+                    record.partition, record.offset
+                ),
+            });
+        }
+        let (partition, offset) = (record.partition, record.offset);
+        refused.push(RefusedRecord::new(topic, partition, offset, &record.reason));
+    }
+    Ok(refused)
+}
+
+/// None for one that a later minor follows, which is no matter of this build's.
+fn topic(name: &str) -> Option<Topic> {
+    Topic::ALL.into_iter().find(|topic| topic.as_str() == name)
 }
 
 /// It is shown to people: nothing in it may move their terminal.

@@ -25,7 +25,7 @@ use crate::{
 };
 use follower::KafkaFollower;
 use publisher::KafkaCommitter;
-pub use topics::TopicSettingError;
+pub use topics::{TopicPartitionsError, TopicSettingError};
 
 /// How long to wait before a broker that cannot be reached is asked again.
 const RETRY: Duration = Duration::from_secs(1);

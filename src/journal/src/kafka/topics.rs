@@ -37,6 +37,20 @@ pub struct TopicSettingError {
     pub wanted: String,
 }
 
+/// A topic whose records would no longer be in order.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "topic {topic} has {found} partitions and must have one: records of a key are in order only within a partition, and adding partitions \
+     has torn keys apart. Kafka takes none away, so make the topic anew: stop every admin, save its records with keys and times \
+     (kafka-console-consumer), delete it, let the admin make it, write the newest record of each key back, and start again"
+)]
+pub struct TopicPartitionsError {
+    /// The topic, with its prefix.
+    pub topic: String,
+    /// How many it has.
+    pub found: usize,
+}
+
 /// A setting's name and the value that it must have.
 type Setting = (&'static str, &'static str);
 
@@ -164,8 +178,20 @@ async fn check(
                 reason: format!("the broker does not tell the settings of topic {name} yet"),
             })?;
         check_settings(topic, name, config, replicas(metadata, name))?;
+        check_partitions(topic, name, partitions(metadata, name))?;
     }
     Ok(())
+}
+
+/// Readers take the last record of a key for the newest. Tags carry versions, and an audit's entries are all kept.
+fn check_partitions(topic: Topic, name: &str, found: usize) -> Result<(), TopicPartitionsError> {
+    match topic {
+        Topic::Settings | Topic::Accounts if found > 1 => Err(TopicPartitionsError {
+            topic: name.to_owned(),
+            found,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn check_settings(
@@ -214,6 +240,13 @@ pub(crate) fn replicas(metadata: &Metadata, name: &str) -> Option<usize> {
         .iter()
         .map(|partition| partition.replicas().len())
         .min()
+}
+
+/// How many partitions a topic has; none when it did not exist.
+fn partitions(metadata: &Metadata, name: &str) -> usize {
+    let mut topics = metadata.topics().iter();
+    let topic = topics.find(|topic| topic.name() == name);
+    topic.map_or(0, |topic| topic.partitions().len())
 }
 
 pub(crate) fn request() -> AdminOptions {

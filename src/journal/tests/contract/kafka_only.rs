@@ -133,6 +133,42 @@ kafka_test!(an_audit_that_would_be_thrown_away_is_an_error, place, {
 });
 
 kafka_test!(
+    more_than_one_partition_of_settings_or_accounts_is_an_error_that_says_what_to_do,
+    place,
+    {
+        KafkaJournal::new(place.options())?.become_writer().await?;
+        for topic in [Topic::Accounts, Topic::Settings] {
+            let name = place.topic(topic);
+            let added = place
+                .admin()?
+                .create_partitions([&NewPartitions::new(&name, 8)], &AdminOptions::new())
+                .await?;
+            assert!(added.iter().all(Result::is_ok), "{added:?}");
+            // Until the broker has heard of it, it says one.
+            let deadline = Instant::now() + Duration::from_secs(60);
+            loop {
+                match KafkaJournal::new(place.options())?.become_writer().await {
+                    Err(PublishError::Partitions(error)) if error.topic == name => {
+                        assert_eq!(error.found, 8);
+                        let error = error.to_string();
+                        assert!(error.contains("make the topic anew"), "{error}");
+                        break;
+                    }
+                    outcome => assert!(Instant::now() < deadline, "{outcome:?}"),
+                }
+            }
+            // So that the other is looked at.
+            let deleted = place
+                .admin()?
+                .delete_topics(&[&name], &AdminOptions::new())
+                .await?;
+            assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+        }
+        Ok(())
+    }
+);
+
+kafka_test!(
     a_follower_waits_for_its_topics_and_goes_on_when_they_are_made,
     place,
     {

@@ -180,6 +180,33 @@ kafka_test!(
     }
 );
 
+kafka_test!(
+    a_topic_that_is_deleted_ends_its_follower_and_the_next_hears_what_is_said_in_the_one_made_again,
+    place,
+    {
+        let edges = place.edges();
+        edges.prepare().await?;
+        let mut reporter = edges.reporter()?;
+        reporter.report(&heartbeat("a", 1, 1)).await?;
+        let mut follower = edges.follow()?;
+        until_caught_up(&mut *follower)?;
+        place.remove_topic().await;
+        let ended = until(&mut *follower, |_| false).unwrap_err();
+        assert!(ended.to_string().contains("is gone"), "{ended}");
+
+        let mut follower = edges.follow()?;
+        edges.prepare().await?;
+        let said = heartbeat("b", 1, 1);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while let Err(error) = reporter.report(&said).await {
+            assert!(Instant::now() < deadline, "{error}");
+        }
+        let events = until_heard(&mut *follower, &said)?;
+        assert_eq!(heartbeats(&events), [said]);
+        Ok(())
+    }
+);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_broker_a_report_fails_and_a_follower_says_so_and_neither_ends()
 -> anyhow::Result<()> {

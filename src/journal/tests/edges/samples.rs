@@ -1,7 +1,7 @@
 //! Heartbeats to send in tests.
 
 use jiff::Timestamp;
-use journal::{EdgeRun, EdgeState, Heartbeat, Positions};
+use journal::{EdgeRun, EdgeState, Heartbeat, Positions, RefusedRecord};
 use tags::Topic;
 
 pub(crate) fn run(edge: &str, boot: u64) -> EdgeRun {
@@ -25,5 +25,6 @@ pub(crate) fn heartbeat(edge: &str, boot: u64, next_offset: i64) -> Heartbeat {
         started_at: time(1_700_000_000),
         sent_at: time(1_700_000_100),
         newest: Some(time(1_700_000_099)),
+        refused: vec![RefusedRecord::new(Topic::Tags, 7, 4, "not understood")],
     }
 }

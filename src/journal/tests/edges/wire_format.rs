@@ -57,8 +57,11 @@ fn what_cannot_be_is_refused_with_the_fields_name() {
         .chain([0xff; 9])
         .chain([0x01])
         .collect();
+    // Field 12: a record at offset -1 of topic `tags`.
+    let refused_minus_one = [&[0x62], &minus_one[1..]].concat();
     for (more, field) in [
-        (&[0x20, 0][..], "state"),
+        (&refused_minus_one[..], "refused"),
+        (&[0x20, 0], "state"),
         (&[0x20, 99], "state"),
         (&[0x3a, 1, 0x1b], "version"),
         (&minus_one, "positions"),
@@ -103,12 +106,15 @@ fn the_proto_file_names_each_field_with_the_number_that_is_written() {
         numbers
     };
     let written = numbers(&heartbeat("edge-1", 9, 5).encode());
-    assert_eq!(written, (1..=11).collect::<Vec<_>>(), "every field is set");
+    assert_eq!(written, (1..=12).collect::<Vec<_>>(), "every field is set");
     for number in written {
         assert!(body("Heartbeat").contains(&format!(" = {number};")));
     }
     for number in 1..=3 {
         assert!(body("AppliedPosition").contains(&format!(" = {number};")));
+    }
+    for number in 1..=4 {
+        assert!(body("RefusedRecord").contains(&format!(" = {number};")));
     }
 }
 

@@ -163,11 +163,26 @@ impl KafkaEdgesFollower {
                 self.reached_the_end_of(*partition);
             }
             KafkaError::MessageConsumptionFatal(_) => return Err(self.broken(error)),
-            // One broker of several, and whatever librdkafka tries again by itself.
-            _ if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) => {
-                self.disconnect(self.consumer.context().explain(error));
-            }
-            _ => tracing::debug!(topic = self.topic, %error, "reading the edges' heartbeats"),
+            _ => match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::AllBrokersDown) => {
+                    self.disconnect(self.consumer.context().explain(error));
+                }
+                // Deleted. Or not known to a broker for a moment, when reading it anew does no harm.
+                Some(
+                    RDKafkaErrorCode::UnknownTopicOrPartition
+                    | RDKafkaErrorCode::UnknownTopic
+                    | RDKafkaErrorCode::UnknownTopicId
+                    | RDKafkaErrorCode::UnknownPartition,
+                ) => {
+                    return Err(FollowError::OtherLog {
+                        place: self.edges.options.brokers.clone(),
+                        reason: format!("topic {} is gone: {error}", self.topic),
+                        foreign: false,
+                    });
+                }
+                // One broker of several, and whatever librdkafka tries again by itself.
+                _ => tracing::debug!(topic = self.topic, %error, "reading the edges' heartbeats"),
+            },
         }
         Ok(())
     }
