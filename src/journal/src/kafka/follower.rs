@@ -58,7 +58,7 @@ impl KafkaFollower {
         since: Since,
         metrics: JournalMetrics,
     ) -> Result<Self, FollowError> {
-        let post = Arc::new(Post::default());
+        let post = Arc::new(Post::of(&since));
         let topics: BTreeSet<Topic> = topics.iter().copied().collect();
         let lanes = topics
             .into_iter()
@@ -100,7 +100,9 @@ impl KafkaFollower {
     /// Takes what the scout saw: new partitions, or that there is nothing to be read.
     fn heed(&mut self, sighting: Sighting) -> Result<(), FollowError> {
         match sighting {
-            Sighting::Found { identity, topics } => {
+            Sighting::Found {
+                identity, topics, ..
+            } => {
                 self.identity = identity;
                 for lane in &mut self.lanes {
                     let Some(partitions) = topics.get(&lane.topic) else {
@@ -154,8 +156,15 @@ impl KafkaFollower {
     fn drain(&mut self) -> Result<bool, FollowError> {
         let batch = self.batches.try_recv().ok();
         let mut any = batch.is_some();
-        if let Some(batch) = batch {
-            self.take(batch)?;
+        match batch {
+            Some(batch) => self.take(batch)?,
+            None if self.readers.has_lost_one() => {
+                return Err(FollowError::Broken {
+                    place: self.brokers.clone(),
+                    reason: "a thread that reads partitions has panicked".to_owned(),
+                });
+            }
+            None => {}
         }
         for lane in 0..self.lanes.len() {
             // Records come from the partitions' own queues, so that this is about none of them.
@@ -178,10 +187,14 @@ impl KafkaFollower {
         };
         // Offsets only rise within a partition, so that its last one says it all.
         let mut last = None;
+        let mut newest = None;
         for item in items {
             match item {
                 Item::Record(event) => {
                     self.connected();
+                    if let Event::Change { published_at, .. } = &event {
+                        newest = newest.max(Some(*published_at));
+                    }
                     last = event.position().or(last);
                     self.ready.push_back(event);
                 }
@@ -206,6 +219,9 @@ impl KafkaFollower {
             self.positions.advance(topic, partition, next_offset);
             self.lanes[lane].reached(partition, next_offset);
         }
+        if let Some(next_offset) = self.positions.get(topic, partition) {
+            self.post.reached(topic, partition, next_offset, newest);
+        }
         self.look_for_the_end();
         Ok(())
     }
@@ -214,6 +230,8 @@ impl KafkaFollower {
         if !self.caught_up && self.lanes.iter().all(Lane::has_ended) {
             self.caught_up = true;
             self.ready.push_back(Event::CaughtUp);
+            // What has been read by now is what a log that takes this one's place is known by.
+            self.post.ask_to_look();
         }
     }
 
@@ -382,5 +400,28 @@ impl Follower for KafkaFollower {
 impl Drop for KafkaFollower {
     fn drop(&mut self) {
         self.post.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_thread_that_is_lost_breaks_the_follower() {
+        // Port 1 is reserved, and nothing listens there.
+        let options = KafkaOptions::new("127.0.0.1:1");
+        let metrics = JournalMetrics::unregistered();
+        let started = KafkaFollower::start(&options, &Topic::EDGE, Since::default(), metrics);
+        let mut follower = started.unwrap();
+        follower.readers.lose_one();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let error = loop {
+            match follower.next(Duration::from_millis(10)) {
+                Ok(_) => assert!(Instant::now() < deadline, "it goes on"),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(&error, FollowError::Broken { reason, .. } if reason.contains("thread")));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -48,6 +48,7 @@ pub(crate) enum Item {
 /// The threads. They end when this is dropped, as soon as they notice.
 pub(crate) struct Readers {
     desks: Vec<Arc<Desk>>,
+    threads: Vec<JoinHandle<()>>,
     turn: usize,
 }
 
@@ -83,7 +84,7 @@ impl Readers {
         metrics: &JournalMetrics,
     ) -> std::io::Result<Self> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        let mut desks = Vec::new();
+        let (mut desks, mut started) = (Vec::new(), Vec::new());
         for _ in 0..threads.min(MOST) {
             let desk = Arc::new(Desk::default());
             let reader = Reader {
@@ -92,12 +93,29 @@ impl Readers {
                 post: Arc::clone(post),
                 metrics: metrics.clone(),
             };
-            thread::Builder::new()
+            let thread = thread::Builder::new()
                 .name("journal-reader".into())
                 .spawn(move || reader.run())?;
+            started.push(thread);
             desks.push(desk);
         }
-        Ok(Self { desks, turn: 0 })
+        Ok(Self {
+            desks,
+            threads: started,
+            turn: 0,
+        })
+    }
+
+    /// Whether one of the threads has ended, which only a panic can have done: its partitions are read by nobody.
+    pub(crate) fn has_lost_one(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Ends one of the threads, as a panic would.
+    #[cfg(test)]
+    pub(crate) fn lose_one(&self) {
+        self.desks[0].ended.store(true, Ordering::Relaxed);
+        self.desks[0].wake(|state| state.filled = true);
     }
 
     /// Gives a partition to the next thread.

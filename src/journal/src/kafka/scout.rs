@@ -1,6 +1,6 @@
 //! Asks the brokers, on a thread of its own, which partitions there are and whether they answer at all, so that following never waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tags::Topic;
 
 use super::RETRY;
 use super::client::Listener;
-use super::other_log::other_log;
+use super::other_log::{Reached, other_log};
 use crate::{FollowError, Since};
 
 /// How often to look for new partitions.
@@ -31,6 +31,8 @@ pub(crate) enum Sighting {
     Found {
         identity: Option<String>,
         topics: BTreeMap<Topic, Partitions>,
+        /// Whether something could not be judged yet, so that it is looked again soon.
+        open: bool,
     },
     /// There is nothing to follow, for now.
     Absent(Absence),
@@ -43,6 +45,8 @@ pub(crate) enum Sighting {
 pub(crate) enum Absence {
     #[error("topic {0} does not exist yet: the admin makes it when it starts")]
     Topic(String),
+    #[error("topic {0} shows no partition {1}, which it had")]
+    Partition(Topic, i32),
     #[error("the brokers do not answer: {0}")]
     Brokers(String),
 }
@@ -53,6 +57,41 @@ impl Absence {
         match (self, other) {
             (Self::Brokers(_), Self::Brokers(_)) => false,
             _ => self != other,
+        }
+    }
+}
+
+/// How far each partition has been read.
+type Progress = BTreeMap<(Topic, i32), Measure>;
+
+/// How far a partition has been read, and what that is measured by.
+#[derive(Clone, Copy, Debug)]
+struct Measure {
+    /// How far it had been when the log was last found to be the same, or at the first reading: what is read since may be of another.
+    anchor: Reached,
+    last: Reached,
+    /// When the newest record that was read here was written.
+    newest: Option<Timestamp>,
+}
+
+impl Measure {
+    fn of(reached: Reached) -> Self {
+        Self {
+            anchor: reached,
+            last: reached,
+            newest: None,
+        }
+    }
+
+    fn advance(&mut self, next_offset: i64, newest: Option<Timestamp>) {
+        self.newest = self.newest.max(newest);
+        self.last = Reached {
+            next_offset,
+            newest: self.newest.or(self.last.newest),
+        };
+        // By a place without a time little can be told.
+        if self.anchor.newest.is_none() {
+            self.anchor = self.last;
         }
     }
 }
@@ -73,11 +112,27 @@ struct State {
     look: bool,
     /// A broker does not know what is followed: it may have been deleted, and made anew.
     suspicion: bool,
+    progress: Progress,
     /// The follower has gone.
     ended: bool,
 }
 
 impl Post {
+    /// For who begins there.
+    pub(crate) fn of(since: &Since) -> Self {
+        let newest = since.log.as_ref().map(|log| log.at);
+        let measure = |(topic, partition, next_offset)| {
+            let reached = Reached {
+                next_offset,
+                newest,
+            };
+            ((topic, partition), Measure::of(reached))
+        };
+        let post = Self::default();
+        post.lock().progress = since.positions.iter().map(measure).collect();
+        post
+    }
+
     /// Says that a consumer's queue is no longer empty.
     pub(crate) fn announce_message(&self) {
         self.lock().messages = true;
@@ -95,6 +150,40 @@ impl Post {
     /// The newest sighting that has not been taken.
     pub(crate) fn take_sighting(&self) -> Option<Sighting> {
         self.lock().sighting.take()
+    }
+
+    /// Notes how far a partition has been read, and when the newest record of it was written, where there was one.
+    pub(crate) fn reached(
+        &self,
+        topic: Topic,
+        partition: i32,
+        next_offset: i64,
+        newest: Option<Timestamp>,
+    ) {
+        let nothing = Reached {
+            next_offset: 0,
+            newest: None,
+        };
+        let mut state = self.lock();
+        let measure = state.progress.entry((topic, partition));
+        let measure = measure.or_insert(Measure::of(nothing));
+        measure.advance(next_offset, newest);
+    }
+
+    fn progress(&self) -> Progress {
+        self.lock().progress.clone()
+    }
+
+    /// Takes how far had been read for the measure of what comes, but in these partitions.
+    fn anchor(&self, progress: &Progress, but: &BTreeSet<(Topic, i32)>) {
+        let mut state = self.lock();
+        for (place, then) in progress {
+            if let Some(now) = state.progress.get_mut(place)
+                && !but.contains(place)
+            {
+                now.anchor = then.last;
+            }
+        }
     }
 
     /// Has the scout look at once.
@@ -127,8 +216,8 @@ impl Post {
     /// Hands in a sighting, then waits for the next time to look; false when there is none.
     fn report(&self, sighting: Sighting) -> bool {
         let pause = match sighting {
-            Sighting::Found { .. } => REFRESH,
-            Sighting::Absent(_) | Sighting::OtherLog { .. } => RETRY,
+            Sighting::Found { open: false, .. } => REFRESH,
+            Sighting::Found { .. } | Sighting::Absent(_) | Sighting::OtherLog { .. } => RETRY,
         };
         let mut state = self.lock();
         state.sighting = Some(sighting);
@@ -177,116 +266,144 @@ impl Scout {
     }
 
     fn try_look(&self, memory: &mut Memory) -> Result<Sighting, Absence> {
-        let mut found = Vec::new();
-        for (topic, name) in &self.topics {
-            match partitions(&self.consumer, name) {
-                Ok(partitions) => found.push((*topic, name, partitions)),
-                Err(KafkaError::MetadataFetch(
-                    RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
-                )) => {
-                    if memory.partitions.contains_key(topic) {
-                        memory.vanished = Some(name.clone());
-                    }
-                    return Err(Absence::Topic(name.clone()));
-                }
-                Err(error) => return Err(self.absence(&error)),
+        // Before anything is asked: what is found to be the same now was so then.
+        let progress = self.post.progress();
+        let suspicious = self.post.take_suspicion();
+        let found = self.find().inspect_err(|absence| {
+            // It may be deleted, or not known to this one broker yet: what is there next time is looked at.
+            let was_there = !memory.partitions.is_empty();
+            if suspicious || was_there && matches!(absence, Absence::Topic(_)) {
+                self.post.suspect_still();
             }
+        })?;
+        if let Some(other) = self.judge_identity(memory) {
+            return Ok(other);
         }
-        if let Some(name) = &memory.vanished {
-            let reason = format!("topic {name} was deleted and made anew");
-            return Ok(replaced(reason));
+        let mut silent = BTreeSet::new();
+        let anchors = progress.iter().map(|(place, read)| (*place, read.anchor));
+        let mut judged = self.judge(anchors, &found, &mut silent);
+        if suspicious {
+            let last = progress.iter().map(|(place, read)| (*place, read.last));
+            judged.add(self.judge(last, &found, &mut silent));
         }
-        if memory.identity.is_none() {
-            let cluster = self.consumer.client().fetch_cluster_id(ANSWER);
-            let identity = cluster.map(|cluster| format!("{cluster}/{}", self.prefix));
-            if let Some(other) = self.judge_since(identity.as_deref(), &found)? {
-                return Ok(other);
-            }
-            memory.identity = identity;
-        } else if self.post.take_suspicion() {
-            let judged = self.judge_again(memory, &found);
-            if !matches!(judged, Ok(None)) {
-                self.post.suspect_still(); // until it is settled, or somebody has heard of it
-            }
-            if let Some(other) = judged? {
-                return Ok(other);
-            }
+        if judged.is_unsettled(&memory.missing) && suspicious {
+            self.post.suspect_still(); // until it is settled, or somebody has heard of it
         }
-        let mut new = false;
-        for (topic, name, partitions) in found {
-            let known = memory.partitions.entry(topic).or_default();
-            for partition in partitions {
+        if let Some(reason) = judged.reason(&memory.missing) {
+            return Ok(Sighting::OtherLog {
+                reason,
+                foreign: false,
+            });
+        }
+        let missing = judged.missing.first().copied();
+        if let Some((topic, partition)) = missing {
+            memory.missing = judged.missing;
+            return Err(Absence::Partition(topic, partition));
+        }
+        if !judged.any && !judged.unjudged.is_empty() {
+            let nobody = || Absence::Brokers("no partition has a leader".to_owned());
+            return Err(judged.error.unwrap_or_else(nobody));
+        }
+        memory.missing.clear();
+        self.post.anchor(&progress, &judged.unjudged);
+        for topic in found {
+            let known = memory.partitions.entry(topic.topic).or_default();
+            for partition in topic.partitions {
                 // Without it, only the end's being reported tells that the reader is there.
-                known.entry(partition).or_insert_with(|| {
-                    new = true;
-                    end(&self.consumer, name, partition)
-                });
+                known
+                    .entry(partition.id)
+                    .or_insert_with(|| self.end(topic.name, partition, &mut silent));
             }
-        }
-        if new {
-            // What is asked later is older than this, too.
-            memory.seen = Timestamp::now();
         }
         Ok(Sighting::Found {
             identity: memory.identity.clone(),
             topics: memory.partitions.clone(),
+            open: !judged.unjudged.is_empty(),
         })
     }
 
-    /// Whether the positions to begin from are of another log.
-    fn judge_since(
-        &self,
-        identity: Option<&str>,
-        found: &[Found<'_>],
-    ) -> Result<Option<Sighting>, Absence> {
-        let known = self.since.log.as_ref();
-        if let (Some(known), Some(identity)) = (known, identity)
-            && known.identity != identity
-        {
-            return Ok(Some(Sighting::OtherLog {
-                reason: format!("this is {identity}, and not {}", known.identity),
-                foreign: true,
-            }));
+    /// The topics that are followed, all of them.
+    fn find(&self) -> Result<Vec<Found<'_>>, Absence> {
+        let find = |(topic, name)| match partitions(&self.consumer, name) {
+            Ok(partitions) => Ok(Found {
+                topic,
+                name,
+                partitions,
+            }),
+            Err(KafkaError::MetadataFetch(
+                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic,
+            )) => Err(Absence::Topic(name.to_owned())),
+            Err(error) => Err(self.absence(&error)),
+        };
+        let topics = self.topics.iter();
+        topics
+            .map(|(topic, name)| find((*topic, name.as_str())))
+            .collect()
+    }
+
+    /// Whether the positions to begin from are of another cluster or another prefix.
+    fn judge_identity(&self, memory: &mut Memory) -> Option<Sighting> {
+        if memory.identity.is_none() {
+            let cluster = self.consumer.client().fetch_cluster_id(ANSWER);
+            memory.identity = cluster.map(|cluster| format!("{cluster}/{}", self.prefix));
         }
-        let at = known.map(|known| known.at);
-        self.judge_all(self.since.positions.iter(), at, found)
+        let (known, identity) = (self.since.log.as_ref()?, memory.identity.as_ref()?);
+        (known.identity != *identity).then(|| Sighting::OtherLog {
+            reason: format!("this is {identity}, and not {}", known.identity),
+            foreign: true,
+        })
     }
 
-    /// Whether what has been followed has been replaced by something that looks alike.
-    fn judge_again(
+    /// Whether what has been read has been replaced by something that looks alike. What cannot be asked now is left open, and is no reason not
+    /// to read the rest.
+    fn judge(
         &self,
-        memory: &Memory,
+        reached: impl Iterator<Item = ((Topic, i32), Reached)>,
         found: &[Found<'_>],
-    ) -> Result<Option<Sighting>, Absence> {
-        let ends = memory.partitions.iter().flat_map(|(topic, partitions)| {
-            let ends = partitions.iter();
-            ends.filter_map(|(partition, end)| Some((*topic, *partition, (*end)?)))
-        });
-        self.judge_all(ends, Some(memory.seen), found)
-    }
-
-    fn judge_all(
-        &self,
-        positions: impl Iterator<Item = (Topic, i32, i64)>,
-        at: Option<Timestamp>,
-        found: &[Found<'_>],
-    ) -> Result<Option<Sighting>, Absence> {
-        for (topic, partition, position) in positions {
-            let Some((_, name, partitions)) = found.iter().find(|(known, ..)| *known == topic)
-            else {
+        silent: &mut BTreeSet<i32>,
+    ) -> Judged {
+        let mut judged = Judged::default();
+        for ((topic, partition), reached) in reached {
+            let Some(seen) = found.iter().find(|found| found.topic == topic) else {
                 continue;
             };
-            if !partitions.contains(&partition) {
-                let reason = format!("topic {name} has no partition {partition} any more");
-                return Ok(Some(replaced(reason)));
-            }
-            let other = other_log(&self.consumer, name, partition, position, at)
-                .map_err(|error| self.absence(&error))?;
-            if let Some(reason) = other {
-                return Ok(Some(replaced(reason)));
+            let name = seen.name;
+            let mut partitions = seen.partitions.iter();
+            let Some(place) = partitions.find(|place| place.id == partition) else {
+                judged.unjudged.insert((topic, partition));
+                judged.missing.insert((topic, partition));
+                continue;
+            };
+            match place.ask(silent, || {
+                other_log(&self.consumer, name, partition, reached)
+            }) {
+                None => {
+                    judged.unjudged.insert((topic, partition));
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(topic = name, partition, %error, "asking whether it is the same log");
+                    judged.unjudged.insert((topic, partition));
+                    judged.error = Some(self.absence(&error));
+                }
+                Some(Ok(other)) => {
+                    judged.any = true;
+                    judged.other = judged.other.or(other);
+                }
             }
         }
-        Ok(None)
+        judged
+    }
+
+    /// Where what is committed of a partition ends now.
+    fn end(&self, name: &str, place: Place, silent: &mut BTreeSet<i32>) -> Option<i64> {
+        let ask = || self.consumer.fetch_watermarks(name, place.id, ANSWER);
+        match place.ask(silent, ask)? {
+            Ok((_, end)) => Some(end),
+            Err(error) => {
+                tracing::debug!(topic = name, partition = place.id, %error, "asking where the journal ends");
+                None
+            }
+        }
     }
 
     fn absence(&self, error: &KafkaError) -> Absence {
@@ -294,49 +411,82 @@ impl Scout {
     }
 }
 
-/// A topic, its name, and its partitions.
-type Found<'a> = (Topic, &'a String, Vec<i32>);
+/// A topic that there is.
+struct Found<'a> {
+    topic: Topic,
+    name: &'a str,
+    partitions: Vec<Place>,
+}
 
-fn replaced(reason: String) -> Sighting {
-    Sighting::OtherLog {
-        reason,
-        foreign: false,
+/// A partition and the broker that leads it, where one does.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    id: i32,
+    leader: Option<i32>,
+}
+
+impl Place {
+    /// Asks its leader, unless there is none or it has let somebody wait in vain already.
+    fn ask<T>(
+        self,
+        silent: &mut BTreeSet<i32>,
+        ask: impl FnOnce() -> Result<T, KafkaError>,
+    ) -> Option<Result<T, KafkaError>> {
+        let leader = self.leader.filter(|leader| !silent.contains(leader))?;
+        let answer = ask();
+        if answer.is_err() {
+            silent.insert(leader);
+        }
+        Some(answer)
+    }
+}
+
+/// What came of comparing what was read with what there is.
+#[derive(Default)]
+struct Judged {
+    /// Whether anything could be compared.
+    any: bool,
+    other: Option<String>,
+    /// Partitions that were there and are not: one broker may not know of them yet.
+    missing: BTreeSet<(Topic, i32)>,
+    /// What could not be compared, and why it could not.
+    unjudged: BTreeSet<(Topic, i32)>,
+    error: Option<Absence>,
+}
+
+impl Judged {
+    fn add(&mut self, more: Self) {
+        self.any |= more.any;
+        self.other = self.other.take().or(more.other);
+        self.missing.extend(more.missing);
+        self.unjudged.extend(more.unjudged);
+        self.error = self.error.take().or(more.error);
+    }
+
+    /// Why it is another log.
+    fn reason(&self, missing_before: &BTreeSet<(Topic, i32)>) -> Option<String> {
+        let mut again = self.missing.intersection(missing_before);
+        let gone = again.next().map(|(topic, partition)| {
+            format!("topic {topic} has no partition {partition} any more")
+        });
+        self.other.clone().or(gone)
+    }
+
+    fn is_unsettled(&self, missing_before: &BTreeSet<(Topic, i32)>) -> bool {
+        !self.unjudged.is_empty() || self.reason(missing_before).is_some()
     }
 }
 
 /// What a scout has seen so far.
+#[derive(Default)]
 struct Memory {
-    /// When the ends of all partitions had been seen.
-    seen: Timestamp,
     identity: Option<String>,
     partitions: BTreeMap<Topic, Partitions>,
-    /// A topic that was there and then was not.
-    vanished: Option<String>,
+    /// What was not there at the last look.
+    missing: BTreeSet<(Topic, i32)>,
 }
 
-impl Default for Memory {
-    fn default() -> Self {
-        Self {
-            seen: Timestamp::now(),
-            identity: None,
-            partitions: BTreeMap::new(),
-            vanished: None,
-        }
-    }
-}
-
-/// Where what is committed of a partition ends now.
-fn end(consumer: &BaseConsumer<Listener>, name: &str, partition: i32) -> Option<i64> {
-    match consumer.fetch_watermarks(name, partition, ANSWER) {
-        Ok((_, end)) => Some(end),
-        Err(error) => {
-            tracing::debug!(topic = name, partition, %error, "asking where the journal ends");
-            None
-        }
-    }
-}
-
-fn partitions(consumer: &BaseConsumer<Listener>, name: &str) -> Result<Vec<i32>, KafkaError> {
+fn partitions(consumer: &BaseConsumer<Listener>, name: &str) -> Result<Vec<Place>, KafkaError> {
     let metadata = consumer.fetch_metadata(Some(name), ANSWER)?;
     let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
         return Err(KafkaError::MetadataFetch(
@@ -347,11 +497,11 @@ fn partitions(consumer: &BaseConsumer<Listener>, name: &str) -> Result<Vec<i32>,
         None | Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR)
             if !topic.partitions().is_empty() =>
         {
-            Ok(topic
-                .partitions()
-                .iter()
-                .map(|partition| partition.id())
-                .collect())
+            let places = topic.partitions().iter().map(|partition| Place {
+                id: partition.id(),
+                leader: Some(partition.leader()).filter(|leader| *leader >= 0),
+            });
+            Ok(places.collect())
         }
         None | Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR) => Err(KafkaError::MetadataFetch(
             RDKafkaErrorCode::UnknownTopicOrPartition,
@@ -359,3 +509,6 @@ fn partitions(consumer: &BaseConsumer<Listener>, name: &str) -> Result<Vec<i32>,
         Some(error) => Err(KafkaError::MetadataFetch(error.into())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -194,6 +194,27 @@ kafka_test!(
     }
 );
 
+kafka_test!(
+    a_follower_that_has_read_nothing_goes_on_when_its_topics_are_made_anew,
+    place,
+    {
+        KafkaJournal::new(place.options())?.become_writer().await?;
+        let journal = KafkaJournal::new(place.options())?;
+        let mut follower = journal.follow(&[Topic::Tags], Since::default())?;
+        to_the_end(&mut *follower)?;
+        place.remove_topics().await;
+        until(&mut *follower, |event| {
+            matches!(event, Event::Disconnected { .. })
+        })?;
+        journal.become_writer().await?;
+        journal.publish(vec![change("a", 1)]).await?;
+        let events = changes_coming(&mut *follower, 1)?;
+        assert!(events.contains(&Event::Connected), "{events:?}");
+        assert_eq!(changes(&events), [change("a", 1)]);
+        Ok(())
+    }
+);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_without_a_broker_says_so_and_keeps_its_waiting_short() -> anyhow::Result<()> {
     // Port 1 is reserved, and nothing listens there.
