@@ -1,6 +1,7 @@
 //! The certificates of a folder, by the names that they are for, while the folder changes: what cannot be used is refused, and what
 //! was there before stays.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::files::{self, PairFiles, PairStamp};
+use super::files::{self, Found, PairFiles, PairStamp};
 use super::metrics::TlsMetrics;
 use super::pair::{Pair, PairError};
 
@@ -50,7 +51,16 @@ pub(crate) struct Certificates {
     metrics: TlsMetrics,
     served: ArcSwap<Served>,
     /// Also keeps two reloads apart.
-    known: Mutex<BTreeMap<String, Known>>,
+    known: Mutex<Everything>,
+}
+
+/// All that is known.
+#[derive(Debug, Default)]
+struct Everything {
+    pairs: BTreeMap<String, Known>,
+    /// The folders that could not be looked into at the last look, and whether the folder itself was away.
+    closed: Vec<PathBuf>,
+    away: bool,
 }
 
 /// A pair of files, as far as it has been looked at.
@@ -69,7 +79,7 @@ struct Known {
 #[derive(Debug)]
 struct Served {
     /// Wildcards are under their parent, as `.example.com`.
-    by_name: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
+    by_name: HashMap<Box<str>, Vec<Arc<Pair>>>,
     default: Arc<CertifiedKey>,
 }
 
@@ -79,25 +89,29 @@ impl Certificates {
         provider: Arc<CryptoProvider>,
         metrics: TlsMetrics,
     ) -> Result<Self, CertificatesError> {
-        let found = files::pairs(folder).map_err(|source| CertificatesError::Folder {
-            folder: folder.to_owned(),
-            source,
-        })?;
-        let mut known = BTreeMap::new();
-        for (name, files) in found {
+        let unreadable = |folder: PathBuf, source| CertificatesError::Folder { folder, source };
+        let mut found =
+            files::pairs(folder).map_err(|source| unreadable(folder.to_owned(), source))?;
+        if found.pairs.is_empty()
+            && let Some((name, source)) = found.closed.pop_first()
+        {
+            return Err(unreadable(folder.join(name), source));
+        }
+        let mut known = Everything::default();
+        for (name, files) in &found.pairs {
             // Taken before reading: a file that changes meanwhile then looks changed at the next look.
             let seen = files.stamp();
-            let pair = Arc::new(Pair::read(&files, &provider)?);
-            tell(&name, &pair);
+            let pair = Arc::new(Pair::read(files, &provider)?);
+            tell(name, &pair);
             let known_pair = Known {
                 seen,
                 judged: Some(seen),
                 refused: false,
                 good: Some(pair),
             };
-            known.insert(name, known_pair);
+            known.pairs.insert(name.clone(), known_pair);
         }
-        let served = Served::of(&known).ok_or_else(|| CertificatesError::Empty {
+        let served = Served::of(&known.pairs).ok_or_else(|| CertificatesError::Empty {
             folder: folder.to_owned(),
         })?;
         let certificates = Self {
@@ -107,6 +121,7 @@ impl Certificates {
             served: ArcSwap::from_pointee(served),
             known: Mutex::default(),
         };
+        certificates.close(&found, &mut known);
         certificates.show(&known);
         *certificates.lock() = known;
         Ok(certificates)
@@ -123,22 +138,39 @@ impl Certificates {
     }
 
     fn take(&self, at_once: bool) {
-        let found = match files::pairs(&self.folder) {
-            Ok(found) if !found.is_empty() => found,
+        let mut known = self.lock();
+        let folder = self.folder.display();
+        let found = files::pairs(&self.folder);
+        let found =
+            found.and_then(
+                |found| match found.pairs.is_empty() && found.closed.is_empty() {
+                    true => Err(io::ErrorKind::NotFound.into()),
+                    false => Ok(found),
+                },
+            );
+        let found = match found {
+            Ok(found) => found,
             // A volume that is away for a moment must not take the certificates with it.
-            Ok(_) | Err(_) => {
-                let folder = self.folder.display();
-                tracing::warn!(%folder, "the folder of certificates is away or empty; those from before are served");
+            Err(error) => {
+                if at_once || !known.away {
+                    tracing::warn!(%folder, %error, "the folder of certificates is away or empty; those from before are served");
+                }
+                known.away = true;
+                self.show(&known);
                 return;
             }
         };
-        let mut known = self.lock();
-        let mut changed = false;
-        for (name, files) in &found {
-            changed |= self.judge(name, files, known.entry(name.clone()).or_default(), at_once);
+        if std::mem::take(&mut known.away) {
+            tracing::info!(%folder, "the folder of certificates is there again");
         }
-        known.retain(|name, pair| {
-            let gone = !found.contains_key(name);
+        self.close(&found, &mut known);
+        let mut changed = false;
+        for (name, files) in &found.pairs {
+            let pair = known.pairs.entry(name.clone()).or_default();
+            changed |= self.judge(name, files, pair, at_once);
+        }
+        known.pairs.retain(|name, pair| {
+            let gone = !found.pairs.contains_key(name) && !found.hides(name);
             let leaves = gone && (at_once || pair.seen == PairStamp::default());
             if leaves {
                 tracing::info!(certificate = name, "a certificate was taken away");
@@ -148,10 +180,28 @@ impl Certificates {
             changed |= leaves;
             !leaves
         });
-        if changed && let Some(served) = Served::of(&known) {
+        if changed && let Some(served) = Served::of(&known.pairs) {
             self.served.store(Arc::new(served));
         }
         self.show(&known);
+    }
+
+    /// Notes which folders cannot be looked into, and says so once of each. What was served from there still is.
+    fn close(&self, found: &Found, known: &mut Everything) {
+        let before = std::mem::take(&mut known.closed);
+        for (name, error) in &found.closed {
+            let folder = self.folder.join(name);
+            if !before.contains(&folder) {
+                tracing::error!(folder = %folder.display(), %error, "this folder cannot be looked into; certificates from there that were served still are");
+            }
+            known.closed.push(folder);
+        }
+        for folder in before
+            .iter()
+            .filter(|folder| !known.closed.contains(folder))
+        {
+            tracing::info!(folder = %folder.display(), "this folder can be looked into again, or is gone");
+        }
     }
 
     /// Reads a pair if it has changed; whether there is another one to be served now.
@@ -185,10 +235,16 @@ impl Certificates {
         }
     }
 
-    fn show(&self, known: &BTreeMap<String, Known>) {
+    fn show(&self, known: &Everything) {
+        let Everything {
+            pairs,
+            closed,
+            away,
+        } = known;
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let good = || known.values().filter_map(|known| known.good.as_deref());
-        let refused = known.values().filter(|known| known.refused).count();
+        let good = || pairs.values().filter_map(|known| known.good.as_deref());
+        let refused = pairs.values().filter(|known| known.refused).count();
+        let refused = refused + closed.len() + usize::from(*away);
         self.metrics.certificates.set(count(good().count()));
         self.metrics.certificates_refused.set(count(refused));
         let earliest = good().map(|pair| pair.not_after).min();
@@ -197,7 +253,7 @@ impl Certificates {
             .set(earliest.unwrap_or_default());
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Known>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Everything> {
         // A panic elsewhere leaves at worst an older state, and files are judged once more.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -206,7 +262,7 @@ impl Certificates {
 impl Served {
     /// None: there is no certificate at all.
     fn of(known: &BTreeMap<String, Known>) -> Option<Self> {
-        let mut by_name: HashMap<Box<str>, Vec<Arc<CertifiedKey>>> = HashMap::new();
+        let mut by_name: HashMap<Box<str>, Vec<Arc<Pair>>> = HashMap::new();
         let good = || {
             known
                 .iter()
@@ -218,7 +274,7 @@ impl Served {
                 by_name
                     .entry(name.into())
                     .or_default()
-                    .push(Arc::clone(&pair.certified));
+                    .push(Arc::clone(pair));
             }
         }
         let is_default = |name: &str| name == DEFAULT || name.strip_suffix("/tls") == Some(DEFAULT);
@@ -231,25 +287,23 @@ impl Served {
         })
     }
 
-    /// Exactly this name, or a wildcard for its first label (RFC 9525 §6.3).
-    fn named(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
-        let parent = || name.find('.').map_or("", |dot| &name[dot..]);
-        let found = self
-            .by_name
-            .get(name)
-            .or_else(|| self.by_name.get(parent()));
-        found.map(Vec::as_slice)
+    /// Those for exactly this name, and those with a wildcard for its first label (RFC 9525 §6.3).
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<Pair>> {
+        let parent = name.find('.').map_or("", |dot| &name[dot..]);
+        let names = [name, parent].into_iter();
+        names.filter_map(|name| self.by_name.get(name)).flatten()
     }
 
-    /// Where there are several for a name, the first whose key the client understands: RSA beside ECDSA for old clients.
+    /// Where there are several for a name, of those whose key the client understands (RSA beside ECDSA is for old ones) the one that is
+    /// good for the longest: beside it may still lie the one that it replaces.
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
-        let named = name.and_then(|name| self.named(name)).unwrap_or_default();
-        let understood = named
-            .iter()
-            .filter(|certified| certified.key.choose_scheme(schemes).is_some());
-        let elliptic_first = understood
-            .min_by_key(|certified| certified.key.algorithm() == rustls::SignatureAlgorithm::RSA);
-        Arc::clone(elliptic_first.unwrap_or(&self.default))
+        let named = name.into_iter().flat_map(|name| self.named(name));
+        let understood = named.filter(|pair| pair.certified.key.choose_scheme(schemes).is_some());
+        let best = understood.min_by_key(|pair| {
+            let is_rsa = pair.certified.key.algorithm() == rustls::SignatureAlgorithm::RSA;
+            (is_rsa, Reverse(pair.not_after))
+        });
+        Arc::clone(best.map_or(&self.default, |pair| &pair.certified))
     }
 }
 

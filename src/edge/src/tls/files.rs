@@ -24,17 +24,41 @@ impl PairFiles {
 /// The states of a pair's files.
 pub(crate) type PairStamp = (Option<Stamp>, Option<Stamp>);
 
-/// The pairs of a folder and of the folders right in it, by their names: `NAME.crt` with `NAME.key` is NAME, in a folder DIR it is
-/// DIR/NAME; `fullchain.pem` with `privkey.pem`, as ACME clients write them, is the folder's.
-pub(crate) fn pairs(folder: &Path) -> io::Result<BTreeMap<String, PairFiles>> {
-    let mut found = BTreeMap::new();
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// By their names: `NAME.crt` with `NAME.key` is NAME, in a folder DIR it is DIR/NAME; `fullchain.pem` with `privkey.pem`, as ACME
+    /// clients write them, is the folder's.
+    pub(crate) pairs: BTreeMap<String, PairFiles>,
+    /// The folders in it that cannot be looked into, by their names, and why.
+    pub(crate) closed: BTreeMap<String, io::Error>,
+}
+
+impl Found {
+    /// Whether a pair is not there only because its folder cannot be looked into.
+    pub(crate) fn hides(&self, name: &str) -> bool {
+        let folder = name.split_once('/').map_or(name, |(folder, _)| folder);
+        self.closed.contains_key(folder)
+    }
+}
+
+/// The pairs of a folder and of the folders right in it.
+pub(crate) fn pairs(folder: &Path) -> io::Result<Found> {
+    let mut found = Found::default();
     for entry in entries(folder)? {
-        if entry.path.is_dir() {
-            for file in entries(&entry.path)? {
-                take(&mut found, &format!("{}/", entry.name), file);
+        if !entry.path.is_dir() {
+            take(&mut found.pairs, "", entry);
+            continue;
+        }
+        match entries(&entry.path) {
+            Ok(files) => {
+                for file in files {
+                    take(&mut found.pairs, &format!("{}/", entry.name), file);
+                }
             }
-        } else {
-            take(&mut found, "", entry);
+            Err(error) => {
+                found.closed.insert(entry.name, error);
+            }
         }
     }
     Ok(found)
@@ -109,6 +133,7 @@ mod tests {
         }
         let found = pairs(folder.path()).expect("a folder");
         let complete: Vec<_> = found
+            .pairs
             .iter()
             .map(|(name, pair)| {
                 (

@@ -46,6 +46,11 @@ impl TicketKey {
         })
     }
 
+    /// What tells it from others.
+    pub(crate) fn name(&self) -> &[u8; NAME_LEN] {
+        &self.name
+    }
+
     /// A key that nobody else has.
     pub(crate) fn random() -> Result<Self, Unspecified> {
         let mut bytes = [0; 80];

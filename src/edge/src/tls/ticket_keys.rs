@@ -14,6 +14,10 @@ use super::files;
 use super::metrics::TlsMetrics;
 use super::ticket::{LIFETIME, TicketKey};
 
+/// How long a new key of a shared folder only opens tickets, so that no edge makes one that another cannot open: longer than it takes
+/// for the file to be on all of them.
+const SETTLE: Duration = Duration::from_secs(60);
+
 /// Why a folder's keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TicketKeysError {
@@ -44,11 +48,19 @@ pub enum TicketKeysError {
     Random,
 }
 
-/// The keys, the one that new tickets are made with last.
+/// The keys.
 pub(crate) struct TicketKeys {
     source: Source,
-    keys: ArcSwap<Vec<Arc<TicketKey>>>,
+    /// The newest last.
+    keys: ArcSwap<Vec<Known>>,
     metrics: TlsMetrics,
+}
+
+/// A key, and since when this process knows it.
+#[derive(Clone)]
+struct Known {
+    key: Arc<TicketKey>,
+    since: Instant,
 }
 
 enum Source {
@@ -66,11 +78,13 @@ impl TicketKeys {
         let (source, keys) = match folder {
             Some(folder) => {
                 let (digest, keys) = read(&folder)?;
+                let keys = known(keys, &[], Instant::now());
                 (Source::Folder(folder, Mutex::new(digest)), keys)
             }
             None => {
                 let key = TicketKey::random().map_err(|_| TicketKeysError::Random)?;
-                (Source::Own(Mutex::new(Instant::now())), vec![Arc::new(key)])
+                let keys = known(vec![key], &[], Instant::now());
+                (Source::Own(Mutex::new(Instant::now())), keys)
             }
         };
         metrics.ticket_keys.set(keys.len() as i64);
@@ -97,6 +111,7 @@ impl TicketKeys {
             Ok((digest, keys)) => {
                 tracing::info!(folder = %folder.display(), keys = keys.len(), "took the keys of session tickets");
                 *last = digest;
+                let keys = known(keys, &self.keys.load(), Instant::now());
                 self.store(keys);
                 self.metrics.ticket_keys_refused.set(0);
             }
@@ -120,17 +135,39 @@ impl TicketKeys {
         *made = now;
         let newest = self.keys.load();
         let newest = newest.iter().rev().take(1).cloned();
-        self.store(newest.chain([Arc::new(key)]).collect());
+        self.store(newest.chain(known(vec![key], &[], now)).collect());
     }
 
-    fn store(&self, keys: Vec<Arc<TicketKey>>) {
+    fn store(&self, keys: Vec<Known>) {
         self.metrics.ticket_keys.set(keys.len() as i64);
         self.keys.store(Arc::new(keys));
     }
 }
 
+/// These keys, each known since it was first seen.
+fn known(keys: Vec<TicketKey>, before: &[Known], now: Instant) -> Vec<Known> {
+    let known = keys.into_iter().map(|key| {
+        let same = before.iter().find(|known| known.key.name() == key.name());
+        let since = same.map_or(now, |known| known.since);
+        let key = Arc::new(key);
+        Known { key, since }
+    });
+    known.collect()
+}
+
+/// The key that tickets are made with: the newest that has settled. If none has, as at the start, the one before the newest, which the
+/// others have had for longer.
+fn sealing(keys: &[Known], now: Instant) -> Option<&Known> {
+    let settled = |known: &&Known| now.saturating_duration_since(known.since) >= SETTLE;
+    let newest_first = || keys.iter().rev();
+    let settled = newest_first().find(settled);
+    settled
+        .or_else(|| newest_first().nth(1))
+        .or_else(|| keys.last())
+}
+
 /// The keys that a folder's files are, in the order of their names, and a digest that differs when any of them does.
-fn read(folder: &Path) -> Result<(Vec<u8>, Vec<Arc<TicketKey>>), TicketKeysError> {
+fn read(folder: &Path) -> Result<(Vec<u8>, Vec<TicketKey>), TicketKeysError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         |source| TicketKeysError::Read { path, source }
@@ -138,13 +175,14 @@ fn read(folder: &Path) -> Result<(Vec<u8>, Vec<Arc<TicketKey>>), TicketKeysError
     let mut entries = files::entries(folder).map_err(failed(folder))?;
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     let (mut digest, mut keys) = (Context::new(&SHA256), Vec::new());
-    for entry in entries {
+    // A file system's own folders lie there too (`lost+found`).
+    for entry in entries.into_iter().filter(|entry| !entry.path.is_dir()) {
         let content = std::fs::read(&entry.path).map_err(failed(&entry.path))?;
         let key = TicketKey::derive(&content).ok_or(TicketKeysError::Length {
             file: entry.path,
             len: content.len(),
         })?;
-        keys.push(Arc::new(key));
+        keys.push(key);
         digest.update(&content);
     }
     if keys.is_empty() {
@@ -165,12 +203,14 @@ impl ProducesTickets for TicketKeys {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        self.keys.load().last()?.seal(plain, now()).ok()
+        let keys = self.keys.load();
+        sealing(&keys, Instant::now())?.key.seal(plain, now()).ok()
     }
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
         let keys = self.keys.load();
-        keys.iter().rev().find_map(|key| key.open(cipher, now()))
+        let mut keys = keys.iter().rev();
+        keys.find_map(|known| known.key.open(cipher, now()))
     }
 }
 
@@ -183,5 +223,42 @@ fn now() -> u64 {
 impl fmt::Debug for TicketKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TicketKeys").finish_non_exhaustive() // nothing of the keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> TicketKey {
+        TicketKey::derive(&[byte; 80]).expect("a key")
+    }
+
+    fn seals(keys: &[Known], now: Instant) -> u8 {
+        sealing(keys, now).expect("a key").key.name()[0]
+    }
+
+    #[test]
+    fn a_new_key_makes_tickets_when_the_others_have_had_time_to_see_it() {
+        let start = Instant::now();
+        let first = known(vec![key(1)], &[], start);
+        assert_eq!(seals(&first, start), 1, "there is no other");
+        let later = start + SETTLE;
+        let both = known(vec![key(1), key(2)], &first, later);
+        assert_eq!(seals(&both, later), 1);
+        assert_eq!(seals(&both, later + SETTLE / 2), 1);
+        assert_eq!(seals(&both, later + SETTLE), 2);
+        let without_first = known(vec![key(2)], &both, later);
+        assert_eq!(seals(&without_first, later), 2);
+        let replaced = known(vec![key(3)], &both, later);
+        assert_eq!(seals(&replaced, later), 3);
+    }
+
+    #[test]
+    fn who_starts_beside_others_makes_tickets_with_the_key_that_they_have_had_for_longer() {
+        let start = Instant::now();
+        let keys = known(vec![key(1), key(2), key(3)], &[], start);
+        assert_eq!(seals(&keys, start), 2);
+        assert_eq!(seals(&keys, start + SETTLE), 3);
     }
 }

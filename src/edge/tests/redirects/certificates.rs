@@ -48,9 +48,15 @@ impl Authority {
     }
 
     pub fn make(&self, names: &[&str]) -> Made {
+        self.make_until(2090, names)
+    }
+
+    /// One that expires in that year.
+    pub fn make_until(&self, year: i32, names: &[&str]) -> Made {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-        let params = CertificateParams::new(names).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Made {
             certificate: certificate.pem(),

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -149,6 +150,83 @@ fn a_certificate_is_shown_for_its_names_and_the_default_one_for_all_others() {
 }
 
 #[test]
+fn of_several_certificates_for_a_name_the_one_that_is_good_for_the_longest_is_shown() {
+    let secure = Secure::start();
+    let (name, wildcard) = ("a.example.net", "*.example.net");
+    let mut made = Vec::new();
+    for (file, year, of) in [
+        ("a", 2030, name),
+        ("b", 2040, name),
+        ("c", 2020, name),
+        ("d", 2035, wildcard),
+    ] {
+        made.push(secure.authority.make_until(year, &[of]));
+        made.last().unwrap().write(&secure.folder, file);
+    }
+    secure.tls.reload();
+    let shown = || {
+        let mut config = secure.authority.client(&[&TLS13]);
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(Anyone));
+        connect(&secure, config, name).certificate()
+    };
+    assert!(shown() == der(&made[1]));
+    for file in ["b.crt", "b.key"] {
+        std::fs::remove_file(secure.folder.join(file)).unwrap();
+    }
+    secure.tls.reload();
+    assert!(shown() == der(&made[3]), "exact or not");
+}
+
+/// Without the rights of the administrator, who can look into everything.
+fn as_nobody(look: impl FnOnce() + Send) {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+            look();
+        });
+    });
+}
+
+#[test]
+fn a_folder_that_cannot_be_looked_into_is_refused_alone() {
+    let secure = Secure::start();
+    let open_up = |folder: &Path, mode| {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open_up(secure.folder.parent().unwrap(), 0o755);
+    let inside = secure.folder.join("inside");
+    std::fs::create_dir(&inside).unwrap();
+    let served = secure.authority.make(&["a.example.net"]);
+    served.write(&inside, "a");
+    secure.tls.reload();
+    let shown = |name: &str| {
+        let mut config = secure.authority.client(&[&TLS13]);
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(Anyone));
+        connect(&secure, config, name).certificate()
+    };
+    open_up(&inside, 0o000);
+    let other = secure.authority.make(&["b.example.net"]);
+    other.write(&secure.folder, "b");
+    for _ in 0..3 {
+        as_nobody(|| secure.tls.look());
+    }
+    assert_eq!(secure.metric("tagwire_edge_certificates_refused", ""), 1.0);
+    assert!(shown("b.example.net") == der(&other), "what is beside it");
+    assert!(shown("a.example.net") == der(&served), "from before");
+    as_nobody(|| {
+        let opened = Tls::open(&TlsOptions::new(&secure.folder), &Registry::new());
+        assert!(opened.is_ok(), "a start goes on without it");
+    });
+    open_up(&inside, 0o755);
+    secure.tls.look();
+    assert_eq!(secure.metric("tagwire_edge_certificates_refused", ""), 0.0);
+}
+
+#[test]
 fn a_client_comes_back_to_any_edge_that_has_the_keys() {
     let keys = tempfile::tempdir().unwrap();
     std::fs::write(keys.path().join("2026-11-24.key"), [1; 80]).unwrap();
@@ -174,11 +252,11 @@ fn a_client_comes_back_to_any_edge_that_has_the_keys() {
         assert!(!visit(&one), "the first time");
         assert!(visit(&one), "to the same");
         assert!(visit(&two), "to another");
-        // A newer key makes tickets from now on, and the older one still opens them.
+        // A newer key opens tickets from now on, and makes them when the others have had time to see it.
         std::fs::write(keys.path().join("2026-11-25.key"), [2; 48]).unwrap();
         two.tls.look();
         assert!(visit(&two), "by the older key");
-        assert!(!visit(&one), "who has not seen the newer key starts anew");
+        assert!(visit(&one), "who has not seen the newer key");
         one.tls.look();
         assert!(visit(&two) && visit(&one), "both have both");
         std::fs::remove_file(keys.path().join("2026-11-25.key")).unwrap();
@@ -235,6 +313,7 @@ fn a_key_that_is_none_is_refused_and_those_from_before_are_used() {
     assert_eq!(secure.metric("tagwire_edge_ticket_keys_refused", ""), 1.0);
     assert_eq!(secure.metric("tagwire_edge_ticket_keys", ""), 1.0);
     std::fs::write(keys.path().join("b.key"), [1; 48]).unwrap();
+    std::fs::create_dir(keys.path().join("lost+found")).unwrap();
     secure.tls.look();
     assert_eq!(secure.metric("tagwire_edge_ticket_keys_refused", ""), 0.0);
     assert_eq!(secure.metric("tagwire_edge_ticket_keys", ""), 2.0);
@@ -404,6 +483,19 @@ fn a_shutdown_says_the_end_to_idle_clients_and_answers_the_one_that_is_asking() 
     assert!(asking.receive().is_empty());
     drop((idle, asking));
     assert_eq!(ending.join().unwrap(), Drained::Finished);
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_half_a_handshake() {
+    let secure = Secure::with(
+        |options| options.handshake = Duration::from_secs(60),
+        |options| options.limits.head = Duration::from_secs(60),
+    );
+    let address = secure.edge.server.tls_addresses()[0];
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.write_all(b"\x16").unwrap();
+    let drained = secure.edge.server.shutdown(Duration::from_secs(20));
+    assert_eq!(drained, Drained::Finished);
 }
 
 #[test]
