@@ -1,15 +1,16 @@
 //! Who is let in: how many connections there may be in all and from one address, counted while they last, and whose word about the
-//! client's address is taken. What a connection may do then is the lane's.
+//! client's address is taken. When few places are left, those who only wait are told to leave. What a connection may do is the lane's.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, Guard};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use tokio::sync::watch;
 
 use crate::client::Trust;
 
@@ -96,6 +97,11 @@ pub(crate) struct Admission {
     /// Those who have connections, and how many; kept while there is a limit for it, and as large as there are connections at most.
     clients: Mutex<HashMap<Client, usize>>,
     trust: ArcSwap<Trust>,
+    /// Whether few places are left, so that nobody is to keep one for nothing; and whether somebody has found none.
+    crowded: AtomicBool,
+    full: AtomicBool,
+    /// What all connections listen to; each looks at its deadline again when it is sent.
+    wake: Weak<watch::Sender<bool>>,
     metrics: ConnectionMetrics,
 }
 
@@ -111,12 +117,16 @@ impl Admission {
         limits: ConnectionLimits,
         trust: Trust,
         metrics: ConnectionMetrics,
+        wake: Weak<watch::Sender<bool>>,
     ) -> Arc<Self> {
         let admission = Self {
             total: AtomicUsize::new(0),
             per_address: AtomicUsize::new(0),
             clients: Mutex::default(),
             trust: ArcSwap::from_pointee(trust),
+            crowded: AtomicBool::default(),
+            full: AtomicBool::default(),
+            wake,
             metrics,
         };
         admission.set(limits);
@@ -129,6 +139,31 @@ impl Admission {
         // Relaxed: each is a number of its own.
         self.total.store(limits.total.get(), Ordering::Relaxed);
         self.per_address.store(per_address, Ordering::Relaxed);
+        self.look();
+    }
+
+    /// Whether few places are left: the last tenth of them is being taken, and there has not been a fifth since. Limits below ten have no
+    /// tenth.
+    pub(crate) fn is_crowded(&self) -> bool {
+        // Relaxed: nothing is published with it, and a request more or less before it is seen makes no difference.
+        self.crowded.load(Ordering::Relaxed)
+    }
+
+    /// Sees whether that has changed. Who waits is woken when it has become so, and not each time a place is given: there may be
+    /// hundreds of thousands.
+    fn look(&self) {
+        let total = self.total.load(Ordering::Relaxed);
+        let open = usize::try_from(self.metrics.open.get()).unwrap_or_default();
+        if open > total - total / 10 {
+            if !self.crowded.swap(true, Ordering::Relaxed)
+                && let Some(wake) = self.wake.upgrade()
+            {
+                wake.send_modify(|_| ());
+            }
+        } else if self.is_crowded() && open <= total - total / 5 {
+            self.crowded.store(false, Ordering::Relaxed);
+            self.full.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Whom to believe from now on.
@@ -151,8 +186,15 @@ impl Admission {
         let total = self.total.load(Ordering::Relaxed);
         if usize::try_from(self.metrics.open.get()).is_ok_and(|open| open > total) {
             self.refused(Refusal::Total);
+            if !self.full.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    connections = total,
+                    "there is no place for another connection: new ones are closed until there is; see edge.max_connections"
+                );
+            }
             return None;
         }
+        self.look();
         (self.announces(peer) || admitted.is_from(peer)).then_some(admitted)
     }
 
@@ -197,6 +239,9 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.admission.metrics.open.dec();
+        if self.admission.is_crowded() {
+            self.admission.look();
+        }
         let Some(client) = self.client else { return };
         if let Entry::Occupied(mut open) = self.admission.clients().entry(client) {
             *open.get_mut() -= 1;
@@ -242,7 +287,7 @@ mod tests {
             proxy_protocol_from: networks("10.1.0.0/16"),
             proxies: networks("10.2.0.0/16"),
         };
-        Admission::new(limits, trust, metrics)
+        Admission::new(limits, trust, metrics, Weak::new())
     }
 
     fn admit(admission: &Arc<Admission>, peer: &str) -> Option<Admitted> {
@@ -268,6 +313,25 @@ mod tests {
         assert!(third.is_some() && admit(&admission, "192.0.2.3").is_none());
         assert_eq!(refused(&admission), [2, 0, 0]);
         assert_eq!(admission.metrics.open.get(), 2);
+    }
+
+    #[test]
+    fn places_are_few_from_the_last_tenth_until_a_fifth_is_free() {
+        let admission = admission(10, 0);
+        let mut held: Vec<_> = (0..9).map(|_| admit(&admission, "192.0.2.1")).collect();
+        assert!(!admission.is_crowded());
+        held.push(admit(&admission, "192.0.2.1"));
+        assert!(admission.is_crowded());
+        assert!(admit(&admission, "192.0.2.1").is_none());
+        held.pop();
+        assert!(admission.is_crowded());
+        held.pop();
+        assert!(!admission.is_crowded());
+        admission.set(ConnectionLimits {
+            total: NonZeroUsize::new(8).unwrap(),
+            per_address: None,
+        });
+        assert!(!admission.is_crowded(), "too few to have a tenth");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Takes in the connections of plain listeners. They are accepted here and not by Pingora's service, because in a rush most of them
-//! bring one request and go: that is answered at once, before the runtime, its poller or a task hear of the connection. Four system
-//! calls are left (accept, receive, send, close) of the nine that the service and its stream made.
+//! Takes in connections. They are accepted here and not by Pingora's service, because in a rush most of them bring one request and go:
+//! where no handshake comes first, that is answered at once, before the runtime, its poller or a task hear of the connection. Four
+//! system calls are left (accept, receive, send, close) of the nine that the service and its stream made. Also, the service would try
+//! again without a pause when the system has no memory or descriptors left for a connection.
 
 use std::io::{self, Read, Write};
 use std::net::{self, SocketAddr};
@@ -87,7 +88,7 @@ impl Lane {
         shutdown: &ShutdownWatch,
     ) {
         let ip = peer.ip().to_canonical();
-        if self.rules.h2c || self.admission.announces(ip) {
+        if self.tls.is_some() || self.rules.h2c || self.admission.announces(ip) {
             return self.welcome_slowly(socket, peer, shutdown.clone());
         }
         let Some(admitted) = self.admission.admit(ip) else {
@@ -117,7 +118,7 @@ impl Lane {
     }
 
     /// Serves one that may begin with something else than a request.
-    fn welcome_slowly(
+    pub(crate) fn welcome_slowly(
         self: &Arc<Self>,
         socket: net::TcpStream,
         peer: SocketAddr,
@@ -125,8 +126,11 @@ impl Lane {
     ) {
         let lane = Arc::clone(self);
         tokio::spawn(async move {
-            if let Ok(socket) = TcpStream::from_std(socket) {
-                lane.process_new(for_pingora(socket, peer), &shutdown).await;
+            match TcpStream::from_std(socket) {
+                Ok(socket) => {
+                    lane.process_new(for_pingora(socket, peer), &shutdown).await;
+                }
+                Err(error) => tracing::warn!(%error, "a connection cannot be served"),
             }
         });
     }
@@ -172,7 +176,7 @@ fn for_pingora(socket: TcpStream, peer: SocketAddr) -> Stream {
 /// A socket that nobody is woken for yet: what it cannot do at once is tried again when it has been handed to the runtime.
 struct Fresh<'a> {
     socket: &'a net::TcpStream,
-    /// Less came than there was room for: there is nothing more for now.
+    /// Something came: what is behind it has to wait, so that nobody keeps those who wait to be accepted waiting.
     drained: bool,
 }
 
@@ -186,9 +190,8 @@ impl AsyncRead for Fresh<'_> {
             return Poll::Pending;
         }
         let room = buffer.initialize_unfilled();
-        let size = room.len();
         at_once(self.socket.read(room)).map_ok(|len| {
-            self.drained = 0 < len && len < size;
+            self.drained = 0 < len;
             buffer.advance(len);
         })
     }

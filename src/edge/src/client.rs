@@ -1,5 +1,6 @@
 //! Whose request it is: the peer's, or what trusted proxies in front of us say of it. Nobody else is believed.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -51,7 +52,7 @@ impl TrustedProxies {
             return peer;
         }
         let mut by_x = entries(x_forwarded_for).map(address).peekable();
-        let mut by_standard = entries(forwarded).map(forwarded_for).peekable();
+        let mut by_standard = elements(forwarded).map(forwarded_for).peekable();
         match (by_x.peek().is_some(), by_standard.peek().is_some()) {
             (true, true) => {
                 let (x, standard) = (self.walk(peer, by_x), self.walk(peer, by_standard));
@@ -62,18 +63,27 @@ impl TrustedProxies {
         }
     }
 
-    /// Whether a trusted proxy took the request over TLS: the last entry of `X-Forwarded-Proto`, else of `Forwarded`, says so.
+    /// Whether a trusted proxy took the request over TLS: the last entry of `X-Forwarded-Proto` or of `Forwarded` says so, and the other
+    /// does not say otherwise, see [`TrustedProxies::client`].
     pub fn say_https<'a>(
         &self,
         peer: IpAddr,
         x_forwarded_proto: impl DoubleEndedIterator<Item = &'a [u8]>,
         forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
     ) -> bool {
-        let said = || {
-            let by_x = entries(x_forwarded_proto).next();
-            by_x.or_else(|| parameter(entries(forwarded).next()?, "proto"))
+        if !self.contain(peer.to_canonical()) {
+            return false;
+        }
+        let by_x = entries(x_forwarded_proto).next().map(Cow::Borrowed);
+        let by_standard = match elements(forwarded).next() {
+            Some(element) => match element.map(|element| parameter(element, "proto")) {
+                Some(Ok(proto)) => proto,
+                _ => return false,
+            },
+            None => None,
         };
-        self.contain(peer.to_canonical()) && said().is_some_and(|s| s.eq_ignore_ascii_case("https"))
+        let mut said = by_x.iter().chain(&by_standard).peekable();
+        said.peek().is_some() && said.all(|said| said.eq_ignore_ascii_case("https"))
     }
 
     fn walk(&self, peer: IpAddr, mut hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
@@ -96,22 +106,82 @@ fn entries<'a>(lines: impl DoubleEndedIterator<Item = &'a [u8]>) -> impl Iterato
         .map(|entry| str::from_utf8(entry.trim_ascii()).unwrap_or_default())
 }
 
-/// The address of a `Forwarded` element, RFC 7239 §4: `for=192.0.2.1`, `for="[2001:db8::1]:4711";proto=https`.
-fn forwarded_for(element: &str) -> Option<IpAddr> {
-    address(parameter(element, "for")?)
+/// The elements of `Forwarded`, the last, which the nearest proxy wrote, first. None: where a line has a quoted string without an end,
+/// nobody can say what is within it, and so nothing of that line.
+fn elements<'a>(
+    lines: impl DoubleEndedIterator<Item = &'a [u8]>,
+) -> impl Iterator<Item = Option<&'a str>> {
+    lines.rev().flat_map(|line| {
+        let line = str::from_utf8(line).ok();
+        let elements = line.and_then(|line| split_unquoted(line, b','));
+        let elements = elements.map(|all| all.into_iter().rev().map(|e| Some(e.trim())).collect());
+        elements.unwrap_or_else(|| vec![None])
+    })
 }
 
-/// The value of a `Forwarded` element's parameter, without its quotes.
-fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
-    let value = element.split(';').find_map(|pair| {
+/// The address of a `Forwarded` element, RFC 7239 §4: `for=192.0.2.1`, `for="[2001:db8::1]:4711";proto=https`.
+fn forwarded_for(element: Option<&str>) -> Option<IpAddr> {
+    address(&parameter(element?, "for").ok()??)
+}
+
+/// An element, or a parameter's value, that cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+struct Malformed;
+
+/// The value of a `Forwarded` element's parameter, without its quotes. Each may be there once (RFC 7239 §4).
+fn parameter<'a>(element: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, Malformed> {
+    let pairs = split_unquoted(element, b';').ok_or(Malformed)?;
+    let mut values = pairs.into_iter().filter_map(|pair| {
         let (given, value) = pair.split_once('=')?;
         given
             .trim()
             .eq_ignore_ascii_case(name)
             .then(|| value.trim())
-    })?;
-    let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-    Some(quoted.unwrap_or(value))
+    });
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => unquoted(value).map(Some),
+        (Some(_), Some(_)) => Err(Malformed),
+    }
+}
+
+/// A token as it is, or what a quoted string holds (RFC 9110 §5.6.4).
+fn unquoted(value: &str) -> Result<Cow<'_, str>, Malformed> {
+    if !value.contains('"') {
+        return Ok(Cow::Borrowed(value));
+    }
+    let within = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    let within = within.ok_or(Malformed)?;
+    let mut text = String::with_capacity(within.len());
+    let mut letters = within.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => text.push(letters.next().ok_or(Malformed)?),
+            '"' => return Err(Malformed),
+            other => text.push(other),
+        }
+    }
+    Ok(Cow::Owned(text))
+}
+
+/// The parts between separators that are in no quoted string. None: a quoted string does not end.
+fn split_unquoted(text: &str, separator: u8) -> Option<Vec<&str>> {
+    let (mut parts, mut begin) = (Vec::new(), 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ if byte == separator && !quoted => {
+                parts.push(&text[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[begin..]);
+    (!quoted).then_some(parts)
 }
 
 /// An address with or without port, IPv6 with or without brackets.
@@ -203,6 +273,14 @@ mod tests {
             ("for=_hidden", "10.0.0.1"),
             ("for=unknown, for=10.0.0.3", "10.0.0.3"),
             ("by=198.51.100.7", "10.0.0.1"),
+            ("for=\"198.51.100.\\7\"", "198.51.100.7"),
+            ("for=9.9.9.9;host=\"a,for=1.1.1.1\"", "9.9.9.9"),
+            ("host=\"a;for=1.1.1.1;b\";for=9.9.9.9", "9.9.9.9"),
+            ("host=\"a\\\",for=1.1.1.1;b\";for=9.9.9.9", "9.9.9.9"),
+            ("for=1.1.1.1;host=\"a, for=9.9.9.9", "10.0.0.1"),
+            ("for=1.1.1.1;host=\", for=\"9.9.9.9\"", "10.0.0.1"),
+            ("for=\"9.9.9.9\"x\"\"", "10.0.0.1"),
+            ("for=9.9.9.9;for=1.1.1.1", "10.0.0.1"),
         ] {
             assert_eq!(client("10.0.0.1", &[], &[line]), expected, "{line}");
         }
@@ -224,6 +302,24 @@ mod tests {
             (&["https"][..], &[][..], true),
             (&["HTTPS"][..], &[][..], true),
             (&["http"][..], &["for=1.1.1.1;proto=https"][..], false),
+            (&["https"][..], &["for=1.1.1.1;proto=http"][..], false),
+            (&["https"][..], &["for=1.1.1.1;proto=https"][..], true),
+            (&["https"][..], &["for=1.1.1.1"][..], true),
+            (
+                &["https"][..],
+                &["host=\", for=1.1.1.1;proto=http"][..],
+                false,
+            ),
+            (
+                &[][..],
+                &["for=9.9.9.9;host=\"sec.example.com,proto=https;x\";proto=http"][..],
+                false,
+            ),
+            (
+                &[][..],
+                &["for=9.9.9.9;host=\"a\\\",proto=https;x\";proto=\"https\""][..],
+                true,
+            ),
             (&["https, http"][..], &[][..], false),
             (&["http", "https"][..], &[][..], true),
             (&[][..], &["for=1.1.1.1;proto=https"][..], true),
@@ -238,6 +334,14 @@ mod tests {
             assert_eq!(say("10.0.0.1", x, standard), https, "{x:?} {standard:?}");
             assert!(!say("203.0.113.1", x, standard), "{x:?} {standard:?}");
         }
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_says_nothing_and_those_of_nearer_proxies_still_do() {
+        let lines = ["for=1.1.1.1;host=\"a", "for=198.51.100.7, for=10.2.0.1"];
+        assert_eq!(client("10.0.0.1", &[], &lines), "198.51.100.7");
+        let lines = ["for=1.1.1.1;host=\"a", "for=10.2.0.1"];
+        assert_eq!(client("10.0.0.1", &[], &lines), "10.2.0.1");
     }
 
     #[test]

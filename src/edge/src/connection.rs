@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use crate::conversation::{AnsweredScan, Moment, Next, Origin, Worker, converse};
 use crate::lane::Lane;
-use crate::options::Limits;
 use crate::upstream::Forward;
 
 /// How much is received at once: dozens of requests of a pipelining client.
@@ -20,6 +19,9 @@ const RECEIVE: usize = 16 * 1024;
 
 /// How long a new connection has for its first bytes while the edge drains: they come with it, or a round trip later.
 pub(crate) const FIRST_BYTES: Duration = Duration::from_secs(1);
+
+/// How many times a connection receives, answers and sends before the others on its thread get their turn.
+const ROUNDS: usize = 8;
 
 /// A connection's state.
 pub(crate) struct Connection {
@@ -79,16 +81,20 @@ impl Connection {
     }
 
     /// When it has taken too long.
-    pub(crate) fn deadline(&self, limits: &Limits, draining: bool) -> Instant {
+    pub(crate) fn deadline(&self, lane: &Lane) -> Instant {
+        let limits = &lane.rules.limits;
         match (self.sending, self.head_began) {
-            (None, None) if draining && self.new => self.received_at + limits.idle.min(FIRST_BYTES),
+            (None, None) if self.new && lane.is_draining() => {
+                self.received_at + limits.idle.min(FIRST_BYTES)
+            }
             (Some(since), _) => since + limits.send,
             (None, Some(began)) => began + limits.head,
-            (None, None) => self.received_at + limits.idle,
+            (None, None) => self.received_at + lane.idle(),
         }
     }
 
-    /// Receives, answers and sends until there is nothing to do but wait. Also says whether anything was done.
+    /// Receives, answers and sends until there is nothing to do but wait, or others are to have their turn. Also says whether anything was
+    /// done.
     pub(crate) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         lane: &Lane,
@@ -96,7 +102,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> (Poll<io::Result<End>>, bool) {
         let mut moved = false;
-        loop {
+        for _ in 0..ROUNDS {
             let step = if self.sending.is_some() {
                 self.poll_send(lane, stream, cx)
             } else if self.next == Next::Answer {
@@ -128,6 +134,8 @@ impl Connection {
                 return (Poll::Ready(Ok(end)), moved);
             }
         }
+        cx.waker().wake_by_ref();
+        (Poll::Pending, moved)
     }
 
     /// What goes to the general lane: the request, and what was received behind its head.
@@ -202,6 +210,7 @@ impl Connection {
             trusted: &trust.proxies,
             now: Timestamp::now(),
             draining: lane.is_draining(),
+            crowded: lane.admission.is_crowded(),
         };
         let (used, next) = converse(input, self.origin, &moment, worker);
         self.next = next;

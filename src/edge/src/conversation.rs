@@ -86,12 +86,19 @@ pub(crate) struct Moment<'a> {
     pub(crate) trusted: &'a TrustedProxies,
     pub(crate) now: Timestamp,
     pub(crate) draining: bool,
+    /// Whether others need the connection's place.
+    pub(crate) crowded: bool,
 }
 
 impl Moment<'_> {
+    /// Whether connections end with their answers, whatever their clients want.
+    fn closes(&self) -> bool {
+        self.draining || self.crowded
+    }
+
     /// Whether the connection ends with this request's answer.
     fn closes_after(&self, head: &Head<'_>) -> bool {
-        self.draining || head.has_body || !head.keep_alive
+        self.closes() || head.has_body || !head.keep_alive
     }
 }
 
@@ -146,7 +153,7 @@ pub(crate) fn converse(
                 }
                 moment
                     .closes_after(&head)
-                    .then_some(moment.draining || head.has_body || start < input.len())
+                    .then_some(moment.closes() || head.has_body || start < input.len())
             }
             Reading::Refused(page) => {
                 refuse(page, rest, moment, worker);
@@ -174,6 +181,7 @@ pub(crate) fn judge<'a>(
         trusted,
         now,
         draining,
+        ..
     } = *moment;
     let peer = origin.peer;
     head.request.tls = origin.tls || said_to_be_https(head, peer, trusted);
@@ -233,7 +241,7 @@ pub(crate) fn for_site(
         peer: peer.to_canonical(),
         trusted: trusted.contain(peer),
         secure: origin.tls,
-        keep_alive: head.keep_alive && !moment.draining,
+        keep_alive: head.keep_alive && !moment.closes(),
     };
     Box::new(Forward::new(head, domain, url, &visit))
 }
@@ -249,11 +257,17 @@ fn refuse(page: Page, received: &[u8], moment: &Moment<'_>, worker: &mut Worker)
     http1::write(
         &mut worker.output,
         &answer,
-        false,
+        is_to_head(received),
         connection,
         worker.date.at(moment.now),
         accept_lines(received),
     );
+}
+
+/// Whether what is no request asks as HEAD does, whose answer has no content (RFC 9110 §9.3.2).
+fn is_to_head(received: &[u8]) -> bool {
+    let line = received.strip_prefix(b"\r\n").unwrap_or(received);
+    line.starts_with(b"HEAD ")
 }
 
 fn said_to_be_https(head: &Head<'_>, peer: IpAddr, trusted: &TrustedProxies) -> bool {

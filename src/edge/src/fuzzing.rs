@@ -24,7 +24,7 @@ pub fn read_proxy_protocol(bytes: &[u8]) -> Result<(Option<SocketAddr>, usize), 
     let waker = &mut Context::from_waker(Waker::noop());
     let read = pin!(proxy_protocol::read(&mut rest)).poll(waker);
     match read {
-        Poll::Ready(Ok(client)) => Ok((client, bytes.len() - rest.len())),
+        Poll::Ready(Ok(announced)) => Ok((announced.client, bytes.len() - rest.len())),
         Poll::Ready(Err(error)) => Err(error.to_string()),
         Poll::Pending => unreachable!("bytes in memory are all there"),
     }
@@ -139,6 +139,7 @@ impl Conversations {
             trusted: &TrustedProxies::default(),
             now: self.now,
             draining: false,
+            crowded: false,
         };
         let origin = Origin {
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),

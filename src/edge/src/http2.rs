@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
@@ -24,7 +25,7 @@ use crate::head::{Head, Reading};
 use crate::http2_answer;
 use crate::http2_request::transcribe;
 use crate::http2_watch::{Watch, Watched};
-use crate::lane::{Lane, passed};
+use crate::lane::{Lane, passed, until_stopped};
 use crate::options::Limits;
 use crate::pages::Page;
 use crate::request::Method;
@@ -40,8 +41,8 @@ const PENDING_RESETS: usize = 20;
 /// How many requests for sites a connection may take back before any of their answers are there, beyond half of all that it makes: a
 /// site works for each until it is done. A visitor who leaves a page takes back what it still loads.
 const CANCELLED: u64 = 100;
-/// How many malformed requests a connection may make.
-const MALFORMED: usize = 100;
+/// How long a client has to say that it knows of the end (RFC 9113 §6.8: a round trip), when nothing else is waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// What a field counts for beyond its bytes (RFC 9113 §6.5.2).
 const FIELD_OVERHEAD: usize = 32;
 
@@ -71,11 +72,14 @@ impl Lane {
     ) -> io::Result<()> {
         let limits = &self.rules.limits;
         let (stream, watch) = Watched::new(stream, read);
-        let connection = timeout(limits.head, settings(limits).handshake(stream)).await?;
+        let handshake = timeout(limits.head, settings(limits).handshake(stream));
+        let Some(connection) = until_stopped(handshake, &shutdown).await else {
+            return Ok(());
+        };
         let asked_at = Instant::now();
         let mut streams = Streams {
             lane: self,
-            connection: connection.map_err(io::Error::other)?,
+            connection: connection?.map_err(io::Error::other)?,
             watch,
             origin,
             requests: Vec::new(),
@@ -157,7 +161,7 @@ impl Streams<'_> {
                 self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 self.ending = Some(Instant::now());
                 cx.waker().wake_by_ref();
-            } else if shut_down.poll(cx).is_ready() {
+            } else if self.watch.seen().is_mostly_malformed() || shut_down.poll(cx).is_ready() {
                 return Poll::Ready(Event::Ending);
             }
         }
@@ -175,16 +179,19 @@ impl Streams<'_> {
         let over = [
             seen.incomplete.map(|since| since + limits.head),
             seen.stuck.map(|since| since + limits.send),
-            // A site may take its time.
+            // A site may take its time, and so may a client that is being sent something.
             self.ending
                 .filter(|_| self.sites.is_empty())
-                .map(|since| since + limits.send),
+                .map(|since| match seen.stuck {
+                    Some(_) => since + limits.send,
+                    None => (self.asked_at.max(since) + FAREWELL).min(since + limits.send),
+                }),
         ];
         let since = match self.sites.is_empty() {
             true => self.asked_at,
             false => Instant::now(),
         };
-        let idle = since + limits.idle;
+        let idle = since + self.lane.idle();
         match over.into_iter().flatten().min() {
             Some(over) if over < idle || self.ending.is_some() => (over, Event::Over),
             _ => (idle, Event::Ending),
@@ -203,6 +210,7 @@ impl Streams<'_> {
             trusted: &trust.proxies,
             now: Timestamp::now(),
             draining: lane.is_draining(),
+            crowded: lane.admission.is_crowded(),
         };
         let mut worker = lane.lock_worker();
         worker.answered.clear();
@@ -275,7 +283,7 @@ fn respond(
         Err(page) => {
             let answer = Answer::page(page);
             worker.metrics.count_response(answer.status);
-            (answer, false)
+            (answer, parts.method == http::Method::HEAD)
         }
     };
     let accept = parts.headers.get_all(ACCEPT).iter();
@@ -306,6 +314,7 @@ fn settings(limits: &Limits) -> Builder {
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(fields).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(PENDING_RESETS)
-        .max_local_error_reset_streams(Some(MALFORMED));
+        // It would count for as long as the connection lasts; see `Seen::is_mostly_malformed`.
+        .max_local_error_reset_streams(None);
     builder
 }

@@ -1,5 +1,6 @@
 //! Watches the frames of an HTTP/2 connection pass by (RFC 9113 §4.1), for what the HTTP/2 library does not tell: that a frame or a
-//! header block has begun and not ended, that a client sends everything but requests, that it does not take what is written.
+//! header block has begun and not ended, that a client sends everything but requests, or mostly malformed ones, that it does not take
+//! what is written.
 
 use std::io;
 use std::pin::Pin;
@@ -14,9 +15,7 @@ use tokio::time::Instant;
 pub(crate) struct Seen {
     /// What is left of the client's preface (§3.4).
     preface: usize,
-    header: [u8; HEADER],
-    header_len: usize,
-    payload: usize,
+    received: Frames,
     /// Between a HEADERS frame and the end of its block.
     in_block: bool,
     /// Since when a frame, or a block of header fields, has been incomplete. Content may take its time.
@@ -26,12 +25,70 @@ pub(crate) struct Seen {
     requests: u64,
     others: u64,
     written: u64,
+    sent: Frames,
+    /// Of the RST_STREAM that is being written.
+    code: u32,
+    /// The streams that were reset for what the client did.
+    faults: u64,
+}
+
+/// The frames of one direction.
+#[derive(Debug, Default)]
+struct Frames {
+    header: [u8; HEADER],
+    header_len: usize,
+    /// What is left of the frame's payload.
+    payload: usize,
+}
+
+/// What has been taken from the bytes of a direction.
+enum Taken<'a> {
+    /// A part of a header.
+    Part,
+    /// The last of a header.
+    Header,
+    Payload(&'a [u8]),
+}
+
+impl Frames {
+    /// Takes what belongs together.
+    fn take<'a>(&mut self, bytes: &mut &'a [u8]) -> Taken<'a> {
+        if self.payload > 0 {
+            let part = take(bytes, self.payload);
+            self.payload -= part.len();
+            return Taken::Payload(part);
+        }
+        let part = take(bytes, HEADER - self.header_len);
+        self.header[self.header_len..][..part.len()].copy_from_slice(part);
+        self.header_len += part.len();
+        if self.header_len < HEADER {
+            return Taken::Part;
+        }
+        self.header_len = 0;
+        let [a, b, c, ..] = self.header;
+        self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
+        Taken::Header
+    }
+
+    fn kind(&self) -> u8 {
+        self.header[3]
+    }
+
+    fn flags(&self) -> u8 {
+        self.header[4]
+    }
+
+    /// Whether a frame has ended and none begun.
+    fn are_whole(&self) -> bool {
+        self.payload == 0 && self.header_len == 0
+    }
 }
 
 const HEADER: usize = 9;
 const PREFACE: usize = 24;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
 
@@ -41,6 +98,12 @@ const OTHERS: u64 = 1_000;
 const OTHERS_PER_REQUEST: u64 = 20;
 const BYTES_PER_OTHER: u64 = 512;
 
+/// How many streams may be reset for what the client did there, beyond half of all: one visitor of a proxy that shares its connection
+/// must not take it from the others.
+const FAULTS: u64 = 100;
+/// PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR (RFC 9113 §7).
+const CLIENTS_FAULT: [u32; 4] = [1, 3, 5, 6];
+
 impl Seen {
     /// Whether the client sends frames for the sake of it: PING, SETTINGS, PRIORITY, empty DATA and their like (RFC 9113 §10.5).
     pub(crate) fn is_flood(&self) -> bool {
@@ -48,22 +111,20 @@ impl Seen {
         self.others > fair
     }
 
+    /// Whether most of what the client asks is malformed.
+    pub(crate) fn is_mostly_malformed(&self) -> bool {
+        self.faults > FAULTS && self.faults * 2 > self.requests
+    }
+
     fn read(&mut self, mut bytes: &[u8], now: Instant) {
         while !bytes.is_empty() {
             if self.preface > 0 {
                 self.preface -= take(&mut bytes, self.preface).len();
-            } else if self.payload > 0 {
-                self.payload -= take(&mut bytes, self.payload).len();
-            } else {
-                let part = take(&mut bytes, HEADER - self.header_len);
-                self.header[self.header_len..][..part.len()].copy_from_slice(part);
-                self.header_len += part.len();
-                if self.header_len == HEADER {
-                    self.begin_frame();
-                }
+            } else if let Taken::Header = self.received.take(&mut bytes) {
+                self.begin_frame();
             }
-            let is_content = self.payload > 0 && self.header[3] == DATA;
-            let whole = self.payload == 0 && self.header_len == 0 && self.preface == 0;
+            let is_content = self.received.payload > 0 && self.received.kind() == DATA;
+            let whole = self.received.are_whole() && self.preface == 0;
             self.incomplete = match self.incomplete {
                 _ if is_content || (whole && !self.in_block) => None,
                 since => since.or(Some(now)),
@@ -72,16 +133,14 @@ impl Seen {
     }
 
     fn begin_frame(&mut self) {
-        self.header_len = 0;
-        let [a, b, c, kind, flags, ..] = self.header;
-        self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
-        let ends = flags & END_HEADERS != 0;
+        let kind = self.received.kind();
+        let ends = self.received.flags() & END_HEADERS != 0;
         match kind {
             HEADERS => {
                 self.requests += 1;
                 self.in_block = !ends;
             }
-            DATA if self.payload > 0 => {}
+            DATA if self.received.payload > 0 => {}
             _ => {
                 self.others += 1;
                 self.in_block &= !(kind == CONTINUATION && ends);
@@ -89,14 +148,42 @@ impl Seen {
         }
     }
 
-    fn wrote(&mut self, written: &Poll<io::Result<usize>>, now: impl FnOnce() -> Instant) {
+    /// Of these bytes, as many have been written.
+    fn wrote<'a>(
+        &mut self,
+        bytes: impl IntoIterator<Item = &'a [u8]>,
+        written: &Poll<io::Result<usize>>,
+        now: impl FnOnce() -> Instant,
+    ) {
         match written {
             Poll::Ready(Ok(len)) => {
                 self.written += *len as u64;
                 self.stuck = None;
+                let mut left = *len;
+                for bytes in bytes {
+                    let bytes = &bytes[..left.min(bytes.len())];
+                    left -= bytes.len();
+                    self.write(bytes);
+                }
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => self.stuck = self.stuck.or_else(|| Some(now())),
+        }
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let Taken::Payload(part) = self.sent.take(&mut bytes) else {
+                continue;
+            };
+            if self.sent.kind() == RST_STREAM {
+                let code = part
+                    .iter()
+                    .fold(self.code, |code, byte| code << 8 | u32::from(*byte));
+                let is_whole = self.sent.payload == 0;
+                self.faults += u64::from(is_whole && CLIENTS_FAULT.contains(&code));
+                self.code = if is_whole { 0 } else { code };
+            }
         }
     }
 }
@@ -171,7 +258,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watch.seen().wrote(&written, Instant::now);
+        self.watch.seen().wrote([buf], &written, Instant::now);
         written
     }
 
@@ -181,7 +268,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watch.seen().wrote(&written, Instant::now);
+        let bytes = bufs.iter().map(|buf| &**buf);
+        self.watch.seen().wrote(bytes, &written, Instant::now);
         written
     }
 
@@ -195,7 +283,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(_) => Poll::Ready(Ok(0)),
         };
-        self.watch.seen().wrote(&as_written, Instant::now);
+        self.watch.seen().wrote([], &as_written, Instant::now);
         flushed
     }
 
@@ -246,6 +334,35 @@ mod tests {
         assert_eq!((seen.requests, seen.others), (2, 4));
         seen.read(&frame(DATA, 0, &[0; 100])[..20], now);
         assert_eq!(seen.incomplete, None, "content may take its time");
+    }
+
+    #[test]
+    fn who_asks_mostly_what_is_malformed_is_told_from_one_who_shares_a_connection_with_such() {
+        let now = Instant::now();
+        let request = frame(HEADERS, END_HEADERS, b"");
+        let reset = |code: u32| frame(RST_STREAM, 0, &code.to_be_bytes());
+        let mut seen = Seen::default();
+        let answers = [frame(4, 0, &[0; 6]), frame(DATA, 0, &[1; 300])].concat();
+        for _ in 0..=FAULTS {
+            assert!(!seen.is_mostly_malformed());
+            seen.read(&request, now);
+            // In pieces, as a socket takes them.
+            for piece in [&answers[..], &reset(1), &reset(0), &reset(8)]
+                .concat()
+                .chunks(7)
+            {
+                seen.wrote(
+                    [piece, &b"unwritten"[..]],
+                    &Poll::Ready(Ok(piece.len())),
+                    || now,
+                );
+            }
+        }
+        assert!(seen.is_mostly_malformed());
+        for _ in 0..=FAULTS {
+            seen.read(&request, now);
+        }
+        assert!(!seen.is_mostly_malformed());
     }
 
     #[test]

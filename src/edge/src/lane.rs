@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::apps::ServerApp;
@@ -15,7 +16,7 @@ use pingora_core::server::ShutdownWatch;
 use table::Table;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout, timeout_at};
 
 use crate::admission::Admission;
 use crate::connection::{Connection, End, FIRST_BYTES};
@@ -24,6 +25,12 @@ use crate::http2::PREFACE;
 use crate::options::Limits;
 use crate::tls::Tls;
 use crate::upstream::GeneralLane;
+
+/// How long a connection may stay idle while others need its place.
+const CROWDED_IDLE: Duration = Duration::from_secs(1);
+/// How long what comes before a connection's first request may take from the moment at which the edge stops: a handshake is two round
+/// trips.
+const LAST_HANDSHAKE: Duration = Duration::from_secs(2);
 
 /// One worker thread's connections.
 #[derive(Clone)]
@@ -51,18 +58,20 @@ impl ServerApp for Lane {
     ) -> Option<Stream> {
         let peer = peer(&stream);
         let mut admitted = self.admission.admit(peer)?;
-        let peer = if self.admission.announces(peer) {
-            Box::pin(self.announced_client(&mut stream, &mut admitted, peer)).await?
+        let origin = if self.admission.announces(peer) {
+            Box::pin(self.announced(&mut stream, &mut admitted, peer, shutdown)).await?
         } else {
-            peer
+            Origin { peer, tls: false }
         };
         let mut stream = match &self.tls {
             // In a box of its own, so that connections do not hold the space for a handshake as long as they live.
-            Some(tls) => Box::pin(tls.accept(stream)).await?,
+            Some(tls) => Box::pin(until_stopped(tls.accept(stream), shutdown)).await??,
             None => stream,
         };
-        let tls = self.tls.is_some();
-        let origin = Origin { peer, tls };
+        let origin = Origin {
+            tls: origin.tls || self.tls.is_some(),
+            ..origin
+        };
         let mut connection = Connection::new(origin);
         if let Some((is_http2, read)) = self.sniffed(&mut stream, shutdown).await? {
             if is_http2 {
@@ -76,7 +85,7 @@ impl ServerApp for Lane {
         }
         if let Err(error) = self.serve(&mut stream, connection, shutdown.clone()).await {
             tracing::trace!(%error, "a connection ended"); // the client's doing, and of no interest to anyone
-        } else if tls {
+        } else if self.tls.is_some() {
             let ended = Shutdown::shutdown(&mut *stream);
             let _ = timeout(self.rules.limits.linger, ended).await;
         }
@@ -101,37 +110,40 @@ impl Lane {
         Some(Some(Box::pin(self.preface(stream, shutdown)).await?))
     }
 
-    /// Reads until it is clear whether the connection begins with HTTP/2's preface.
+    /// Reads until it is clear whether the connection begins with HTTP/2's preface. While the edge stops, what has been sent is still
+    /// answered, as it is on a connection that is not looked at like this.
     async fn preface(
         &self,
         stream: &mut Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<(bool, Vec<u8>)> {
         let limits = &self.rules.limits;
-        let mut stopping = shutdown.clone();
+        let mut shutdown = shutdown.clone();
         let mut read = Vec::with_capacity(PREFACE.len());
-        let began = Instant::now();
-        let mut deadline = began + limits.idle;
-        let mut stopped = false;
+        let accepted_at = Instant::now();
+        let mut began = None;
         while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {
+            let stops = *shutdown.borrow_and_update();
+            let deadline = match began {
+                Some(began) => began + limits.head,
+                None if stops => accepted_at + limits.idle.min(FIRST_BYTES),
+                None => accepted_at + self.idle(),
+            };
             let rest = (PREFACE.len() - read.len()) as u64;
             let mut next = (&mut *stream).take(rest);
             let received = tokio::select! {
                 biased;
                 received = timeout_at(deadline, next.read_buf(&mut read)) => received.ok()?.ok()?,
-                _ = stopping.wait_for(|stop| *stop), if !stopped => {
-                    // As on other connections: who is in the middle of it goes on, and who is new is given a moment.
-                    stopped = true;
-                    if read.is_empty() {
-                        deadline = deadline.min(began + FIRST_BYTES);
-                    }
+                // There is less time now, or as much again; or nobody is there to wait for it.
+                changed = shutdown.changed() => {
+                    changed.ok()?;
                     continue;
                 }
             };
             if received == 0 {
                 return None;
             }
-            deadline = deadline.min(Instant::now() + limits.head);
+            began = began.or_else(|| Some(Instant::now()));
         }
         Some((read == PREFACE, read))
     }
@@ -181,10 +193,9 @@ impl Lane {
         connection: &mut Connection,
         mut shutdown: ShutdownWatch,
     ) -> io::Result<End> {
-        let limits = &self.rules.limits;
         let last_call = &self.rules.replaced;
         let deadline_of = |connection: &Connection| {
-            let deadline = connection.deadline(limits, self.is_draining());
+            let deadline = connection.deadline(self);
             let last_call = last_call.get().filter(|_| connection.is_idle());
             last_call.map_or(deadline, |last_call| deadline.min(*last_call))
         };
@@ -224,9 +235,36 @@ impl Lane {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// How long a connection may stay idle now.
+    pub(crate) fn idle(&self) -> Duration {
+        let idle = self.rules.limits.idle;
+        match self.admission.is_crowded() {
+            true => idle.min(CROWDED_IDLE),
+            false => idle,
+        }
+    }
+
     pub(crate) fn lock_worker(&self) -> MutexGuard<'_, Worker> {
         // A request that panicked has left nothing that the next would trip over: the scan log is written record by record.
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for what comes before a connection's first request, which has a deadline of its own; when the edge stops, for a moment only.
+/// None: it is over.
+pub(crate) async fn until_stopped<T>(
+    work: impl Future<Output = T>,
+    shutdown: &ShutdownWatch,
+) -> Option<T> {
+    let mut shutdown = shutdown.clone();
+    let stopped = async {
+        let _ = shutdown.wait_for(|stop| *stop).await;
+        sleep(LAST_HANDSHAKE).await;
+    };
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = stopped => None,
     }
 }
 

@@ -2,16 +2,11 @@
 //! socket, and a client that has sent its request does not try again.
 
 use std::io;
-use std::net::{self, SocketAddr, TcpListener};
-use std::os::fd::AsRawFd as _;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_core::apps::ServerApp as _;
-use pingora_core::protocols::l4::stream::Stream;
-use pingora_core::protocols::{GetSocketDigest as _, SocketDigest};
 use pingora_core::server::ShutdownWatch;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use crate::lane::Lane;
@@ -48,11 +43,12 @@ pub(crate) async fn accept_deferred(
 pub(crate) fn accept_all(lane: &Arc<Lane>, listener: &TcpListener, shutdown: &ShutdownWatch) {
     loop {
         match listener.accept() {
-            Ok((socket, peer)) => {
-                if let Err(error) = serve(lane, socket, peer, shutdown) {
+            Ok((socket, peer)) => match socket.set_nonblocking(true) {
+                Ok(()) => lane.welcome_slowly(socket, peer, shutdown.clone()),
+                Err(error) => {
                     tracing::warn!(%error, "a connection of the last moment cannot be served");
                 }
-            }
+            },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             // It went while it was waiting.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -62,20 +58,4 @@ pub(crate) fn accept_all(lane: &Arc<Lane>, listener: &TcpListener, shutdown: &Sh
             }
         }
     }
-}
-
-fn serve(
-    lane: &Arc<Lane>,
-    socket: net::TcpStream,
-    peer: SocketAddr,
-    shutdown: &ShutdownWatch,
-) -> io::Result<()> {
-    socket.set_nonblocking(true)?;
-    let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
-    let _ = digest.peer_addr.set(Some(peer.into())); // new, and so not set before
-    let mut stream = Stream::from(TcpStream::from_std(socket)?);
-    stream.set_socket_digest(digest);
-    let (lane, shutdown) = (Arc::clone(lane), shutdown.clone());
-    tokio::spawn(async move { lane.process_new(Box::new(stream), &shutdown).await });
-    Ok(())
 }

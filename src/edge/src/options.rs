@@ -116,7 +116,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// How many header fields a request may have; beyond it 431. Their places lie on the stack.
+    /// How many header fields a request may have; beyond it 431.
     pub const FIELDS: usize = 100;
 }
 

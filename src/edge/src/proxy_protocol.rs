@@ -4,21 +4,36 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use pingora_core::server::ShutdownWatch;
 use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
 
 use crate::admission::{Admitted, Refusal};
-use crate::lane::Lane;
+use crate::conversation::Origin;
+use crate::lane::{Lane, until_stopped};
 
 /// As much as is common to both: the signature of version 2, or the beginning of version 1's line, which is 15 bytes at least.
 const BEGINNING: usize = v2::PROTOCOL_PREFIX.len();
 /// Version 2 as far as to the length of the rest.
 const FIXED: usize = 16;
+/// Version 2, and the command of a proxy that speaks for itself.
+const LOCAL: u8 = 0x20;
+/// Of the bits that begin the field about TLS, the one for a client that uses it.
+const CLIENT_SSL: u8 = 1;
 /// The longest line of version 1, with its end.
 const LONGEST_LINE: usize = 107;
 /// The most that version 2 may bring behind its first 16 bytes: the addresses, and what cloud balancers and a client's certificate add.
 const LONGEST_PAYLOAD: usize = 4 * 1024;
+
+/// What a header says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Announced {
+    /// None: the proxy speaks for itself (a health check), or names no internet address.
+    pub(crate) client: Option<SocketAddr>,
+    /// Whether the client's connection to the proxy goes over TLS (§2.2.6, `PP2_CLIENT_SSL`).
+    pub(crate) tls: bool,
+}
 
 /// Why a header is not one.
 #[derive(Debug, thiserror::Error)]
@@ -34,44 +49,47 @@ pub(crate) enum ProxyProtocolError {
 }
 
 impl Lane {
-    /// The client of a connection that has to begin with a header; the peer where the header names none. None: it is to be closed, which
-    /// has been counted.
-    pub(crate) async fn announced_client<S: AsyncRead + Unpin>(
+    /// Where a connection comes from that has to begin with a header; from the peer where the header names nobody. None: it is to be
+    /// closed, which has been counted.
+    pub(crate) async fn announced<S: AsyncRead + Unpin>(
         &self,
         stream: &mut S,
         admitted: &mut Admitted,
         peer: IpAddr,
-    ) -> Option<IpAddr> {
-        let client = match timeout(self.rules.limits.head, read(stream)).await {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) => {
+        shutdown: &ShutdownWatch,
+    ) -> Option<Origin> {
+        let in_time = timeout(self.rules.limits.head, read(stream));
+        let Announced { client, tls } = match until_stopped(in_time, shutdown).await {
+            Some(Ok(Ok(announced))) => announced,
+            Some(Ok(Err(error))) => {
                 tracing::debug!(%error, "a connection of a proxy is closed");
                 self.admission.refused(Refusal::ProxyProtocol);
                 return None;
             }
-            Err(_) => {
+            Some(Err(_)) | None => {
                 self.admission.refused(Refusal::ProxyProtocol);
                 return None;
             }
         };
         let Some(client) = client else {
-            return Some(peer);
+            return Some(Origin { peer, tls });
         };
-        let client = client.ip().to_canonical();
-        admitted.is_from(client).then_some(client)
+        let peer = client.ip().to_canonical();
+        admitted.is_from(peer).then_some(Origin { peer, tls })
     }
 }
 
-/// Reads the header, and not a byte of what follows it. None: the proxy speaks for itself (a health check), or names no internet address.
+/// Reads the header, and not a byte of what follows it.
 pub(crate) async fn read<S: AsyncRead + Unpin>(
     stream: &mut S,
-) -> Result<Option<SocketAddr>, ProxyProtocolError> {
+) -> Result<Announced, ProxyProtocolError> {
     let mut beginning = [0; BEGINNING];
     stream.read_exact(&mut beginning).await?;
     if beginning == v2::PROTOCOL_PREFIX {
         read_binary(stream).await
     } else if beginning.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {
-        read_line(stream, &beginning).await
+        let client = read_line(stream, &beginning).await?;
+        Ok(Announced { client, tls: false })
     } else {
         Err(ProxyProtocolError::NoHeader)
     }
@@ -79,7 +97,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
 
 async fn read_binary<S: AsyncRead + Unpin>(
     stream: &mut S,
-) -> Result<Option<SocketAddr>, ProxyProtocolError> {
+) -> Result<Announced, ProxyProtocolError> {
     let mut header = v2::PROTOCOL_PREFIX.to_vec();
     header.resize(FIXED, 0);
     stream.read_exact(&mut header[BEGINNING..]).await?;
@@ -89,17 +107,28 @@ async fn read_binary<S: AsyncRead + Unpin>(
     }
     header.resize(FIXED + payload, 0);
     stream.read_exact(&mut header[FIXED..]).await?;
+    if header[BEGINNING] == LOCAL {
+        // §2.2: whatever else stands there is discarded, the family included.
+        return Ok(Announced::default());
+    }
     let header =
         v2::Header::try_from(header.as_slice()).map_err(|_| ProxyProtocolError::Invalid)?;
-    Ok(match (header.command, header.addresses) {
-        (v2::Command::Proxy, v2::Addresses::IPv4(ip)) => {
-            Some((ip.source_address, ip.source_port).into())
-        }
-        (v2::Command::Proxy, v2::Addresses::IPv6(ip)) => {
-            Some((ip.source_address, ip.source_port).into())
-        }
+    let client = match header.addresses {
+        v2::Addresses::IPv4(ip) => Some((ip.source_address, ip.source_port).into()),
+        v2::Addresses::IPv6(ip) => Some((ip.source_address, ip.source_port).into()),
         _ => None,
+    };
+    Ok(Announced {
+        client,
+        tls: is_over_tls(&header),
     })
+}
+
+/// What the proxy says of TLS, if anything.
+fn is_over_tls(header: &v2::Header<'_>) -> bool {
+    let mut fields = header.tlvs().map_while(Result::ok);
+    let ssl = fields.find(|field| field.kind == v2::Type::SSL as u8);
+    ssl.is_some_and(|ssl| ssl.value.first().is_some_and(|bits| bits & CLIENT_SSL != 0))
 }
 
 /// Byte by byte: nothing says how long the line is, and what follows is not ours.
@@ -134,7 +163,7 @@ mod tests {
         let runtime = Builder::new_current_thread().build().unwrap();
         let mut rest = bytes;
         let outcome = runtime.block_on(read(&mut rest));
-        let outcome = outcome.map(|address| address.map(|address| address.to_string()));
+        let outcome = outcome.map(|announced| announced.client.map(|client| client.to_string()));
         (outcome.map_err(|error| error.to_string()), rest.to_vec())
     }
 
@@ -204,6 +233,35 @@ mod tests {
         ] {
             let refusal = reading(bytes).0.unwrap_err();
             assert!(refusal.contains(reason), "{bytes:x?}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_speaks_for_itself_may_say_anything_else() {
+        for (family, payload) in [(0x11, &V4[..5]), (0x47, b"x"), (0xff, b""), (0x21, &V4)] {
+            let bytes = [&binary(0x20, family, payload)[..], b"GET"].concat();
+            assert_eq!(reading(&bytes), (Ok(None), b"GET".to_vec()), "{family:x}");
+        }
+    }
+
+    #[test]
+    fn a_client_is_over_tls_where_the_proxy_says_so() {
+        let over_tls = |fields: &[u8]| {
+            let bytes = binary(0x21, 0x11, &[&V4, fields].concat());
+            let runtime = Builder::new_current_thread().build().unwrap();
+            runtime.block_on(read(&mut &bytes[..])).unwrap().tls
+        };
+        for (fields, tls) in [
+            (&b""[..], false),
+            (b"\x20\0\x05\x01\0\0\0\0", true),
+            (b"\x20\0\x05\x07\0\0\0\0", true),
+            (b"\xee\0\x01\x01\x20\0\x05\x01\0\0\0\0", true),
+            (b"\x20\0\x05\x06\0\0\0\0", false),
+            (b"\x20\0\0", false),
+            (b"\x20\0\x09\x01", false),
+            (b"\xee\0\x01\x20", false),
+        ] {
+            assert_eq!(over_tls(fields), tls, "{fields:x?}");
         }
     }
 

@@ -1,23 +1,18 @@
-//! Starts and stops the redirect listeners: Pingora's listening service on worker threads of our own, so that a process with other
-//! roles keeps its signals and its exit to itself.
+//! Starts and stops the redirect listeners, on worker threads of our own, so that a process with other roles keeps its signals and its
+//! exit to itself.
 //!
 //! Each worker thread runs its own single-threaded runtime (no work stealing) and accepts from all listening sockets; a connection
-//! stays on its thread. Sockets are bound here, or inherited, before anything starts, and handed to Pingora as it takes them over in an
-//! upgrade.
+//! stays on its thread. Sockets are bound here, or inherited, before anything starts.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
-use std::os::fd::IntoRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
-use pingora_core::server::{Fds, ListenFds, ShutdownWatch};
-use pingora_core::services::Service as _;
-use pingora_core::services::listening::Service;
+use pingora_core::server::ShutdownWatch;
 use scans::{ScanLog, Visitors};
 use table::Table;
 use tokio::runtime::{Builder, Runtime};
@@ -79,7 +74,7 @@ pub struct EdgeServer {
     addresses: Vec<SocketAddr>,
     tls_addresses: Vec<SocketAddr>,
     draining: Arc<AtomicBool>,
-    stop: watch::Sender<bool>,
+    stop: Arc<watch::Sender<bool>>,
     deadline: Arc<OnceLock<Instant>>,
     workers: Vec<JoinHandle<bool>>,
 }
@@ -127,14 +122,14 @@ impl EdgeServer {
         let (sockets, addresses) = open_all(&options.listen, options.sockets, &mut inherited)?;
         let (tls_sockets, tls_addresses) =
             open_all(&options.tls_listen, options.sockets, &mut inherited)?;
-        let listening = [
-            (None, &sockets[..], &addresses[..]),
-            (options.tls, &tls_sockets, &tls_addresses),
-        ];
+        let listening = [(None, &sockets[..]), (options.tls, &tls_sockets)];
+        let (stop, stopping) = watch::channel(false);
+        let stop = Arc::new(stop);
         let admission = Admission::new(
             options.connections,
             options.trust,
             metrics.connections.clone(),
+            Arc::downgrade(&stop),
         );
         let rules = Arc::new(Rules {
             site: options.site,
@@ -148,7 +143,6 @@ impl EdgeServer {
             },
             replaced: OnceLock::new(),
         });
-        let (stop, stopping) = watch::channel(false);
         let shared = Shared {
             admission,
             table,
@@ -279,15 +273,6 @@ fn open_all(
     Ok((sockets, addresses))
 }
 
-/// Descriptors of the sockets, under their addresses, for one worker's service to own.
-fn hand_over(sockets: &[TcpListener], addresses: &[SocketAddr]) -> io::Result<ListenFds> {
-    let mut fds = Fds::new();
-    for (socket, address) in sockets.iter().zip(addresses) {
-        fds.add(address.to_string(), socket.try_clone()?.into_raw_fd());
-    }
-    Ok(Arc::new(fds.into()))
-}
-
 /// What all worker threads share.
 struct Shared {
     admission: Arc<Admission>,
@@ -303,14 +288,12 @@ struct Shared {
     deadline: Arc<OnceLock<Instant>>,
 }
 
-/// The listeners of one kind: with TLS or without, their sockets, their addresses.
-type Listening<'a> = (Option<Arc<Tls>>, &'a [TcpListener], &'a [SocketAddr]);
+/// The listeners of one kind: with TLS or without, and their sockets.
+type Listening<'a> = (Option<Arc<Tls>>, &'a [TcpListener]);
 
 /// What a worker thread is made of.
 struct WorkerThread {
-    /// For listeners with TLS, with their sockets.
-    services: Vec<(Service<Lane>, ListenFds)>,
-    /// All sockets: plain ones to accept from, and all for what is left on them at the end.
+    /// To accept from, also what is left on them at the end.
     sockets: Vec<(Arc<Lane>, TcpListener)>,
     worker: Arc<Mutex<Worker>>,
     /// Ends when the lane and all its connections have.
@@ -342,36 +325,23 @@ impl WorkerThread {
             draining: Arc::clone(&shared.draining),
             _open: open,
         };
-        let (mut services, mut remaining) = (Vec::new(), Vec::new());
-        for (tls, sockets, addresses) in listening {
-            let lane = Lane {
+        let mut own = Vec::new();
+        for (tls, sockets) in listening {
+            let lane = Arc::new(Lane {
                 tls: tls.clone(),
                 ..lane.clone()
-            };
-            let shared_lane = Arc::new(lane.clone());
+            });
             for socket in *sockets {
                 let socket = socket.try_clone().map_err(StartError::Worker)?;
-                remaining.push((Arc::clone(&shared_lane), socket));
+                own.push((Arc::clone(&lane), socket));
             }
-            if tls.is_none() {
-                continue; // see `arrivals`
-            }
-            let mut service = Service::new("redirects".to_owned(), lane);
-            for address in *addresses {
-                // The lane has its own buffers.
-                let listener = ListenerConfig::tcp(address.to_string());
-                service.add_listener(listener.l4_buffer(L4BufferSettings::unbuffered()));
-            }
-            let fds = hand_over(sockets, addresses).map_err(StartError::Worker)?;
-            services.push((service, fds));
         }
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(StartError::Worker)?;
         Ok(Self {
-            services,
-            sockets: remaining,
+            sockets: own,
             worker,
             closed,
             runtime,
@@ -385,7 +355,6 @@ impl WorkerThread {
     /// Serves until it is told to stop; whether every connection came to its end.
     fn run(self) -> bool {
         let Self {
-            services,
             sockets,
             worker,
             mut closed,
@@ -400,13 +369,8 @@ impl WorkerThread {
                 return true; // who waits in a queue waits for the process that has opened it
             }
             tokio::spawn(flush_metrics(worker.clone()));
-            // Each service takes its own threads from Pingora's server only; here they share this one.
             let mut accepting = JoinSet::new();
-            for (mut service, fds) in services {
-                let stopping = stopping.clone();
-                accepting.spawn(async move { service.start_service(Some(fds), stopping, 1).await });
-            }
-            for (lane, socket) in sockets.iter().filter(|(lane, _)| lane.tls.is_none()) {
+            for (lane, socket) in &sockets {
                 let (lane, stopping) = (Arc::clone(lane), stopping.clone());
                 let socket = socket.try_clone();
                 accepting.spawn(async move {

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use crate::fixture::{Client, Edge, table};
+use crate::http2_frames::Http2;
 
 const GET: &[u8] = b"GET /abc HTTP/1.1\r\nHost: qr.example.com\r\n\r\n";
 
@@ -59,6 +60,65 @@ fn beyond_the_limit_connections_are_closed_and_a_place_that_is_left_is_given_to_
         302,
         "who is in stays"
     );
+}
+
+/// Ten places, one of which has somebody who is in the middle of asking.
+fn with_ten_places() -> (Edge, Client) {
+    let edge = Edge::with(table(), |options| {
+        options.connections.total = NonZeroUsize::new(10).unwrap();
+        options.h2c = true;
+        options.limits.head = Duration::from_secs(60);
+    });
+    let mut asking = served(edge.connect()).unwrap();
+    asking.send(&GET[..20]);
+    (edge, asking)
+}
+
+/// Fills the last place, and has ten more come after each other.
+fn ten_more_are_served(edge: &Edge, mut asking: Client) {
+    let mut last = edge.connect();
+    last.send(&GET[..20]);
+    for _ in 0..10 {
+        until_served(|| edge.connect());
+    }
+    for client in [&mut asking, &mut last] {
+        client.send(&GET[20..]);
+        assert_eq!(
+            client.response(false).unwrap().status,
+            302,
+            "who asks stays"
+        );
+    }
+}
+
+#[test]
+fn when_places_are_few_who_only_waits_leaves() {
+    let (edge, asking) = with_ten_places();
+    let _idle: Vec<Client> = (0..8).map(|_| served(edge.connect()).unwrap()).collect();
+    ten_more_are_served(&edge, asking);
+}
+
+#[test]
+fn when_places_are_few_who_waits_with_http_2_leaves_too() {
+    let (edge, asking) = with_ten_places();
+    let address = edge.server.addresses()[0];
+    let mut idle: Vec<Http2> = (0..8).map(|_| Http2::open(address, b"")).collect();
+    assert!(idle.iter_mut().all(|client| client.is_alive(1)));
+    ten_more_are_served(&edge, asking);
+}
+
+#[test]
+fn who_takes_the_last_place_does_not_keep_it() {
+    let (edge, _asking) = with_ten_places();
+    let _idle: Vec<Client> = (0..8).map(|_| served(edge.connect()).unwrap()).collect();
+    let mut last = edge.connect();
+    last.send(GET);
+    let answer = last.response(false).unwrap();
+    assert_eq!(
+        (answer.status, answer.field("Connection")),
+        (302, Some("close"))
+    );
+    assert!(last.is_closed());
 }
 
 #[test]

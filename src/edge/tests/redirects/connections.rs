@@ -162,8 +162,8 @@ fn whatever_bytes_come_every_answer_is_one_and_the_next_client_gets_its_own() {
 
 #[test]
 fn a_shutdown_answers_those_that_nobody_has_accepted_yet() {
-    for _ in 0..5 {
-        let edge = Edge::start();
+    for round in 0..6 {
+        let edge = Edge::with(table(), |options| options.h2c = round % 2 == 1);
         let address = edge.server.addresses()[0];
         let clients: Vec<Client> = (0..200)
             .map(|_| {

@@ -522,6 +522,75 @@ fn flood(edge: &Edge, mut next: impl FnMut(u32) -> Vec<u8>) -> Option<u32> {
 }
 
 #[test]
+fn targets_are_taken_as_by_http_1_1_but_for_those_that_the_library_resets() {
+    let edge = start();
+    for (target, status, over_http_2) in [
+        ("/abc#x", 302, true),
+        ("/abc?x#y?z", 302, true),
+        ("/abc?a`b", 302, true),
+        ("/abc?{a|b}^\\'", 302, true),
+        ("/a\"b", 404, true),
+        ("/a^b", 404, true),
+        ("/abc?\"a\"", 302, false),
+        ("/abc?<a>", 302, false),
+        ("/abc`", 404, false),
+        ("/<abc>", 404, false),
+    ] {
+        let over_http_1_1 = edge.get(&format!("GET {target} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+        assert_eq!(over_http_1_1.status, status, "{target}");
+        let mut client = open(&edge);
+        client.send(&request(1, &get(target)));
+        let answer = client.until(|frame| frame.stream == 1).unwrap();
+        if over_http_2 {
+            // RFC 7541 A: 404 is entry 13; others are literals with the name of entry 8, as nothing came before.
+            let first = if status == 404 { 0x8d } else { 0x48 };
+            assert_eq!(
+                (answer.kind, answer.payload[0]),
+                (HEADERS, first),
+                "{target}"
+            );
+        } else {
+            assert_eq!(
+                (answer.kind, answer.code()),
+                (RST_STREAM, PROTOCOL_ERROR),
+                "{target}"
+            );
+        }
+    }
+}
+
+#[test]
+fn malformed_requests_end_a_connection_when_they_are_most_of_it_and_good_ones_are_answered() {
+    let edge = start();
+    let malformed = |stream| request(stream, &with(&[("connection", "close")]));
+    let mut client = open(&edge);
+    assert!(client.is_alive(1));
+    for number in 0..300 {
+        let stream = 4 * number + 3;
+        client.send(&malformed(stream));
+        let reset = client.until(|frame| frame.stream == stream).unwrap();
+        assert_eq!((reset.kind, reset.code()), (RST_STREAM, PROTOCOL_ERROR));
+        assert!(client.is_alive(stream + 2), "{stream}");
+    }
+    let mut client = open(&edge);
+    let mut sent = 0;
+    let goaway = loop {
+        client.send(&malformed(2 * sent + 1));
+        sent += 1;
+        let frame = client
+            .until(|frame| [RST_STREAM, GOAWAY].contains(&frame.kind))
+            .unwrap();
+        if frame.kind == GOAWAY {
+            break frame;
+        }
+    };
+    assert!(sent > 100, "{sent}");
+    assert_eq!(goaway.code(), NO_ERROR);
+    client.send(&request(2 * sent + 1, &get("/abc")));
+    client.answer(2 * sent + 1);
+}
+
+#[test]
 fn floods_end_the_connection() {
     let edge = start();
     // Who floods may find the connection reset before the last word is read.
@@ -606,6 +675,24 @@ fn a_header_block_that_does_not_end_is_cut_off_at_the_deadline_and_an_idle_conne
     assert!(idle.is_alive(1));
     let goaway = idle.until(|frame| frame.kind == GOAWAY).unwrap();
     assert_eq!(goaway.code(), NO_ERROR, "6.8");
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_clients_that_say_nothing() {
+    let edge = Edge::with(crate::fixture::table(), |options| {
+        options.h2c = true;
+        options.limits.send = Duration::from_secs(60);
+        options.limits.head = Duration::from_secs(60);
+    });
+    let mut client = open(&edge);
+    assert!(client.is_alive(1));
+    let mut silent = Http2::connect(edge.server.addresses()[0]);
+    silent.send(PREFACE);
+    assert!(silent.until(|frame| frame.kind == SETTINGS).is_some());
+    let drained = edge.server.shutdown(Duration::from_secs(20));
+    assert_eq!(drained, edge::Drained::Finished);
+    assert!(client.until(|frame| frame.kind == GOAWAY).is_some());
+    assert_eq!(client.until(|_| false), None);
 }
 
 #[test]

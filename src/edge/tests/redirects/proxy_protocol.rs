@@ -5,11 +5,12 @@ use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use edge::{EdgeOptions, TrustedProxies};
+use edge::{Drained, EdgeOptions, TrustedProxies};
 use rustls::version::TLS13;
+use tags::{Change, DomainSettings};
 
 use crate::certificates::Secure;
-use crate::fixture::{Client, Edge, HOST, table};
+use crate::fixture::{Client, Edge, HOST, domain, table};
 use crate::tls_client::TlsClient;
 
 const GET: &[u8] =
@@ -72,6 +73,34 @@ fn a_header_comes_before_tls() {
         secure.edge.scans.all()[0].ip_prefix.to_string(),
         "203.0.113.0/24"
     );
+}
+
+#[test]
+fn a_client_that_is_over_tls_at_the_proxy_is_not_sent_there() {
+    let edge = Edge::with(table(), announcing);
+    edge.table.apply(Change::Domain(DomainSettings {
+        https_redirect: true,
+        ..domain(HOST)
+    }));
+    let (addresses, ssl) = (&HEADER[16..28], b"\x20\0\x05\x01\0\0\0\0");
+    let over_tls = [&HEADER[..14], b"\0\x14", addresses, ssl].concat();
+    for (header, status) in [(HEADER, 301), (&over_tls, 302)] {
+        let mut client = edge.connect();
+        client.send(&[header, GET].concat());
+        assert_eq!(client.response(false).unwrap().status, status);
+    }
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_half_a_header() {
+    let edge = Edge::with(table(), |options| {
+        announcing(options);
+        options.limits.head = Duration::from_secs(60);
+    });
+    let mut client = edge.connect();
+    client.send(b"P");
+    let drained = edge.server.shutdown(Duration::from_secs(20));
+    assert_eq!(drained, Drained::Finished);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn requests_for_well_formed_codes_of_known_domains_are_scans_and_nothing_else_is
         ("GET /abc", "unknown.example"),
         ("POST /abc", "qr.example.com"),
         ("BREW /abc", "qr.example.com"),
-        ("GET /abc#x", "qr.example.com"),
+        ("GET /abc<x", "qr.example.com"),
         ("GET /abc", ""),
     ];
     let request = |line: &str, host: &str| format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n");

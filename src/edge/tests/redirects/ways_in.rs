@@ -97,6 +97,13 @@ fn corpus() -> Vec<Asked> {
     ];
     corpus.extend(fields.map(|field| ("GET", "/abc", HOST, vec![field])));
     corpus.push(("GET", "/abc", HOST, fields.to_vec()));
+    // Refused before they are understood.
+    let long_target: &str = format!("/{}", "a".repeat(9_000)).leak();
+    let long_value: &str = "a".repeat(33_000).leak();
+    for method in ["GET", "HEAD"] {
+        corpus.push((method, long_target, HOST, plain()));
+        corpus.push((method, "/abc", HOST, vec![("x", long_value)]));
+    }
     corpus
 }
 

@@ -125,6 +125,16 @@ pub(crate) const SECONDS: Kind<Duration> = Kind {
     },
 };
 
+pub(crate) const DELAY: Kind<Duration> = Kind {
+    allowed: "a number of seconds from 0 to 3600",
+    parse: |text| {
+        let seconds: f64 = text.parse().ok()?;
+        (0.0..=3_600.0)
+            .contains(&seconds)
+            .then(|| Duration::from_secs_f64(seconds))
+    },
+};
+
 pub(crate) const THREADS: Kind<NonZeroUsize> = Kind {
     allowed: "a whole number from 1 to 1024",
     parse: |text| {

@@ -81,6 +81,8 @@ pub(crate) struct Edge {
     pub(crate) threads: Option<NonZeroUsize>,
     /// `edge.health_path`
     pub(crate) health_path: String,
+    /// `edge.drain_delay`: for how long it is answered 503 before nobody listens any more.
+    pub(crate) drain_delay: Duration,
     /// `edge.head_timeout`: from a request head's first byte to its last.
     pub(crate) head_timeout: Duration,
     /// `edge.idle_timeout`: of a kept-alive connection between requests.
@@ -140,6 +142,9 @@ impl Edge {
             health_path: values
                 .one("edge.health_path", &kinds::HEALTH_PATH)?
                 .unwrap_or(defaults.site.health_path),
+            drain_delay: values
+                .one("edge.drain_delay", &kinds::DELAY)?
+                .unwrap_or_default(),
             head_timeout: values
                 .one("edge.head_timeout", &kinds::SECONDS)?
                 .unwrap_or(limits.head),

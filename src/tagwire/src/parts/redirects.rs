@@ -63,6 +63,7 @@ pub(crate) struct Redirects {
     tls: TlsWatch,
     applied: Applied,
     heartbeats: Heartbeats,
+    drain_delay: Duration,
 }
 
 /// What is behind the redirects, of one kind in a cluster and another in standalone.
@@ -144,6 +145,7 @@ impl Redirects {
             tls,
             applied,
             heartbeats,
+            drain_delay: program.config.edge.drain_delay,
         })
     }
 
@@ -193,9 +195,13 @@ impl Redirects {
         ]
     }
 
-    /// Tells load balancers to go elsewhere, and still answers.
-    pub(crate) fn begin_drain(&self) {
+    /// Tells load balancers to go elsewhere, and still answers for as long as they need to notice; but leaves half of the time until the
+    /// deadline for everything else.
+    pub(crate) fn begin_drain(&self, deadline: Instant) {
         self.server.begin_drain();
+        let half = deadline.saturating_duration_since(Instant::now()) / 2;
+        std::thread::sleep(self.drain_delay.min(half));
+        // Until now an edit had to reach this edge.
         self.heartbeats.begin_drain();
     }
 

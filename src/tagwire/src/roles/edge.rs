@@ -133,6 +133,7 @@ impl Role for Edge {
             operations.end(program);
             redirects.give_way(deadline);
         } else {
+            redirects.begin_drain(deadline);
             redirects.drain(deadline);
             operations.end(program);
         }

@@ -132,7 +132,7 @@ impl Role for Standalone {
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
-        self.redirects.begin_drain();
+        self.redirects.begin_drain(deadline);
         // The API first: an edit under way waits for the edge to apply it. It gets half of the time at most.
         let half = deadline.saturating_duration_since(Instant::now()) / 2;
         self.api.drain(

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -49,6 +50,31 @@ async fn the_first_start_makes_a_key_and_says_what_to_do_next() {
     assert_eq!(again.key(), key);
     let said = again.says("/metrics\n").await;
     assert!(!said.contains("What to do next"), "{said}");
+}
+
+#[tokio::test]
+async fn load_balancers_are_told_of_the_end_while_it_still_answers() {
+    let data = data_dir();
+    let process = Start::standalone(data.path())
+        .env("TAGWIRE_EDGE__DRAIN_DELAY", "30")
+        .env("TAGWIRE_DRAIN__TIMEOUT", "100")
+        .run()
+        .await;
+    process.signal(Signal::TERM);
+    let health = || async {
+        let answer = client().get(process.redirect_url("/healthz")).send().await;
+        answer.expect("somebody listens").status()
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while health().await != 503 {
+        assert!(Instant::now() < deadline, "nobody is told");
+    }
+    for _ in 0..3 {
+        assert_eq!(health().await, 503);
+        let code = client().get(process.redirect_url("/nowhere")).send().await;
+        assert_eq!(code.unwrap().status(), 404);
+    }
+    process.kill().await;
 }
 
 #[tokio::test]

@@ -166,6 +166,7 @@ fn says_the_same(got: &Got, sent: &[u8]) {
         }
         _ => target,
     };
+    let origin = origin.split('#').next().unwrap();
     let slash = if origin.starts_with('/') { "" } else { "/" };
     let line = format!("{} {slash}{origin} HTTP/1.1", request.method.unwrap());
     assert_eq!(got.line(), line);

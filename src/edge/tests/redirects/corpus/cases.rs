@@ -201,8 +201,14 @@ pub const TARGETS_AND_VERSIONS: &[Case] = &[
         Closed,
     ),
     (
-        "RFC 9112 3.2 no fragment",
+        "RFC 9112 3.2 a fragment is cut off",
         b"GET /abc#x HTTP/1.1\r\nHost: qr.example.com\r\n\r\n",
+        &[302],
+        Open,
+    ),
+    (
+        "RFC 9112 3.2 nothing but a fragment",
+        b"GET #x HTTP/1.1\r\nHost: qr.example.com\r\n\r\n",
         &[400],
         Closed,
     ),
