@@ -1,6 +1,6 @@
 //! The base: the bulk of the tags, packed, never changed once readers see it.
 
-use std::iter;
+use std::{hint, iter};
 
 use tags::TagView;
 
@@ -137,6 +137,17 @@ impl Base {
             }
         }
         Ok(Put::Replaced)
+    }
+
+    /// Takes several records in, as [`Base::put`] does each. Quicker than that: their places are fetched into the cache together.
+    pub(crate) fn put_all(&mut self, records: &[Record<'_>]) -> Result<(), Full> {
+        let places = records
+            .iter()
+            .map(|record| self.touch(record.domain, record.code));
+        hint::black_box(places.fold(0, u8::wrapping_add));
+        records
+            .iter()
+            .try_for_each(|record| self.put(record).map(|_| ()))
     }
 
     /// Takes a record of a base in whose names are numbered as they are here, unless its key is there already.

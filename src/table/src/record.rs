@@ -182,7 +182,7 @@ impl<'a> Record<'a> {
 
     /// Whether a file's record keeps the rules by which tags are made, so that nothing from it can break an answer.
     pub(crate) fn is_sound(&self) -> bool {
-        let url = |text: &str| Destination::from_stored(text).is_ok();
+        let url = |text: &str| Destination::check_stored(text).is_ok();
         let word = |text: &str, max: usize| {
             (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
         };

@@ -71,7 +71,8 @@ impl Destination {
         Ok(Self(text.into()))
     }
 
-    fn check_stored(text: &str) -> Result<(), DestinationError> {
+    /// Whether [`Destination::from_stored`] would take this, which is then not kept.
+    pub fn check_stored(text: &str) -> Result<(), DestinationError> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(DestinationError::NotNormalised);
         }

@@ -18,6 +18,8 @@ use super::{SnapshotError, SnapshotInfo};
 const ROOM: u64 = 4 << 20;
 /// The positions of some ten thousand partitions. Each costs more in memory than in the file.
 const MAX_HEADER: usize = 1 << 20;
+/// Records that are put into the base together: their bytes and places stay in the processor's nearest cache.
+const TOGETHER: usize = 32;
 
 /// Reads what the snapshot is of.
 pub(super) fn info(input: impl Read) -> Result<SnapshotInfo, SnapshotError> {
@@ -84,18 +86,21 @@ fn more_names(content: &[u8], names: &mut Names) -> Result<(), SnapshotError> {
 
 fn tags(mut content: &[u8], names: &Names, filling: &mut Filling) -> Result<u64, SnapshotError> {
     let mut count = 0;
+    let mut records = Vec::with_capacity(TOGETHER);
     while !content.is_empty() {
         let (record, len) =
             Record::read(content, names).ok_or(SnapshotError::damaged("record of a tag"))?;
         if !record.is_sound() {
             return Err(SnapshotError::damaged("field of a tag"));
         }
-        filling
-            .base
-            .put(&record)
-            .map_err(|Full| SnapshotError::Full)?;
+        records.push(record);
         content = &content[len..];
         count += 1;
+        if records.len() == TOGETHER || content.is_empty() {
+            let put = filling.base.put_all(&records);
+            put.map_err(|Full| SnapshotError::Full)?;
+            records.clear();
+        }
     }
     Ok(count)
 }
