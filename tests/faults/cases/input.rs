@@ -154,7 +154,11 @@ pub async fn row_29_edits_come_as_fast_as_they_are_taken(
                     last[number] = edits;
                     let destination = format!("https://example.com/{edits}");
                     let edit = json!({"destination": destination});
-                    api.patch(&format!("/tags/edit-{number}"), edit).await?;
+                    let path = format!("/tags/edit-{number}");
+                    // 503: nothing was written, and it is tried again.
+                    while let Err(error) = api.patch(&path, edit.clone()).await {
+                        ensure!(error.to_string().contains(": 503 "), error);
+                    }
                 }
             }
             anyhow::Ok((writer, edits, last))

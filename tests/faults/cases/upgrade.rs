@@ -194,12 +194,21 @@ impl Readiness {
 }
 
 async fn ask(address: SocketAddr) -> anyhow::Result<()> {
+    let mut answer = answer(address).await?;
+    if answer.is_empty() {
+        // Closed before any of its answer: it is asked once more (RFC 9112 §9.3.1).
+        answer = self::answer(address).await?;
+    }
+    ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+    Ok(())
+}
+
+async fn answer(address: SocketAddr) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream
         .write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         .await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    ensure!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
-    Ok(())
+    Ok(answer)
 }

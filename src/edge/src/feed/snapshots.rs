@@ -236,11 +236,15 @@ impl Snapshots {
         }
     }
 
+    /// Whether the file is another process's for now.
+    pub(super) fn are_held(&self) -> bool {
+        // Relaxed: see `SnapshotOrders::hold`.
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// Has one written, unless one is being written, or the file holds this already.
     fn order(&mut self, positions: &Positions, log: Option<&KnownLog>) {
-        // Relaxed: see `SnapshotOrders::hold`.
-        let held = self.held.load(Ordering::Relaxed);
-        let Some(log) = log.filter(|_| self.ordered.is_none() && !held) else {
+        let Some(log) = log.filter(|_| self.ordered.is_none() && !self.are_held()) else {
             return;
         };
         if let Some(written) = &self.written {

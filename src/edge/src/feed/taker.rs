@@ -351,7 +351,9 @@ impl Taker {
     /// have refused a record, or not known a field, that this one knows. A share of it at a time: edits do not wait for it.
     fn read_behind_tail(&mut self, journal: &dyn Journal) {
         if self.rebuild.is_none() {
-            if !self.doubted || !self.caught_up || Instant::now() < self.behind_due {
+            // Not beside a process whose place this one takes: it holds a table of its own.
+            let due = self.doubted && self.caught_up && Instant::now() >= self.behind_due;
+            if !due || self.is_beside_another() {
                 return;
             }
             tracing::info!(
@@ -444,7 +446,8 @@ impl Taker {
 
     /// Serves the snapshot without the journal's end, once that has been waited for long enough.
     fn serve_from_reserve(&mut self) {
-        if !self.in_reserve {
+        // While another process serves, nothing is won by beginning with less than it knows, unless that hears no more than this one.
+        if !self.in_reserve || (self.is_beside_another() && !self.away) {
             return;
         }
         let age = self.abreast.elapsed();
@@ -464,6 +467,11 @@ impl Taker {
         }
         self.metrics.set_journal_lag(age.as_secs_f64());
         self.complete("the table of tags is complete, as of the snapshot");
+    }
+
+    /// Whether the process whose place this one takes still runs.
+    fn is_beside_another(&self) -> bool {
+        self.snapshots.as_ref().is_some_and(Snapshots::are_held)
     }
 
     /// Notes when the journal was last there. What has not been read to its end is known as of the newest that was read.

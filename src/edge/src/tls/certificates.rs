@@ -295,13 +295,14 @@ impl Served {
     }
 
     /// Where there are several for a name, of those whose key the client understands (RSA beside ECDSA is for old ones) the one that is
-    /// good for the longest: beside it may still lie the one that it replaces.
+    /// valid now, and is so for the longest: beside it may lie the one that it replaces, and the one that will replace it.
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
         let named = name.into_iter().flat_map(|name| self.named(name));
         let understood = named.filter(|pair| pair.certified.key.choose_scheme(schemes).is_some());
+        let now = jiff::Timestamp::now().as_second();
         let best = understood.min_by_key(|pair| {
             let is_rsa = pair.certified.key.algorithm() == rustls::SignatureAlgorithm::RSA;
-            (is_rsa, Reverse(pair.not_after))
+            (!pair.is_valid_at(now), is_rsa, Reverse(pair.not_after))
         });
         Arc::clone(best.map_or(&self.default, |pair| &pair.certified))
     }

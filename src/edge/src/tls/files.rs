@@ -46,11 +46,16 @@ impl Found {
 pub(crate) fn pairs(folder: &Path) -> io::Result<Found> {
     let mut found = Found::default();
     for entry in entries(folder)? {
-        if !entry.path.is_dir() {
-            take(&mut found.pairs, "", entry);
-            continue;
-        }
-        match entries(&entry.path) {
+        let folder = match std::fs::metadata(&entry.path) {
+            Ok(metadata) if metadata.is_dir() => entries(&entry.path),
+            // What leads nowhere now, such as a volume that is away, may be a folder.
+            Err(error) if !is_of_a_pair(&entry.name) => Err(error),
+            _ => {
+                take(&mut found.pairs, "", entry);
+                continue;
+            }
+        };
+        match folder {
             Ok(files) => {
                 for file in files {
                     take(&mut found.pairs, &format!("{}/", entry.name), file);
@@ -79,6 +84,16 @@ fn take(found: &mut BTreeMap<String, PairFiles>, within: &str, file: Entry) {
     } else {
         pair.certificate = Some(file.path);
     }
+}
+
+/// Whether a name can be that of one of a pair's files.
+fn is_of_a_pair(name: &str) -> bool {
+    let extension = Path::new(name).extension();
+    extension.is_some_and(|extension| {
+        ["crt", "key", "pem"]
+            .iter()
+            .any(|of_pair| extension == *of_pair)
+    })
 }
 
 /// A file or folder in a folder.

@@ -19,7 +19,9 @@ pub(crate) struct Pair {
     pub(crate) certified: Arc<CertifiedKey>,
     /// The DNS names that it is for, in lower case; perhaps with a wildcard as their first label.
     pub(crate) names: Vec<Box<str>>,
-    /// When it expires, in seconds since 1970.
+    /// From when on it is valid, in seconds since 1970.
+    pub(crate) not_before: i64,
+    /// When it expires, likewise.
     pub(crate) not_after: i64,
 }
 
@@ -73,6 +75,11 @@ pub enum PairError {
 }
 
 impl Pair {
+    /// Whether it is valid at that second.
+    pub(crate) fn is_valid_at(&self, second: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&second)
+    }
+
     pub(crate) fn read(files: &PairFiles, provider: &CryptoProvider) -> Result<Self, PairError> {
         let (certificate, key) = match (&files.certificate, &files.key) {
             (Some(certificate), Some(key)) => (certificate, key),
@@ -92,10 +99,11 @@ impl Pair {
                 "no section of this kind".to_owned(),
             ));
         };
-        let (names, not_after) = describe(leaf).map_err(|reason| PairError::Certificate {
-            file: certificate.clone(),
-            reason,
-        })?;
+        let (names, not_before, not_after) =
+            describe(leaf).map_err(|reason| PairError::Certificate {
+                file: certificate.clone(),
+                reason,
+            })?;
         let private = PrivateKeyDer::from_pem_slice(&read(key)?)
             .map_err(|error| pem(key, "private key", error.to_string()))?;
         let certified =
@@ -107,14 +115,15 @@ impl Pair {
         Ok(Self {
             certified: Arc::new(certified),
             names,
+            not_before,
             not_after,
         })
     }
 }
 
-/// For which names a certificate is, and until when. The subject's common name does not count, as it does not for any browser
+/// For which names a certificate is, from when on and until when. The subject's common name does not count, as it does not for any browser
 /// (RFC 9525 §2).
-fn describe(certificate: &CertificateDer<'_>) -> Result<(Vec<Box<str>>, i64), String> {
+fn describe(certificate: &CertificateDer<'_>) -> Result<(Vec<Box<str>>, i64, i64), String> {
     let (_, certificate) =
         parse_x509_certificate(certificate).map_err(|error| error.to_string())?;
     let alternative = certificate
@@ -127,10 +136,9 @@ fn describe(certificate: &CertificateDer<'_>) -> Result<(Vec<Box<str>>, i64), St
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase().into()),
         _ => None,
     });
-    Ok((
-        names.collect(),
-        certificate.validity().not_after.timestamp(),
-    ))
+    let validity = certificate.validity();
+    let (from, until) = (validity.not_before, validity.not_after);
+    Ok((names.collect(), from.timestamp(), until.timestamp()))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, PairError> {

@@ -1,5 +1,6 @@
 //! Certificates for tests, made on the spot, and clients that trust them.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,15 +49,16 @@ impl Authority {
     }
 
     pub fn make(&self, names: &[&str]) -> Made {
-        self.make_until(2090, names)
+        self.make_valid(1975..2090, names)
     }
 
-    /// One that expires in that year.
-    pub fn make_until(&self, year: i32, names: &[&str]) -> Made {
+    /// One that is valid in those years.
+    pub fn make_valid(&self, years: Range<i32>, names: &[&str]) -> Made {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let mut params = CertificateParams::new(names).unwrap();
-        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        params.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+        params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Made {
             certificate: certificate.pem(),

@@ -155,13 +155,14 @@ fn of_several_certificates_for_a_name_the_one_that_is_good_for_the_longest_is_sh
     let secure = Secure::start();
     let (name, wildcard) = ("a.example.net", "*.example.net");
     let mut made = Vec::new();
-    for (file, year, of) in [
-        ("a", 2030, name),
-        ("b", 2040, name),
-        ("c", 2020, name),
-        ("d", 2035, wildcard),
+    for (file, years, of) in [
+        ("a", 2020..2070, name),
+        ("b", 2020..2080, name),
+        ("c", 2010..2020, name),
+        ("d", 2020..2075, wildcard),
+        ("e", 2080..2090, name), // waits for its time
     ] {
-        made.push(secure.authority.make_until(year, &[of]));
+        made.push(secure.authority.make_valid(years, &[of]));
         made.last().unwrap().write(&secure.folder, file);
     }
     secure.tls.reload();

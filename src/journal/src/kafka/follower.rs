@@ -12,6 +12,7 @@ use tags::Topic;
 
 use super::KafkaOptions;
 use super::client::Listener;
+use super::other_log::Newest;
 use super::readers::{Batch, Item, Queue, Readers};
 use super::scout::{Absence, Partitions, Post, Scout, Sighting};
 use crate::{Event, FollowError, Follower, JournalMetrics, Positions, Since};
@@ -192,8 +193,17 @@ impl KafkaFollower {
             match item {
                 Item::Record(event) => {
                     self.connected();
-                    if let Event::Change { published_at, .. } = &event {
-                        newest = newest.max(Some(*published_at));
+                    if let Event::Change {
+                        published_at,
+                        offset,
+                        ..
+                    } = event
+                    {
+                        let read = Newest {
+                            before: offset + 1,
+                            at: published_at,
+                        };
+                        newest = Some(newest.map_or(read, |newest: Newest| newest.and(read)));
                     }
                     last = event.position().or(last);
                     self.ready.push_back(event);

@@ -22,8 +22,26 @@ const SLACK_MS: i64 = 10_000;
 pub(super) struct Reached {
     /// The offset behind the last record.
     pub(super) next_offset: i64,
-    /// Nothing that was read is younger, by the clock of the journal's writer; none: not known.
-    pub(super) newest: Option<Timestamp>,
+    /// None: not known.
+    pub(super) newest: Option<Newest>,
+}
+
+/// Nothing that was read before this offset is younger, by the clock of the journal's writer. Behind it may lie what has no time here and one
+/// for the brokers: what was refused, and the ends of transactions that came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Newest {
+    pub(super) before: i64,
+    pub(super) at: Timestamp,
+}
+
+impl Newest {
+    /// Of both together.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            before: self.before.max(other.before),
+            at: self.at.max(other.at),
+        }
+    }
 }
 
 /// Why the partition is another than that which has been read so far; none where it can be the same.
@@ -43,11 +61,11 @@ pub(super) fn other_log(
             "position {position} of {name}/{partition} lies outside it, which is {start} to {end}"
         )));
     }
-    let Some(newest) = reached.newest.filter(|_| position > start) else {
+    let Some(Newest { before, at }) = reached.newest.filter(|newest| newest.before > start) else {
         return Ok(None);
     };
     let mut wanted = TopicPartitionList::new();
-    let since = newest.as_millisecond().saturating_add(SLACK_MS);
+    let since = at.as_millisecond().saturating_add(SLACK_MS);
     wanted.add_partition_offset(name, partition, Offset::Offset(since))?;
     let found = consumer.offsets_for_times(wanted, ANSWER)?;
     let Some(element) = found.find_partition(name, partition) else {
@@ -55,8 +73,8 @@ pub(super) fn other_log(
     };
     element.error()?;
     Ok(match element.offset() {
-        Offset::Offset(younger) if younger < position => Some(format!(
-            "{name}/{partition} has a record at {younger} that is younger than {newest}, when {position} had been reached"
+        Offset::Offset(younger) if younger < before => Some(format!(
+            "{name}/{partition} has a record at {younger} that is younger than {at}, when {position} had been reached"
         )),
         _ => None,
     })

@@ -5,7 +5,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
@@ -13,7 +12,7 @@ use tags::Topic;
 
 use super::RETRY;
 use super::client::Listener;
-use super::other_log::{Reached, other_log};
+use super::other_log::{Newest, Reached, other_log};
 use crate::{FollowError, Since};
 
 /// How often to look for new partitions.
@@ -70,8 +69,6 @@ struct Measure {
     /// How far it had been when the log was last found to be the same, or at the first reading: what is read since may be of another.
     anchor: Reached,
     last: Reached,
-    /// When the newest record that was read here was written.
-    newest: Option<Timestamp>,
 }
 
 impl Measure {
@@ -79,15 +76,14 @@ impl Measure {
         Self {
             anchor: reached,
             last: reached,
-            newest: None,
         }
     }
 
-    fn advance(&mut self, next_offset: i64, newest: Option<Timestamp>) {
-        self.newest = self.newest.max(newest);
+    fn advance(&mut self, next_offset: i64, newest: Option<Newest>) {
+        let both = self.last.newest.into_iter().chain(newest);
         self.last = Reached {
             next_offset,
-            newest: self.newest.or(self.last.newest),
+            newest: both.reduce(Newest::and),
         };
         // By a place without a time little can be told.
         if self.anchor.newest.is_none() {
@@ -120,11 +116,14 @@ struct State {
 impl Post {
     /// For who begins there.
     pub(crate) fn of(since: &Since) -> Self {
-        let newest = since.log.as_ref().map(|log| log.at);
+        let at = since.log.as_ref().map(|log| log.at);
         let measure = |(topic, partition, next_offset)| {
             let reached = Reached {
                 next_offset,
-                newest,
+                newest: at.map(|at| Newest {
+                    before: next_offset,
+                    at,
+                }),
             };
             ((topic, partition), Measure::of(reached))
         };
@@ -152,13 +151,13 @@ impl Post {
         self.lock().sighting.take()
     }
 
-    /// Notes how far a partition has been read, and when the newest record of it was written, where there was one.
+    /// Notes how far a partition has been read, and the newest record of it, where there was one.
     pub(crate) fn reached(
         &self,
         topic: Topic,
         partition: i32,
         next_offset: i64,
-        newest: Option<Timestamp>,
+        newest: Option<Newest>,
     ) {
         let nothing = Reached {
             next_offset: 0,

@@ -105,10 +105,13 @@ impl Upgrades {
     /// Nothing is handed over any more. First of all in a drain: what is left here of the listening sockets is closed.
     pub(crate) fn end(self, program: &Program) -> Ended {
         // Who comes from here on is told by the data directory's lock that this process still runs. Before another process hears that this
-        // one ends, and makes a socket of its own.
-        if let Some(socket) = self.shared.lock().socket.take() {
+        // one ends, and makes a socket of its own; one that has taken its place may be making it right now, in the place of this one.
+        let mut state = self.shared.lock();
+        let is_replaced = matches!(state.phase, Phase::Replaced(_));
+        if let Some(socket) = state.socket.take().filter(|_| !is_replaced) {
             socket.remove();
         }
+        drop(state);
         let _ = self.stop.send(true); // fails when the task has ended
         if let Err(error) = program.runtime.block_on(self.task) {
             tracing::error!(%error, "the task that hears of upgrades panicked");
@@ -256,7 +259,7 @@ impl Shared {
             Ok(process) => self.offer(process),
             Err(reason) => Err(reason),
         };
-        let (_turn, descriptors, process) = match offered {
+        let (turn, descriptors, process) = match offered {
             Ok(offered) => offered,
             Err(reason) => {
                 tracing::warn!(reason, "an upgrade is refused; this process goes on");
@@ -281,8 +284,15 @@ impl Shared {
                 self.lock().phase = Phase::Replaced(channel);
                 self.replaced.tell();
             }
-            Ok(other) => self.abandoned(process, &format!("it says {other:?}")),
-            Err(error) => self.abandoned(process, &error.to_string()),
+            // Another may come as soon as it is said.
+            Ok(other) => {
+                drop(turn);
+                self.abandoned(process, &format!("it says {other:?}"));
+            }
+            Err(error) => {
+                drop(turn);
+                self.abandoned(process, &error.to_string());
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use jiff::Timestamp;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -196,9 +197,24 @@ async fn topics_that_were_made_anew_and_filled_further_are_told_by_their_records
     let now = Timestamp::now();
     let hour_ago = now - jiff::SignedDuration::from_hours(1);
     write(hour_ago.as_millisecond());
-    scout.post.reached(Topic::Tags, 0, 1, Some(hour_ago));
+    scout.post.reached(
+        Topic::Tags,
+        0,
+        1,
+        Some(Newest {
+            before: 1,
+            at: hour_ago,
+        }),
+    );
     let sighting = scout.look(&mut memory);
     assert!(is_found(&sighting, false), "{sighting:?}");
+    // What is refused, or the end of a transaction that came to nothing, moves the position on and has no time here.
+    write(now.as_millisecond());
+    scout.post.reached(Topic::Tags, 0, 2, None);
+    for _ in 0..2 {
+        let sighting = scout.look(&mut memory);
+        assert!(is_found(&sighting, false), "{sighting:?}");
+    }
     // In the place of that record are others, and what is behind them has been read on from there.
     stage.remove_topics().await;
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
@@ -208,7 +224,9 @@ async fn topics_that_were_made_anew_and_filled_further_are_told_by_their_records
     for _ in 0..3 {
         write(now.as_millisecond());
     }
-    scout.post.reached(Topic::Tags, 0, 3, Some(now));
+    scout
+        .post
+        .reached(Topic::Tags, 0, 3, Some(Newest { before: 3, at: now }));
     let sighting = look_until_found(&scout, &mut memory);
     assert!(
         matches!(&sighting, Sighting::OtherLog { reason, .. } if reason.contains("younger")),
