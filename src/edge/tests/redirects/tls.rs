@@ -32,6 +32,14 @@ fn connect(secure: &Secure, config: ClientConfig, name: &str) -> TlsClient {
     TlsClient::connect(address, config, name).unwrap()
 }
 
+/// Which certificate a client gets to see that asks for this name. Whether it is right is not the question.
+fn shown(secure: &Secure, name: &str) -> Vec<u8> {
+    let mut config = secure.authority.client(&[&TLS13]);
+    let anyone = Arc::new(Anyone);
+    config.dangerous().set_certificate_verifier(anyone);
+    connect(secure, config, name).certificate()
+}
+
 fn der(made: &Made) -> Vec<u8> {
     let certificate = CertificateDer::from_pem_slice(made.certificate.as_bytes());
     certificate.unwrap().to_vec()
@@ -127,14 +135,7 @@ fn a_certificate_is_shown_for_its_names_and_the_default_one_for_all_others() {
     let exact = make(&["a.example.net"], "a");
     let wild = make(&["*.example.net", "Example.net"], "b");
     secure.tls.reload();
-    let shown = |name: &str| {
-        let mut config = secure.authority.client(&[&TLS13]);
-        // What is shown is the question here, not whether it is right.
-        config
-            .dangerous()
-            .set_certificate_verifier(Arc::new(Anyone));
-        connect(&secure, config, name).certificate()
-    };
+    let shown = |name: &str| shown(&secure, name);
     for (name, expected) in [
         ("a.example.net", &exact),
         ("A.EXAMPLE.net", &exact),
@@ -166,13 +167,7 @@ fn of_several_certificates_for_a_name_the_one_that_is_good_for_the_longest_is_sh
         made.last().unwrap().write(&secure.folder, file);
     }
     secure.tls.reload();
-    let shown = || {
-        let mut config = secure.authority.client(&[&TLS13]);
-        config
-            .dangerous()
-            .set_certificate_verifier(Arc::new(Anyone));
-        connect(&secure, config, name).certificate()
-    };
+    let shown = || shown(&secure, name);
     assert!(shown() == der(&made[1]));
     for file in ["b.crt", "b.key"] {
         std::fs::remove_file(secure.folder.join(file)).unwrap();
@@ -204,13 +199,7 @@ fn a_folder_that_cannot_be_looked_into_is_refused_alone() {
     let served = secure.authority.make(&["a.example.net"]);
     served.write(&inside, "a");
     secure.tls.reload();
-    let shown = |name: &str| {
-        let mut config = secure.authority.client(&[&TLS13]);
-        config
-            .dangerous()
-            .set_certificate_verifier(Arc::new(Anyone));
-        connect(&secure, config, name).certificate()
-    };
+    let shown = |name: &str| shown(&secure, name);
     open_up(&inside, 0o000);
     let other = secure.authority.make(&["b.example.net"]);
     other.write(&secure.folder, "b");

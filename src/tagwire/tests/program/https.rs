@@ -67,17 +67,6 @@ async fn start(data: &Path) -> (Process, u16) {
     (process, port)
 }
 
-/// Ends it; every scan must be on its way or stored.
-async fn end(process: Process) {
-    let ended = process.terminate().await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(
-        ended.stderr.contains("every scan is delivered"),
-        "{}",
-        ended.stderr
-    );
-}
-
 #[tokio::test]
 async fn curl_gets_its_redirect_by_every_version_of_http_and_tls() {
     let data = data_dir();
@@ -97,7 +86,7 @@ async fn curl_gets_its_redirect_by_every_version_of_http_and_tls() {
         let expected = format!("302 {version} https://example.com/");
         assert_eq!(said, expected, "{options:?}");
     }
-    end(process).await;
+    process.end_with_every_scan_delivered().await;
 }
 
 /// What phones of several ages offer, as OpenSSL's options: by their makers' documents and the handshakes that they are known by. Who
@@ -151,7 +140,7 @@ async fn phones_of_every_age_get_their_redirect_with_and_without_naming_the_serv
             assert!(verified && redirected, "{phone}, {name}: {said}");
         }
     }
-    end(process).await;
+    process.end_with_every_scan_delivered().await;
 }
 
 #[tokio::test]
@@ -171,7 +160,7 @@ async fn chromium_follows_its_redirect() {
     let asked = [&browser[..], &[&profile, &to_us, "--dump-dom", &url]].concat();
     let said = run("chromium", &asked).await;
     assert!(said.contains("<h1>Short links</h1>"), "{said}");
-    end(process).await;
+    process.end_with_every_scan_delivered().await;
 }
 
 #[tokio::test]
@@ -207,5 +196,5 @@ async fn wrk_h2load_and_k6_get_nothing_but_redirects() {
     let k6 = std::env::var("TAGWIRE_TEST_K6").expect("TAGWIRE_TEST_K6: see tests/stack/up");
     let asked = ["run", "--quiet", script.to_str().unwrap()];
     run_with(&k6, &asked, &settings, "").await;
-    end(process).await;
+    process.end_with_every_scan_delivered().await;
 }

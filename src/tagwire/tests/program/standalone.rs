@@ -139,13 +139,7 @@ async fn an_answered_scan_is_stored_before_the_process_ends() {
         assert_eq!(scan.status(), 302);
     }
     let addresses = process.addresses;
-    let ended = process.terminate().await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(
-        ended.stderr.contains("every scan is delivered"),
-        "{}",
-        ended.stderr
-    );
+    process.end_with_every_scan_delivered().await;
 
     let again = Start::standalone(data.path())
         .on_addresses_of(&addresses)

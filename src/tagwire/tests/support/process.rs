@@ -204,6 +204,17 @@ impl Process {
         self.ended().await
     }
 
+    /// SIGTERM, and a clean end that leaves no scan behind.
+    pub async fn end_with_every_scan_delivered(self) {
+        let ended = self.terminate().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("every scan is delivered"),
+            "{}",
+            ended.stderr
+        );
+    }
+
     /// SIGKILL, and the end.
     pub async fn kill(self) -> Ended {
         self.signal(Signal::KILL);
