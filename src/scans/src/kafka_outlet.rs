@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use crate::broker_log;
 use crate::scans_topic::{ScansTopic, TopicError};
+use crate::window::Windows;
 use crate::{Delivered, Delivery, EncodedBatch, Full, Outlet, WriterKey};
 
 /// Where the brokers are.
@@ -60,6 +61,7 @@ pub struct KafkaOutlet {
     producer: BaseProducer<Reports>,
     topic: Arc<ScansTopic>,
     outstanding: HashSet<Sent>,
+    windows: Windows,
     /// What was known at once, without the producer.
     immediate: Vec<Delivery>,
     partitions: Option<i32>,
@@ -76,7 +78,28 @@ const AWAY: &str = "no broker answers";
 /// How long between two tries to reach the broker about the topic.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-type Sent = (WriterKey, u64, u32);
+/// Batches are already made; waiting so long lets those of several writers share a request.
+const LINGER: Duration = Duration::from_millis(2);
+
+/// A batch that the producer has.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Sent {
+    writer: WriterKey,
+    first_seq: u64,
+    count: u32,
+    partition: i32,
+}
+
+impl Sent {
+    fn is(self, outcome: Delivered) -> Delivery {
+        Delivery {
+            writer: self.writer,
+            first_seq: self.first_seq,
+            count: self.count,
+            outcome,
+        }
+    }
+}
 
 /// The partition that it was stored in, or why not.
 type Report = (Sent, Result<i32, KafkaError>);
@@ -155,8 +178,7 @@ impl KafkaOutlet {
             .set("message.timeout.ms", "0")
             .set("compression.type", "lz4")
             .set("reconnect.backoff.max.ms", "1000")
-            // Batches are already made; this lets those of several writers share a request.
-            .set("linger.ms", "2")
+            .set("linger.ms", LINGER.as_millis().to_string())
             // Above what the shipper lets be on its way, so that this queue is not the bound.
             .set("queue.buffering.max.kbytes", "65536")
             .set("queue.buffering.max.messages", "100000");
@@ -186,6 +208,7 @@ impl KafkaOutlet {
             producer,
             topic: Arc::new(topic),
             outstanding: HashSet::new(),
+            windows: Windows::new(LINGER),
             immediate: Vec::new(),
             partitions: None,
             look: None,
@@ -204,13 +227,11 @@ impl KafkaOutlet {
                     "the Kafka producer failed for good and was replaced: open batches are sent again"
                 );
                 self.producer = producer;
-                let failed = |(writer, first_seq, count)| Delivery {
-                    writer,
-                    first_seq,
-                    count,
-                    outcome: Delivered::Failed {
+                self.windows.clear();
+                let failed = |sent: Sent| {
+                    sent.is(Delivered::Failed {
                         reason: reason.to_owned(),
-                    },
+                    })
                 };
                 self.immediate.extend(self.outstanding.drain().map(failed));
             }
@@ -272,12 +293,24 @@ impl Outlet for KafkaOutlet {
         if self.partitions.is_none() && self.partitions().is_none() {
             return Err(Full(batch));
         }
-        let sent: Sent = (batch.writer.clone(), batch.first_seq, batch.count);
+        if !self.windows.take(partition, Instant::now()) {
+            return Err(Full(batch));
+        }
+        let sent = Sent {
+            writer: batch.writer.clone(),
+            first_seq: batch.first_seq,
+            count: batch.count,
+            partition,
+        };
         let record =
             BaseRecord::<(), [u8], _>::with_opaque_to(self.topic.name(), Box::new(sent.clone()))
                 .partition(partition)
                 .payload(batch.bytes.as_slice());
-        match self.producer.send(record) {
+        let sending = self.producer.send(record);
+        if sending.is_err() {
+            self.windows.give_back(partition);
+        }
+        match sending {
             Ok(()) => {
                 self.outstanding.insert(sent);
             }
@@ -288,13 +321,7 @@ impl Outlet for KafkaOutlet {
                 if is_unknown(&error) {
                     self.partitions = None; // looked for, and created, again
                 }
-                let (writer, first_seq, count) = sent;
-                self.immediate.push(Delivery {
-                    writer,
-                    first_seq,
-                    count,
-                    outcome: outcome_of(&error),
-                });
+                self.immediate.push(sent.is(outcome_of(&error)));
             }
         }
         Ok(())
@@ -308,7 +335,7 @@ impl Outlet for KafkaOutlet {
         let mut unknown_topic = false;
         for (sent, result) in self.take_reports() {
             self.outstanding.remove(&sent);
-            let (writer, first_seq, count) = sent;
+            self.windows.give_back(sent.partition);
             let outcome = match result {
                 Ok(partition) => {
                     if self.trouble.take().is_some() {
@@ -327,12 +354,7 @@ impl Outlet for KafkaOutlet {
                     outcome_of(&error)
                 }
             };
-            deliveries.push(Delivery {
-                writer,
-                first_seq,
-                count,
-                outcome,
-            });
+            deliveries.push(sent.is(outcome));
         }
         if let Some(reason) = self.producer.context().take_all_down() {
             self.note_trouble(AWAY, &reason);

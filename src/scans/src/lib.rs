@@ -26,6 +26,7 @@ mod source;
 mod spares;
 mod survey;
 mod visitors;
+mod window;
 mod writer;
 
 pub use batch::{BatchError, RefusedScan, ScanBatch, encode_batch};
