@@ -1,5 +1,5 @@
 """What a run stands on: programs built, Kafka started and filled, folders, cores; and what ran where."""
-import json, os, pathlib, platform, re, shutil, subprocess, sys, tempfile, time
+import contextlib, json, os, pathlib, platform, re, shutil, subprocess, sys, tempfile, time
 
 from driver import configs
 from driver.process import Failed, Process
@@ -29,6 +29,9 @@ class Bench:
         os.chmod(self.folder, 0o755)
         os.chmod(self.memory, 0o755)
         self.brokers = None
+        # At a lower priority than the client, so that a client's request is not late because Kafka has something to do.
+        self.beside_client = ["taskset", "-c", str(self.client_core), "nice", "-n", "5"]
+        self.kafka_group_nice = 5
         self.may_be_first = subprocess.run(["chrt", "-f", "10", "true"], capture_output=True).returncode == 0
 
     def build(self):
@@ -47,8 +50,27 @@ class Bench:
         self.brokers = "127.0.0.1:" + (self.folder / "kafka" / "port").read_text().strip()
 
     def kafka(self, what):
-        # At a lower priority than the client, so that a client's request is not late because Kafka has something to do.
-        subprocess.run(["taskset", "-c", str(self.client_core), "nice", "-n", "5", ROOT / "tests/stack/kafka", what, self.folder], check=True)
+        subprocess.run([*self.beside_client, ROOT / "tests/stack/kafka", what, self.folder], check=True)
+        if what == "start":
+            # It is a session of its own: where sessions share a core as groups, what is set for a process counts only within its group.
+            group = pathlib.Path("/proc", (self.folder / "kafka" / "pid").read_text().strip(), "autogroup")
+            if group.exists():
+                group.write_text(str(self.kafka_group_nice))
+
+    @contextlib.contextmanager
+    def in_idle_time(self):
+        """Kafka, and who writes to it, take what either core has left when neither client nor server has anything to do (SCHED_IDLE): the
+        client's core alone has not enough left for a thousand edits a second."""
+        self.kafka("stop")
+        usual = self.beside_client, self.kafka_group_nice
+        self.beside_client, self.kafka_group_nice = ["taskset", "-c", f"{self.server_core},{self.client_core}", "chrt", "--idle", "0"], 19
+        self.kafka("start")
+        try:
+            yield
+        finally:
+            self.kafka("stop")
+            self.beside_client, self.kafka_group_nice = usual
+            self.kafka("start")
 
     def stop(self):
         for process in Process.started:
@@ -112,8 +134,9 @@ class Bench:
             raise Failed(f"{command[0]} {command[1]}: {(done.stderr.strip() or done.stdout.strip())[:1000]}")
         return done.stdout
 
-    def spawn(self, command, **options):
-        return subprocess.Popen(["taskset", "-c", str(self.client_core), *map(str, command)], stdout=subprocess.PIPE, text=True, **options)
+    def spawn(self, *arguments, **options):
+        """The client's program, where and as Kafka runs."""
+        return subprocess.Popen([*self.beside_client, self.client, *map(str, arguments)], stdout=subprocess.PIPE, text=True, **options)
 
     def machine(self):
         def first(command, pattern):

@@ -23,15 +23,16 @@ def latency_disturbed(bench, servers):
     rate = half_of_saturation(bench, servers)
     disturbances = {"quiet": quiet, "edits": edits, "fold": fold, "Kafka away": kafka_away}
     samples = {name: [] for name in disturbances}
-    for number in range(bench.a.rounds):
-        for name, disturbance in disturbances.items():
-            edge.settle()
-            edge.is_abreast()
-            with disturbance(bench, edge):
-                sample = scheduled(bench, edge, rate, settle=False)
-            samples[name].append(sample)
-            say(f"{name}, round {number + 1}: p50={sample['p50']:.3f} p99={sample['p99']:.3f} p99.9={sample['p99.9']:.3f} ms, client {sample['client_late_p99.9']:.3f} ms late")
-    edge.settle()
+    with bench.in_idle_time():
+        for number in range(bench.a.rounds):
+            for name, disturbance in disturbances.items():
+                edge.settle()
+                edge.is_abreast()
+                with disturbance(bench, edge):
+                    sample = scheduled(bench, edge, rate, settle=False)
+                samples[name].append(sample)
+                say(f"{name}, round {number + 1}: p50={sample['p50']:.3f} p99={sample['p99']:.3f} p99.9={sample['p99.9']:.3f} ms, client {sample['client_late_p99.9']:.3f} ms late")
+        edge.settle()
     return {"rate": rate, "samples": samples}
 
 
@@ -108,7 +109,7 @@ def editing(bench, rate, count, first=0, after=0):
     """Changes `count` tags from the `first` on, once the block has run for `after` seconds; yields what becomes the editor's report."""
     report = {}
     what = ["--rate", rate, "--first", first, "--count", count, "--after", after, "--version", next(VERSIONS)]
-    editor = bench.spawn(["nice", "-n", "5", bench.client, "edit", "--brokers", bench.brokers, "--prefix", "peers.", "--tags", bench.tags, *what])
+    editor = bench.spawn("edit", "--brokers", bench.brokers, "--prefix", "peers.", "--tags", bench.tags, *what)
     try:
         if "ready" not in editor.stdout.readline():
             raise Failed("the editor could not begin")

@@ -89,8 +89,8 @@ def tables(shapes):
 
 
 def runs(shapes):
-    lines = [[title(name), plan.SHAPES[name].__doc__.strip(), shape["commit"], shape["finished"], shape["rounds"], shape["seconds"], f"{shape['took']:.0f} s" if "took" in shape else "", f"{shape['load_before']:.1f}"] for name, shape in shapes.items()]
-    return rows(["shape", "what it is", "commit", "finished (UTC)", "rounds", "seconds each", "took", "load average before"], lines)
+    lines = [[title(name), plan.SHAPES[name].__doc__.strip(), shape["commit"], shape.get("profile", "release"), shape["finished"], shape["rounds"], shape["seconds"], f"{shape['took']:.0f} s" if "took" in shape else "", f"{shape['load_before']:.1f}"] for name, shape in shapes.items()]
+    return rows(["shape", "what it is", "commit", "cargo profile", "finished (UTC)", "rounds", "seconds each", "took", "load average before"], lines)
 
 
 def with_cpu(shapes):

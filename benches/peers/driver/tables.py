@@ -79,7 +79,7 @@ def each_connection(bench, server, port):
     settled(server)
     before = server.anonymous_memory()
     secure = ["--certificate", bench.folder / "certificate.pem"] if port == "tls" else []
-    clients = bench.spawn([bench.client, "idle", f"127.0.0.1:{server.ports[port]}", "--connections", CONNECTIONS, "--tags", FEW, *secure], stdin=-1)
+    clients = bench.spawn("idle", f"127.0.0.1:{server.ports[port]}", "--connections", CONNECTIONS, "--tags", FEW, *secure, stdin=-1)
     try:
         opened = clients.stdout.readline()
         if not opened or json.loads(opened)["connections"] != CONNECTIONS:
