@@ -8,6 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, Reso
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::deployment::{Deployment, Plan, Shape, given};
@@ -65,6 +66,13 @@ impl OwnKafka {
     /// SIGKILL.
     pub fn kill(&self) -> anyhow::Result<()> {
         self.run("kill")
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = std::fs::read_to_string(self.folder.path().join("kafka/pid"))?;
+        let pid = Pid::from_raw(pid.trim().parse()?).context("Kafka's pid")?;
+        Ok(kill_process(pid, signal)?)
     }
 
     /// Its bootstrap server.

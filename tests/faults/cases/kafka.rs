@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use reqwest::Method;
+use rustix::process::Signal;
 use serde_json::json;
 
 use super::tag;
@@ -15,6 +16,8 @@ use crate::support::DEADLINE;
 
 /// How long Kafka is away in row 1.
 const AWAY: Duration = Duration::from_secs(60);
+/// How long it hangs.
+const HANGS: Duration = Duration::from_secs(8);
 
 pub async fn row_01_kafka_is_killed_and_comes_back(ground: &mut Ground) -> anyhow::Result<()> {
     let deployment = ground.cluster().await?;
@@ -43,6 +46,42 @@ pub async fn row_01_kafka_is_killed_and_comes_back(ground: &mut Ground) -> anyho
     println!("recovered {:?} after its return", back.elapsed());
     deployment.end().await;
     Ok(())
+}
+
+pub async fn row_01_kafka_hangs_and_goes_on(ground: &mut Ground) -> anyhow::Result<()> {
+    let deployment = ground.cluster().await?;
+    tag(&deployment, "hanging").await?;
+    let load = Steady::start(deployment.redirects(), "hanging");
+    load.goes_on(2_000).await?;
+    ground.kafka()?.signal(Signal::STOP)?;
+    let before = delivery_cpu(&deployment)?;
+    tokio::time::sleep(HANGS).await; // the fault itself
+    let spent = delivery_cpu(&deployment)?.saturating_sub(before);
+    ground.kafka()?.signal(Signal::CONT)?;
+    load.goes_on(4_000).await?;
+    let scanned = load.finish().await;
+    println!("librdkafka's threads took {spent:?} of {HANGS:?}");
+    // One that asks without a pause whether it may send takes as much as it gets.
+    ensure!(spent < HANGS / 4, "{spent:?} for nothing");
+    stored::matches(&deployment, "hanging", &scanned.sent).await?;
+    deployment.end().await;
+    Ok(())
+}
+
+/// What the threads of librdkafka that talk to brokers have taken of the processors, in all edges.
+fn delivery_cpu(deployment: &Deployment) -> anyhow::Result<Duration> {
+    let mut nanoseconds = 0;
+    for edge in deployment.edges() {
+        for thread in std::fs::read_dir(format!("/proc/{}/task", edge.process().id()))? {
+            let thread = thread?.path();
+            if std::fs::read_to_string(thread.join("comm"))?.starts_with("rdk:broker") {
+                let schedule = std::fs::read_to_string(thread.join("schedstat"))?;
+                let ran = schedule.split_whitespace().next();
+                nanoseconds += ran.context("a thread's time")?.parse::<u64>()?;
+            }
+        }
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 /// Edits a tag until an edit is answered that every edge has applied. That one can be made at all takes a moment too.

@@ -41,6 +41,7 @@ macro_rules! cases {
 
 cases![
     Long kafka::row_01_kafka_is_killed_and_comes_back,
+    Seconds kafka::row_01_kafka_hangs_and_goes_on,
     Seconds edges::row_05_edges_are_restarted_one_after_the_other,
     Seconds upgrade::row_06_the_program_is_replaced_three_times_under_load,
     Seconds upgrade::row_06_a_new_program_is_killed_before_it_is_ready,
