@@ -13,8 +13,9 @@ use tags::Topic;
 use super::KafkaOptions;
 use super::client::Listener;
 use super::other_log::Newest;
+use super::post::{Absence, Partitions, Post, Sighting};
 use super::readers::{Batch, Item, Queue, Readers};
-use super::scout::{Absence, Partitions, Post, Scout, Sighting};
+use super::scout::Scout;
 use crate::{Event, FollowError, Follower, JournalMetrics, Positions, Since};
 
 /// How long to sleep at most before the queues are looked at again, in case one filled up without saying so.

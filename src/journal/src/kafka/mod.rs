@@ -3,6 +3,7 @@
 pub(crate) mod client;
 mod follower;
 mod other_log;
+mod post;
 mod publisher;
 mod readers;
 mod scout;

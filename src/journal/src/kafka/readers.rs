@@ -15,7 +15,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use tags::{Change, Topic};
 
 use super::client::Listener;
-use super::scout::Post;
+use super::post::Post;
 use crate::metrics::refuse;
 use crate::{Event, JournalMetrics};
 

@@ -8,6 +8,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use super::super::other_log::Newest;
 use super::*;
 
 /// Topics of two partitions each, which go with it.
