@@ -14,6 +14,9 @@ const LOCK: &str = "boot";
 /// What the name of a segment ends in.
 const SEGMENT: &str = "segment";
 
+/// The segments in the folder, by the run whose they are; a run may have none.
+type Listed = BTreeMap<u64, Vec<PathBuf>>;
+
 /// The runs whose part of the folder is this process's.
 pub(crate) struct Boots {
     hot: PathBuf,
@@ -40,32 +43,40 @@ impl Boots {
 
     /// Looks for runs that are not this process's and that have ended, and takes each over; what of it is to be shipped, oldest first.
     pub(crate) fn take_over_ended(&self) -> io::Result<Vec<PathBuf>> {
-        let mut segments: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
-        for entry in fs::read_dir(&self.hot)? {
-            let path = entry?.path();
-            let Some((boot, kind)) = named(&path) else {
-                continue;
-            };
-            let of_boot = segments.entry(boot).or_default();
-            if kind == SEGMENT {
-                of_boot.push(path);
+        self.take_over_listed(|| list(&self.hot))
+    }
+
+    /// Until its lock is held, a run may make segments and end, and others may begin: so the folder is listed again, until nothing in it is new.
+    fn take_over_listed(&self, list: impl Fn() -> io::Result<Listed>) -> io::Result<Vec<PathBuf>> {
+        let (mut taken, mut tried) = (BTreeSet::new(), BTreeSet::new());
+        let mut listed = loop {
+            let listed = list()?;
+            let held = |boot: &u64| lock(&self.held).contains_key(boot);
+            let new = listed.keys().copied();
+            let new: Vec<u64> = new
+                .filter(|boot| !tried.contains(boot) && !held(boot))
+                .collect();
+            if new.is_empty() {
+                break listed;
             }
-        }
-        let mut left = Vec::new();
-        for (boot, mut of_boot) in segments {
-            if lock(&self.held).contains_key(&boot) {
-                continue;
-            }
-            if self.hold(boot)? {
-                lock(&self.others).remove(&boot);
-                if of_boot.is_empty() {
-                    self.forget(boot)?;
+            for boot in new {
+                tried.insert(boot);
+                if self.hold(boot)? {
+                    lock(&self.others).remove(&boot);
+                    taken.insert(boot);
+                } else {
+                    lock(&self.others).insert(boot);
                 }
-                of_boot.sort();
-                left.append(&mut of_boot);
-            } else {
-                lock(&self.others).insert(boot);
             }
+        };
+        let mut left = Vec::new();
+        for boot in taken {
+            let mut of_boot = listed.remove(&boot).unwrap_or_default();
+            if of_boot.is_empty() {
+                self.forget(boot)?;
+            }
+            of_boot.sort();
+            left.append(&mut of_boot);
         }
         Ok(left)
     }
@@ -95,9 +106,13 @@ impl Boots {
     /// Gives back the lock of a run of which nothing is left. Its file is removed before it is unlocked: whoever locks it then finds no segment.
     fn forget(&self, boot: u64) -> io::Result<()> {
         let held = lock(&self.held).remove(&boot);
-        fs::remove_file(self.lock_file(boot))?;
+        let removed = fs::remove_file(self.lock_file(boot));
         drop(held);
-        Ok(())
+        match removed {
+            // Whoever had it before did so.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 
     fn lock_file(&self, boot: u64) -> PathBuf {
@@ -105,12 +120,10 @@ impl Boots {
     }
 
     fn has_segments(&self, boot: u64) -> io::Result<bool> {
-        for entry in fs::read_dir(&self.hot)? {
-            if named(&entry?.path()) == Some((boot, SEGMENT)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let listed = list(&self.hot)?;
+        Ok(listed
+            .get(&boot)
+            .is_some_and(|segments| !segments.is_empty()))
     }
 }
 
@@ -131,6 +144,21 @@ impl Drop for Boots {
     }
 }
 
+fn list(hot: &Path) -> io::Result<Listed> {
+    let mut listed = Listed::new();
+    for entry in fs::read_dir(hot)? {
+        let path = entry?.path();
+        let Some((boot, kind)) = named(&path) else {
+            continue;
+        };
+        let of_boot = listed.entry(boot).or_default();
+        if kind == SEGMENT {
+            of_boot.push(path);
+        }
+    }
+    Ok(listed)
+}
+
 /// The file name of a run's segment.
 pub(crate) fn segment_name(boot: u64, number: u64) -> String {
     format!("{boot:016x}-{number:08}.{SEGMENT}")
@@ -149,4 +177,58 @@ fn named(path: &Path) -> Option<(u64, &'static str)> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn make_segment(hot: &Path, boot: u64, number: u64) -> PathBuf {
+        let path = hot.join(segment_name(boot, number));
+        File::create_new(&path).expect("a file");
+        path
+    }
+
+    #[test]
+    fn what_a_run_makes_and_who_begins_while_the_folder_is_looked_through_is_not_missed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hot = folder.path();
+        let own = Boots::begin(hot, 9).expect("a run");
+        let ending = Boots::begin(hot, 1).expect("a run");
+        let first = make_segment(hot, 1, 0);
+        let meanwhile = RefCell::new(Some(ending));
+        let begun = RefCell::new(None);
+        let taken = own.take_over_listed(|| {
+            let listed = list(hot);
+            // Between the listing and the lock.
+            if let Some(ending) = meanwhile.take() {
+                make_segment(hot, 1, 1);
+                drop(ending);
+                begun.replace(Some(Boots::begin(hot, 2).expect("a run")));
+            }
+            listed
+        });
+        let second = hot.join(segment_name(1, 1));
+        assert_eq!(taken.expect("a folder"), [first, second]);
+        assert!(own.others_live(), "the one that has begun is waited for");
+
+        make_segment(hot, 2, 0);
+        drop(begun);
+        assert_eq!(own.take_over_ended().expect("a folder").len(), 1);
+        assert!(!own.others_live());
+    }
+
+    #[test]
+    fn a_run_of_which_nothing_is_left_is_forgotten_by_whoever_comes_last() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = Boots::begin(folder.path(), 9).expect("a run");
+        let late = OpenOptions::new().write(true).open(own.lock_file(9));
+        drop(own);
+        let other = Boots::begin(folder.path(), 8).expect("a run");
+        lock(&other.held).insert(9, late.expect("opened before it was removed"));
+        other.forget(9).expect("it is gone");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
 }
