@@ -58,9 +58,10 @@ fn freeze_if_due(shared: &Shared, writer: &mut Writer) -> bool {
     true
 }
 
-/// Starts the background's thread, which folds what is frozen and frees what has been replaced.
+/// Starts the background's thread, which folds what is frozen and frees what has been replaced; or has it go on when it would end.
 pub(crate) fn start(shared: &Arc<Shared>, writer: &mut Writer) {
     if writer.in_background {
+        writer.goes_on = true;
         return;
     }
     let of_thread = Arc::clone(shared);
@@ -92,13 +93,20 @@ fn run(shared: &Arc<Shared>) {
     loop {
         fold(shared);
         free_retired(shared);
-        let mut writer = shared.writer();
-        // Changes that came meanwhile may be enough for another.
-        if !freeze_if_due(shared, &mut writer) {
-            writer.in_background = false;
+        if ends(shared) {
             return;
         }
     }
+}
+
+/// Whether the background's thread may end: nothing came while it was at work that it is to do.
+fn ends(shared: &Shared) -> bool {
+    let mut writer = shared.writer();
+    // Changes may be enough for another fold, and a base may have been replaced since it was last looked for those.
+    let is_due = freeze_if_due(shared, &mut writer);
+    let goes_on = std::mem::take(&mut writer.goes_on) || is_due;
+    writer.in_background = goes_on;
+    !goes_on
 }
 
 fn fold(shared: &Shared) {
@@ -195,28 +203,78 @@ pub(crate) fn free_retired_now(shared: &Shared) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use jiff::Timestamp;
-    use tags::{Code, Destination, Domain, Tag, WorkspaceId};
+    use tags::{Change, Code, Destination, Domain, Tag, WorkspaceId};
 
     use super::*;
+    use crate::Table;
     use crate::arena::Room;
     use crate::key::KeyHasher;
     use crate::names::Names;
     use crate::record::Record;
+
+    fn tag(number: usize) -> Tag {
+        Tag::new(
+            WorkspaceId::default_workspace(),
+            Domain::parse("a.example.com").expect("a domain"),
+            Code::parse(&format!("c{number}")).expect("a code"),
+            Destination::parse("https://example.com/").expect("a destination"),
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+
+    fn wait_until(what: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !what() {
+            assert!(Instant::now() < deadline, "it does not come about");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_base_that_is_replaced_while_the_thread_is_about_to_end_is_freed_all_the_same() {
+        let table = Table::new();
+        table.complete();
+        wait_until(|| !table.is_folding());
+        // A thread that has just looked for what is to be freed.
+        table.shared.writer().in_background = true;
+        table.begin_rebuild();
+        table.complete();
+        assert!(!ends(&table.shared), "it is to look again");
+        free_retired(&table.shared);
+        assert!(ends(&table.shared));
+        assert!(table.shared.writer().retired.is_empty());
+    }
+
+    #[test]
+    fn changes_of_a_fold_that_gave_way_are_folded_when_the_rebuild_is_given_up() {
+        let table = Table::with_fold_at(1);
+        for number in 0..10_000 {
+            table.apply(Change::Tag(tag(number)));
+        }
+        table.complete();
+        wait_until(|| !table.is_folding());
+        let background = table.shared.background.lock().expect("no panic");
+        for number in 10_000..10_200 {
+            table.apply(Change::Tag(tag(number)));
+        }
+        table.begin_rebuild();
+        drop(background);
+        wait_until(|| !table.is_folding());
+        assert_eq!(table.folds(), 0);
+        table.abandon_rebuild();
+        wait_until(|| table.folds() > 0 && !table.is_folding());
+        assert!(table.load().frozen.is_none());
+    }
 
     #[test]
     fn a_fold_gives_way_to_a_rebuild() {
         let hasher = KeyHasher::default();
         let mut base = Base::for_tags(0, hasher, Names::default(), Room::default());
         for number in 0..10_000 {
-            let tag = Tag::new(
-                WorkspaceId::default_workspace(),
-                Domain::parse("a.example.com").expect("a domain"),
-                Code::parse(&format!("c{number}")).expect("a code"),
-                Destination::parse("https://example.com/").expect("a destination"),
-                Timestamp::UNIX_EPOCH,
-            );
-            base.put(&Record::of(&tag)).expect("room");
+            base.put(&Record::of(&tag(number))).expect("room");
         }
         let changes = Overlay::default();
         let gave_way = folded(&base, &changes, || true);

@@ -46,6 +46,8 @@ pub(crate) struct Writer {
     filling: Option<Filling>,
     /// Whether the thread of the background is running.
     pub(crate) in_background: bool,
+    /// Whether it is to go on when it has done what it is at.
+    pub(crate) goes_on: bool,
     /// How many changes there were when a fold last failed, if none has succeeded since.
     pub(crate) fold_failed_at: Option<usize>,
     /// Whether no thread could be started for it the last time.
@@ -210,6 +212,8 @@ impl Table {
         let mut writer = self.shared.writer();
         if self.is_complete() {
             writer.filling = None;
+            // A fold that gave way has left its changes frozen.
+            fold::start_if_due(&self.shared, &mut writer);
         }
     }
 
