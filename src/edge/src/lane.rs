@@ -200,6 +200,7 @@ impl Lane {
             last_call.map_or(deadline, |last_call| deadline.min(*last_call))
         };
         let mut timer = pin!(sleep_until(deadline_of(connection)));
+        let mut told = shutdown.clone();
         let mut shut_down = pin!(async move {
             let _ = shutdown.wait_for(|stop| *stop).await;
         });
@@ -209,19 +210,23 @@ impl Lane {
             if poll.is_ready() {
                 return poll;
             }
-            // Where the stream woke this task, the others still know whom to wake: they are asked only if they have spoken too.
+            // Where the stream woke this task, the others still know whom to wake: they are asked only if they have spoken too. Who is in the
+            // middle of a request is answered first.
+            if connection.is_idle() {
+                if !(moved && heard) || told.has_changed().unwrap_or(true) {
+                    heard = true;
+                    told.mark_unchanged();
+                    stopped = stopped || shut_down.as_mut().poll(cx).is_ready();
+                }
+                if stopped && !connection.is_new() && last_call.get().is_none() {
+                    return Poll::Ready(Ok(End::Close));
+                }
+            }
+            // Only now: whoever says from here on that there is less time is heard.
             let deadline = deadline_of(connection);
             if !(moved && timed) || timer.is_elapsed() || deadline < timer.deadline() {
                 timed = true;
                 if passed(deadline, timer.as_mut(), cx) {
-                    return Poll::Ready(Ok(End::Close));
-                }
-            }
-            // Who is in the middle of a request is answered first.
-            if connection.is_idle() && (!(moved && heard) || self.is_draining()) {
-                heard = true;
-                stopped = stopped || shut_down.as_mut().poll(cx).is_ready();
-                if stopped && !connection.is_new() && last_call.get().is_none() {
                     return Poll::Ready(Ok(End::Close));
                 }
             }

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use edge::Drained;
+
 use crate::fixture::{Client, Edge, table};
 use crate::http2_frames::Http2;
 
@@ -119,6 +121,32 @@ fn who_takes_the_last_place_does_not_keep_it() {
         (302, Some("close"))
     );
     assert!(last.is_closed());
+}
+
+#[test]
+fn who_was_asking_when_places_became_few_hears_of_the_end_all_the_same() {
+    let edge = Edge::with(table(), |options| {
+        options.threads = NonZeroUsize::new(1);
+        options.connections.total = NonZeroUsize::new(10).unwrap();
+        options.limits.head = Duration::from_secs(600);
+        options.limits.idle = Duration::from_secs(600);
+    });
+    let mut asking = served(edge.connect()).unwrap();
+    // The half comes with the whole: when that is answered, it has been read.
+    asking.send(&[GET, &GET[..20]].concat());
+    assert_eq!(asking.response(false).unwrap().status, 302);
+    let others: Vec<Client> = (0..9).map(|_| served(edge.connect()).unwrap()).collect();
+    drop(others);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while edge.shown("tagwire_edge_connections") > 1.0 {
+        assert!(Instant::now() < deadline, "the others stay");
+        std::thread::yield_now();
+    }
+    asking.send(&GET[20..]);
+    let answer = asking.response(false).unwrap();
+    assert_eq!((answer.status, answer.field("Connection")), (302, None));
+    let ended = edge.server.shutdown(Duration::from_secs(20));
+    assert_eq!(ended, Drained::Finished);
 }
 
 #[test]
