@@ -40,7 +40,7 @@ pub enum CertificatesError {
 }
 
 /// The pair of this name is for clients that name no server, or one that no certificate is for; without it the first one is, in the
-/// order of their names.
+/// order of their names. In the place of one that is not valid now, another for one of its names is shown, or else any that is.
 const DEFAULT: &str = "default";
 
 /// What is served, and what it came from.
@@ -80,7 +80,8 @@ struct Known {
 struct Served {
     /// Wildcards are under their parent, as `.example.com`.
     by_name: HashMap<Box<str>, Vec<Arc<Pair>>>,
-    default: Arc<CertifiedKey>,
+    /// For clients that name no server, or one that no certificate is for: the first that will do. At least one.
+    defaults: Vec<Arc<Pair>>,
 }
 
 impl Certificates {
@@ -281,10 +282,13 @@ impl Served {
         let default = good()
             .find(|(name, _)| is_default(name))
             .or_else(|| good().next())?;
-        Some(Self {
-            default: Arc::clone(&default.1.certified),
-            by_name,
-        })
+        let default = Arc::clone(default.1);
+        let mut defaults: Vec<_> = good().map(|(_, pair)| Arc::clone(pair)).collect();
+        defaults.sort_by_key(|pair| {
+            let replaces = pair.names.iter().any(|name| default.names.contains(name));
+            (!Arc::ptr_eq(pair, &default), !replaces)
+        });
+        Some(Self { by_name, defaults })
     }
 
     /// Those for exactly this name, and those with a wildcard for its first label (RFC 9525 §6.3).
@@ -296,22 +300,31 @@ impl Served {
 
     /// Where there are several for a name, of those whose key the client understands (RSA beside ECDSA is for old ones) the one that is
     /// valid now, and is so for the longest: beside it may lie the one that it replaces, and the one that will replace it.
-    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {
+    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let is_understood = |pair: &&Arc<Pair>| pair.certified.key.choose_scheme(schemes).is_some();
         let named = name.into_iter().flat_map(|name| self.named(name));
-        let understood = named.filter(|pair| pair.certified.key.choose_scheme(schemes).is_some());
         let now = jiff::Timestamp::now().as_second();
-        let best = understood.min_by_key(|pair| {
+        let best = named.filter(is_understood).min_by_key(|pair| {
             let is_rsa = pair.certified.key.algorithm() == rustls::SignatureAlgorithm::RSA;
             (!pair.is_valid_at(now), is_rsa, Reverse(pair.not_after))
         });
-        Arc::clone(best.map_or(&self.default, |pair| &pair.certified))
+        let defaults = || self.defaults.iter();
+        let chosen = best
+            .or_else(|| {
+                defaults()
+                    .filter(is_understood)
+                    .find(|pair| pair.is_valid_at(now))
+            })
+            .or_else(|| defaults().find(is_understood))
+            .or_else(|| defaults().next());
+        chosen.map(|pair| Arc::clone(&pair.certified))
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let served = self.served.load();
-        Some(served.choose(hello.server_name(), hello.signature_schemes()))
+        served.choose(hello.server_name(), hello.signature_schemes())
     }
 }
 

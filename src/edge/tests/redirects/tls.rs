@@ -176,6 +176,30 @@ fn of_several_certificates_for_a_name_the_one_that_is_good_for_the_longest_is_sh
     assert!(shown() == der(&made[3]), "exact or not");
 }
 
+#[test]
+fn in_the_place_of_a_default_certificate_that_is_not_valid_now_another_is_shown() {
+    let secure = Secure::start();
+    let make = |years, name: &str, file: &str| {
+        let made = secure.authority.make_valid(years, &[name]);
+        made.write(&secure.folder, file);
+        der(&made)
+    };
+    let shown = || ["127.0.0.1", "unknown.example"].map(|name| shown(&secure, name));
+    let expired = make(2000..2010, HOST, "default");
+    secure.tls.reload();
+    assert!(shown() == [expired.clone(), expired], "there is no other");
+    make(2000..2010, "a.example.net", "a");
+    let valid = make(2000..2090, "b.example.net", "b");
+    secure.tls.reload();
+    assert!(shown() == [valid.clone(), valid], "any that is valid");
+    let for_its_name = make(2000..2090, HOST, "c");
+    secure.tls.reload();
+    assert!(shown() == [for_its_name.clone(), for_its_name]);
+    let default = make(2000..2090, "d.example.net", "default");
+    secure.tls.reload();
+    assert!(shown() == [default.clone(), default], "it is valid again");
+}
+
 /// Without the rights of the administrator, who can look into everything.
 fn without_rights(look: impl FnOnce() + Send) {
     thread::scope(|scope| {
