@@ -75,8 +75,16 @@ pub struct EdgeServer {
     tls_addresses: Vec<SocketAddr>,
     draining: Arc<AtomicBool>,
     stop: Arc<watch::Sender<bool>>,
-    deadline: Arc<OnceLock<Instant>>,
+    ending: Arc<OnceLock<Ending>>,
     workers: Vec<JoinHandle<bool>>,
+}
+
+/// How to end.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    deadline: Instant,
+    /// Whether another process goes on with the listening sockets, and takes what the kernel keeps to itself there.
+    sockets_go_on: bool,
 }
 
 /// How a shutdown went.
@@ -152,7 +160,7 @@ impl EdgeServer {
             sockets: options.sockets,
             begin: inherited.begin(),
             stopping,
-            deadline: Arc::default(),
+            ending: Arc::default(),
         };
         drop(inherited);
         let threads = options
@@ -171,7 +179,7 @@ impl EdgeServer {
             tls_addresses,
             draining: shared.draining,
             stop,
-            deadline: shared.deadline,
+            ending: shared.ending,
             workers: Vec::with_capacity(threads),
         };
         for (number, part) in parts.into_iter().enumerate() {
@@ -227,15 +235,27 @@ impl EdgeServer {
     pub fn give_way(self, within: Duration) -> Drained {
         let last_call = Instant::now() + LAST_CALL.min(within / 2);
         let _ = self.rules.replaced.set(last_call.into()); // once, since it ends with this
-        self.shutdown(within)
+        self.end(within, true)
+    }
+
+    /// As [`EdgeServer::shutdown`], when another process is about to answer from the same sockets, but does not yet.
+    pub fn leave(self, within: Duration) -> Drained {
+        self.end(within, true)
     }
 
     /// Stops listening, closes idle connections, answers what is being asked, and ends the worker threads; after `within` it cuts off
     /// what is left. Blocks; every scan has been appended to its scan log when it returns.
-    pub fn shutdown(mut self, within: Duration) -> Drained {
+    pub fn shutdown(self, within: Duration) -> Drained {
+        self.end(within, false)
+    }
+
+    fn end(mut self, within: Duration, sockets_go_on: bool) -> Drained {
         self.begin_drain();
         self.sockets.clear();
-        let _ = self.deadline.set(Instant::now() + within);
+        let _ = self.ending.set(Ending {
+            deadline: Instant::now() + within,
+            sockets_go_on,
+        });
         let _ = self.stop.send(true); // fails only when every worker has ended
         // All are waited for, whatever the first one says.
         let ends: Vec<bool> = self
@@ -247,6 +267,16 @@ impl EdgeServer {
             Drained::Finished
         } else {
             Drained::CutOff
+        }
+    }
+}
+
+impl Ending {
+    /// Of a server that was dropped.
+    fn at_once() -> Self {
+        Self {
+            deadline: Instant::now(),
+            sockets_go_on: false,
         }
     }
 }
@@ -285,7 +315,7 @@ struct Shared {
     begin: watch::Receiver<bool>,
     stopping: ShutdownWatch,
     /// Set before `stopping` is.
-    deadline: Arc<OnceLock<Instant>>,
+    ending: Arc<OnceLock<Ending>>,
 }
 
 /// The listeners of one kind: with TLS or without, and their sockets.
@@ -302,7 +332,7 @@ struct WorkerThread {
     options: SocketOptions,
     begin: watch::Receiver<bool>,
     stopping: ShutdownWatch,
-    deadline: Arc<OnceLock<Instant>>,
+    ending: Arc<OnceLock<Ending>>,
 }
 
 impl WorkerThread {
@@ -348,7 +378,7 @@ impl WorkerThread {
             options: shared.sockets,
             begin: shared.begin.clone(),
             stopping: shared.stopping.clone(),
-            deadline: Arc::clone(&shared.deadline),
+            ending: Arc::clone(&shared.ending),
         })
     }
 
@@ -362,7 +392,7 @@ impl WorkerThread {
             options,
             begin,
             stopping,
-            deadline,
+            ending,
         } = self;
         let finished = runtime.block_on(async {
             if !*begin.borrow() && !begins(begin, stopping.clone(), &sockets, options).await {
@@ -385,12 +415,11 @@ impl WorkerThread {
                     tracing::error!(%error, "a listener for redirects ended");
                 }
             }
-            // No deadline was set: the server was dropped.
-            let deadline = deadline.get().copied().unwrap_or_else(Instant::now);
-            // A process that goes on with the sockets takes what the kernel keeps.
-            let mut lanes = sockets.iter().map(|(lane, _)| lane);
-            let replaced = lanes.any(|lane| lane.rules.replaced.get().is_some());
-            if options.defer_accept && !replaced {
+            let Ending {
+                deadline,
+                sockets_go_on,
+            } = ending.get().copied().unwrap_or_else(Ending::at_once);
+            if options.defer_accept && !sockets_go_on {
                 last_arrivals::accept_deferred(&sockets, &stopping, deadline.into()).await;
             }
             for (lane, socket) in sockets {

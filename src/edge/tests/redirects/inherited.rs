@@ -1,6 +1,7 @@
 //! Listening sockets that one server opens and another goes on with: nobody in their queues notices.
 
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use edge::{Drained, EdgeMetrics, EdgeOptions, EdgeServer, Inherited};
 use prometheus::Registry;
 use tokio::sync::watch;
 
-use crate::fixture::{Client, Edge, table};
+use crate::fixture::{Client, Edge, shown, table};
 
 const SCAN: &[u8] = b"GET /abc HTTP/1.1\r\nHost: qr.example.com\r\n\r\n";
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: qr.example.com\r\n\r\n";
@@ -16,13 +17,18 @@ const FOR_ANSWERS: Duration = Duration::from_secs(20);
 
 /// A server on the sockets of another, which it does not accept from before it is told.
 fn beside(edge: &Edge) -> (EdgeServer, watch::Sender<bool>) {
+    beside_and_counting(edge, &Registry::new())
+}
+
+fn beside_and_counting(edge: &Edge, registry: &Registry) -> (EdgeServer, watch::Sender<bool>) {
     let (begin, begins) = watch::channel(false);
     let sockets = edge.server.sockets().iter();
     let sockets = sockets.map(|socket| socket.try_clone().unwrap());
     let unused = TcpListener::bind("127.0.0.1:0").unwrap();
     let inherited = Inherited::new(sockets.chain([unused]), begins).unwrap();
-    let options = EdgeOptions::new(edge.server.addresses().to_vec());
-    let metrics = EdgeMetrics::register(&Registry::new()).unwrap();
+    let mut options = EdgeOptions::new(edge.server.addresses().to_vec());
+    options.threads = NonZeroUsize::new(1);
+    let metrics = EdgeMetrics::register(registry).unwrap();
     let server = EdgeServer::start_with(inherited, options, table(), &edge.scans.log, &metrics);
     (server.unwrap(), begin)
 }
@@ -61,6 +67,26 @@ fn who_ends_before_it_has_begun_takes_nobody_from_the_queue() {
         client.send(SCAN);
         assert_eq!(status(&mut client), 302);
     }
+}
+
+#[test]
+fn who_ends_leaves_what_the_kernel_keeps_to_whoever_goes_on_with_the_sockets() {
+    let edge = Edge::start();
+    let address = edge.server.addresses()[0];
+    let registry = Registry::new();
+    let (successor, begin) = beside_and_counting(&edge, &registry);
+    // It serves before the one that ends has ended.
+    begin.send_replace(true);
+    assert_eq!(edge.server.leave(FOR_ANSWERS), Drained::Finished);
+    let mut silent = Client::connect(address);
+    let mut client = Client::connect(address);
+    client.send(SCAN);
+    assert_eq!(status(&mut client), 302);
+    let open = shown(&registry, "tagwire_edge_connections");
+    assert_eq!(open, 1.0, "who says nothing is nobody yet");
+    silent.send(SCAN);
+    assert_eq!(status(&mut silent), 302);
+    assert_eq!(successor.shutdown(FOR_ANSWERS), Drained::Finished);
 }
 
 #[test]

@@ -210,6 +210,11 @@ impl Redirects {
         self.end(deadline, EdgeServer::shutdown);
     }
 
+    /// As above, when another process is about to answer from the same sockets.
+    pub(crate) fn leave(self, deadline: Instant) {
+        self.end(deadline, EdgeServer::leave);
+    }
+
     /// As above, when another process answers in the place of this one.
     pub(crate) fn give_way(self, deadline: Instant) {
         self.end(deadline, EdgeServer::give_way);

@@ -134,7 +134,10 @@ impl Role for Edge {
             redirects.give_way(deadline);
         } else {
             redirects.begin_drain(deadline);
-            redirects.drain(deadline);
+            match upgrades.followed {
+                true => redirects.leave(deadline),
+                false => redirects.drain(deadline),
+            }
             operations.end(program);
         }
         places.end();

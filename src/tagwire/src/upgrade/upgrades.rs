@@ -49,6 +49,8 @@ pub(crate) struct Upgrades {
 pub(crate) struct Ended {
     /// Whether another process serves in its place.
     pub(crate) replaced: bool,
+    /// Whether another one has its listening sockets, and is about to serve.
+    pub(crate) followed: bool,
     /// The other end waits until this is closed: for the end of this process.
     until_the_end: Option<Channel>,
 }
@@ -125,6 +127,7 @@ impl Upgrades {
         };
         Ended {
             replaced,
+            followed: until_the_end.is_some() && !replaced,
             until_the_end,
         }
     }
