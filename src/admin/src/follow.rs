@@ -119,6 +119,10 @@ fn apply(events: &mut Vec<Event>, index: &Index, progress: &Progress) -> Result<
                 tracing::warn!(%reason, "the journal cannot be reached; edits wait")
             }
             Event::Connected => tracing::info!("the journal can be reached"),
+            Event::Stalled { partitions } => tracing::warn!(
+                ?partitions,
+                "partitions of the journal that cannot be read for now, where edits wait; none: all can be read"
+            ),
             // Counted and logged by the journal, with its coordinates.
             Event::Refused { .. } | Event::Advanced { .. } => {}
         }

@@ -87,7 +87,7 @@ impl EdgeMetrics {
             )?,
             journal_lag: Gauge::new(
                 "tagwire_edge_journal_lag_seconds",
-                "Age of the newest change when it was applied; 0 when all are, and the time since then while the journal is away",
+                "Age of the newest change when it was applied; 0 when all are, and the time since then while the journal, or a partition of it, cannot be read",
             )?,
             local_salts: IntCounter::new(
                 "tagwire_edge_local_salts_total",

@@ -65,8 +65,8 @@ impl Applied {
         self.0.borrow().positions.clone()
     }
 
-    /// When the newest change was published that has been applied, by the clock of the journal's writer; none: not known. Ask for it
-    /// after the positions: it is noted before them.
+    /// When the newest record was published that has been applied or refused, by the clock of the journal's writer; none: not known. Ask
+    /// for it after the positions: it is noted before them.
     pub fn newest(&self) -> Option<Timestamp> {
         self.0.borrow().newest
     }
@@ -85,7 +85,7 @@ impl AppliedSender {
             .send_if_modified(|applied| applied.positions.advance(topic, partition, next_offset));
     }
 
-    /// Notes when a change was published that has been applied, before its position is.
+    /// Notes when a record was published that has been applied or refused, before its position is.
     pub fn published(&self, at: Timestamp) {
         self.0.send_if_modified(|applied| {
             applied.newest = applied.newest.max(Some(at));
@@ -93,7 +93,7 @@ impl AppliedSender {
         });
     }
 
-    /// Moves several partitions forward by changes of which the newest was published then, and wakes who waits for any of them once.
+    /// Moves several partitions forward by records of which the newest was published then, and wakes who waits for any of them once.
     pub fn advance_all(&self, reached: &[(Topic, i32, i64)], newest: Option<Timestamp>) {
         self.0.send_if_modified(|applied| {
             applied.newest = applied.newest.max(newest);
@@ -123,8 +123,8 @@ impl AppliedSender {
 
     /// Moves on to where an event leads, once what it says has been applied.
     pub fn applied(&self, event: &Event) {
-        if let Event::Change { published_at, .. } = event {
-            self.published(*published_at);
+        if let Some(at) = event.published_at() {
+            self.published(at);
         }
         if let Some(record) = event.refused() {
             self.refused(record);
@@ -188,6 +188,7 @@ mod tests {
                 topic: Topic::Tags,
                 partition: 3,
                 offset,
+                published_at: Timestamp::from_second(offset).ok(),
                 error: "two\nlines".to_owned(),
             });
         }
@@ -196,6 +197,8 @@ mod tests {
         let last = RefusedRecord::new(Topic::Tags, 3, 99, "two lines");
         assert_eq!(refused.last(), Some(&last));
         assert_eq!(applied.positions().get(Topic::Tags, 3), Some(100));
+        // It has been read, as far as whoever waits for it is concerned.
+        assert_eq!(applied.newest(), Timestamp::from_second(99).ok());
         sender.restart();
         assert_eq!(applied.refused(), []);
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tags::{Change, Topic};
 
-use crate::RefusedRecord;
+use crate::{JournalMetrics, RefusedRecord};
 
 /// Something that happened in the log, or to the connection with it.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub enum Event {
         partition: i32,
         /// Its offset.
         offset: i64,
+        /// When it was published, by whoever did; none: it does not say.
+        published_at: Option<Timestamp>,
         /// Why.
         error: String,
     },
@@ -43,6 +45,12 @@ pub enum Event {
         /// The position now.
         next_offset: i64,
     },
+    /// These partitions cannot be read for now, though others can: what is new in them is not known. Comes when it is others than before; none:
+    /// all can be read.
+    Stalled {
+        /// Their topics and numbers.
+        partitions: Vec<(Topic, i32)>,
+    },
     /// The log cannot be reached; the follower goes on trying. Comes when that, or its reason, is new.
     Disconnected {
         /// For the log and `/readyz`.
@@ -53,6 +61,37 @@ pub enum Event {
 }
 
 impl Event {
+    /// What a record says that lies there; or that it is not valid, which is counted and logged.
+    pub(crate) fn of_record(
+        (topic, partition, offset): (Topic, i32, i64),
+        change: Result<Change, String>,
+        published_at: Result<Timestamp, String>,
+        metrics: &JournalMetrics,
+    ) -> Self {
+        let (published_at, error) = match (change, published_at) {
+            (Ok(change), Ok(published_at)) => {
+                return Self::Change {
+                    change: Box::new(change),
+                    topic,
+                    partition,
+                    offset,
+                    published_at,
+                };
+            }
+            (Err(error), published_at) => (published_at.ok(), error),
+            (Ok(_), Err(error)) => (None, error),
+        };
+        metrics.count_refused();
+        tracing::warn!(%topic, partition, offset, error, "a record of the journal is not valid and was skipped");
+        Self::Refused {
+            topic,
+            partition,
+            offset,
+            published_at,
+            error,
+        }
+    }
+
     /// The record that was refused, where that is what happened.
     pub fn refused(&self) -> Option<RefusedRecord> {
         match self {
@@ -61,8 +100,22 @@ impl Event {
                 partition,
                 offset,
                 error,
+                ..
             } => Some(RefusedRecord::new(*topic, *partition, *offset, error)),
             _ => None,
+        }
+    }
+
+    /// When the record was published that this is about, where it is about one that says so.
+    pub fn published_at(&self) -> Option<Timestamp> {
+        match *self {
+            Self::Change { published_at, .. } => Some(published_at),
+            Self::Refused { published_at, .. } => published_at,
+            Self::CaughtUp
+            | Self::Advanced { .. }
+            | Self::Stalled { .. }
+            | Self::Disconnected { .. }
+            | Self::Connected => None,
         }
     }
 
@@ -86,7 +139,9 @@ impl Event {
                 partition,
                 next_offset,
             } => Some((topic, partition, next_offset)),
-            Self::CaughtUp | Self::Disconnected { .. } | Self::Connected => None,
+            Self::CaughtUp | Self::Stalled { .. } | Self::Disconnected { .. } | Self::Connected => {
+                None
+            }
         }
     }
 }

@@ -1,9 +1,6 @@
 //! The journal's counters, per role: a process that runs several roles gives each its own.
 
 use prometheus::{IntCounter, Registry};
-use tags::Topic;
-
-use crate::Event;
 
 /// What a journal counts; clones count together.
 #[derive(Clone, Debug)]
@@ -67,23 +64,5 @@ impl JournalMetrics {
                 "Calls to publish that succeeded; several share a transaction",
             )?,
         })
-    }
-}
-
-/// Counts and logs a record that is not valid.
-pub(crate) fn refuse(
-    metrics: &JournalMetrics,
-    topic: Topic,
-    partition: i32,
-    offset: i64,
-    error: String,
-) -> Event {
-    metrics.refused.inc();
-    tracing::warn!(%topic, partition, offset, error, "a record of the journal is not valid and was skipped");
-    Event::Refused {
-        topic,
-        partition,
-        offset,
-        error,
     }
 }

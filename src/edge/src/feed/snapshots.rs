@@ -247,11 +247,10 @@ impl Snapshots {
         let Some(log) = log.filter(|_| self.ordered.is_none() && !self.are_held()) else {
             return;
         };
-        if let Some(written) = &self.written {
-            // One that is unchanged is written again before it is too old to be followed on.
-            let stands = written.positions == *positions && since(written.at) < OUTDATED / 4;
-            // While the journal is away, what is known of it grows no younger.
-            if stands || log.at <= written.at {
+        let unchanged = self.written.as_ref();
+        if let Some(written) = unchanged.filter(|written| written.positions == *positions) {
+            // It is written again before it is too old to be followed on; while the journal is away, what is known of it grows no younger.
+            if since(written.at) < OUTDATED / 4 || log.at <= written.at {
                 return;
             }
         }

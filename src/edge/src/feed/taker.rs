@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use journal::{AppliedSender, Event, FollowError, Follower, Journal, KnownLog, Positions, Since};
 use table::Table;
+use tags::Topic;
 
 use super::rebuild::{Rebuild, Verdict};
 use super::snapshots::{Loaded, Snapshots};
@@ -35,7 +36,7 @@ pub(super) struct Taker {
     positions: Positions,
     /// Which log the positions are of, and when it was last there.
     log: Option<KnownLog>,
-    /// When the newest change was published, by the clock of the journal's writer.
+    /// When the newest record was published that was taken in or refused, by the clock of the journal's writer.
     newest: Timestamp,
     /// Whether there is a snapshot in the table that nobody reads yet.
     in_reserve: bool,
@@ -49,6 +50,8 @@ pub(super) struct Taker {
     behind_due: Instant,
     /// Whether the follower has seen the end of every partition.
     caught_up: bool,
+    /// Whether there are partitions that cannot be read though others can.
+    stalled: bool,
     /// When the journal was last known to be there.
     heard_at: Instant,
     /// When there was last nothing left to apply.
@@ -89,6 +92,7 @@ impl Taker {
             rebuild: None,
             behind_due: now,
             caught_up: false,
+            stalled: false,
             heard_at: now,
             abreast: now,
             away: false,
@@ -134,7 +138,7 @@ impl Taker {
         mut follower: Box<dyn Follower>,
         orders: &Receiver<Order>,
     ) -> Result<Done, FollowError> {
-        self.caught_up = false;
+        (self.caught_up, self.stalled) = (false, false);
         loop {
             match orders.try_recv() {
                 Err(mpsc::TryRecvError::Empty) => {}
@@ -241,7 +245,12 @@ impl Taker {
         if let Some(published) = &turn.published {
             self.metrics.set_tags(self.table.len());
             let age = turn.at.duration_since(published.last).as_secs_f64();
-            self.metrics.set_journal_lag(age.max(0.0));
+            let unread = if self.stalled {
+                self.abreast.elapsed().as_secs_f64()
+            } else {
+                0.0
+            };
+            self.metrics.set_journal_lag(age.max(unread));
         }
         // Only now: whoever waits for the positions looks at the table next.
         for &(topic, partition, next_offset) in &turn.reached {
@@ -264,22 +273,22 @@ impl Taker {
         if let Some(position) = event.position() {
             turn.reach(position);
         }
+        if let Some(at) = event.published_at() {
+            turn.read(at);
+        }
         // Whoever waits for the position asks next whether it was refused.
         if let Some(record) = event.refused() {
             self.applied.refused(record);
         }
         match event {
-            Event::Change {
-                change,
-                published_at,
-                ..
-            } => turn.change(*change, published_at),
+            Event::Change { change, .. } => turn.changes.push(*change),
             Event::CaughtUp => {
                 self.apply(turn);
                 if !turn.full {
                     self.now_caught_up(turn.now);
                 }
             }
+            Event::Stalled { partitions } => self.now_stalled(&partitions),
             Event::Disconnected { reason } => self.now_away(reason),
             // Refusals are counted and logged by the journal: what was there before stays.
             Event::Connected | Event::Refused { .. } | Event::Advanced { .. } => {}
@@ -288,9 +297,15 @@ impl Taker {
 
     /// Gives the table what it has not been given yet.
     fn apply(&mut self, turn: &mut Turn) {
-        if turn.changes.is_empty() {
-            return;
+        if !turn.changes.is_empty() {
+            self.apply_changes(turn);
         }
+        if let Some(published) = turn.published.as_ref().filter(|_| !turn.full) {
+            self.newest = self.newest.max(published.newest);
+        }
+    }
+
+    fn apply_changes(&mut self, turn: &mut Turn) {
         let beside = self.is_behind_tail();
         let taken = if beside {
             self.table.apply_all_beside_rebuild(&mut turn.changes)
@@ -302,9 +317,6 @@ impl Taker {
         } else if taken.lost > 0 {
             turn.full = true;
             return;
-        }
-        if let Some(published) = &turn.published {
-            self.newest = self.newest.max(published.newest);
         }
         // Behind the tail, only what is read there tells whether the journal has been emptied.
         if let Some(rebuild) = self.rebuild.as_mut().filter(|_| !beside) {
@@ -431,12 +443,12 @@ impl Taker {
     }
 
     fn nothing_new(&mut self) {
-        if !self.away && self.caught_up {
+        if !self.away && self.has_read_all() {
             self.abreast = Instant::now();
             self.heard(self.abreast, Timestamp::now());
             self.metrics.set_journal_lag(0.0);
         } else if self.table.is_complete() {
-            // A partition that cannot be read says nothing; what is known is that not all has been.
+            // Not all has been read, or it is not known.
             self.metrics
                 .set_journal_lag(self.abreast.elapsed().as_secs_f64());
         }
@@ -477,8 +489,9 @@ impl Taker {
     /// Notes when the journal was last there. What has not been read to its end is known as of the newest that was read.
     fn heard(&mut self, now: Instant, at: Timestamp) {
         self.heard_at = now;
+        let has_read_all = self.has_read_all();
         if let Some(known) = &mut self.log {
-            let at = if self.caught_up { at } else { known.at };
+            let at = if has_read_all { at } else { known.at };
             known.at = self.newest.max(at);
         }
     }
@@ -496,6 +509,24 @@ impl Taker {
             tracing::info!("the journal can be reached again");
             (self.hears)(FeedState::Back);
         }
+    }
+
+    /// Some of the journal cannot be read, or all of it again.
+    fn now_stalled(&mut self, partitions: &[(Topic, i32)]) {
+        self.stalled = !partitions.is_empty();
+        if self.stalled {
+            tracing::warn!(
+                ?partitions,
+                "these partitions of the journal cannot be read for now; the table takes in what the others bring"
+            );
+        } else {
+            tracing::info!("all partitions of the journal can be read again");
+        }
+    }
+
+    /// Whether what the follower has brought is all that there was a moment ago. A partition that cannot be read says nothing.
+    fn has_read_all(&self) -> bool {
+        self.caught_up && !self.stalled
     }
 
     /// Whether the table is what this build has read of the journal up to its positions.

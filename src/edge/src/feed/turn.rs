@@ -11,7 +11,7 @@ pub(super) struct Turn {
     pub(super) at: Timestamp,
     /// What the table has not been given yet.
     pub(super) changes: Vec<Change>,
-    /// When the last of the changes was published, and the newest of them.
+    /// When the last of the records was published, and the newest of them, refused ones too.
     pub(super) published: Option<Published>,
     /// Where it has led, partition by partition in turn.
     pub(super) reached: Vec<(Topic, i32, i64)>,
@@ -36,13 +36,13 @@ impl Turn {
         }
     }
 
-    pub(super) fn change(&mut self, change: Change, published_at: Timestamp) {
+    /// Notes when a record was published.
+    pub(super) fn read(&mut self, published_at: Timestamp) {
         let newest = self.published.take().map(|before| before.newest);
         self.published = Some(Published {
             last: published_at,
             newest: newest.map_or(published_at, |newest| newest.max(published_at)),
         });
-        self.changes.push(change);
     }
 
     pub(super) fn reach(&mut self, position: (Topic, i32, i64)) {

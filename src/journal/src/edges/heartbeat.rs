@@ -100,7 +100,7 @@ pub struct Heartbeat {
     pub state: EdgeState,
     /// What it has applied: its next redirect goes by it.
     pub positions: Positions,
-    /// When the newest change that it has applied was published, by the clock of the journal's writer; none: it does not say. Positions of a
+    /// When the newest record that it has applied or refused was published, by the clock of the journal's writer; none: it does not say. Positions of a
     /// log that was made anew can lie behind those of the one before; what was published in it cannot lie before it was made.
     pub newest: Option<Timestamp>,
     /// The last records that it has refused, which its positions pass all the same: what they change, it does not show.

@@ -38,6 +38,8 @@ pub(crate) struct KafkaFollower {
     caught_up: bool,
     /// Why nothing can be read, where that is so.
     disconnected: Option<Absence>,
+    /// What cannot be read though others can.
+    stalled: BTreeSet<(Topic, i32)>,
 }
 
 /// One topic and the consumer of its own: the end of a partition is reported without its topic.
@@ -96,6 +98,7 @@ impl KafkaFollower {
             ready: VecDeque::new(),
             caught_up: false,
             disconnected: None,
+            stalled: BTreeSet::new(),
         })
     }
 
@@ -103,7 +106,9 @@ impl KafkaFollower {
     fn heed(&mut self, sighting: Sighting) -> Result<(), FollowError> {
         match sighting {
             Sighting::Found {
-                identity, topics, ..
+                identity,
+                topics,
+                stalled,
             } => {
                 self.identity = identity;
                 for lane in &mut self.lanes {
@@ -117,6 +122,11 @@ impl KafkaFollower {
                         })?;
                 }
                 self.connected();
+                if self.stalled != stalled {
+                    let partitions = stalled.iter().copied().collect();
+                    self.ready.push_back(Event::Stalled { partitions });
+                    self.stalled = stalled;
+                }
                 self.look_for_the_end();
             }
             Sighting::Absent(absence) => self.disconnect(absence),
@@ -194,18 +204,10 @@ impl KafkaFollower {
             match item {
                 Item::Record(event) => {
                     self.connected();
-                    if let Event::Change {
-                        published_at,
-                        offset,
-                        ..
-                    } = event
-                    {
-                        let read = Newest {
-                            before: offset + 1,
-                            at: published_at,
-                        };
-                        newest = Some(newest.map_or(read, |newest: Newest| newest.and(read)));
-                    }
+                    newest = newest
+                        .into_iter()
+                        .chain(Newest::of(&event))
+                        .reduce(Newest::and);
                     last = event.position().or(last);
                     self.ready.push_back(event);
                 }
@@ -269,8 +271,11 @@ impl KafkaFollower {
                 let reason = format!("the position in topic {name} lies outside it");
                 return Err(self.other_log(reason, false));
             }
-            // One broker of several, and whatever librdkafka tries again by itself.
-            _ => tracing::debug!(topic = name, %error, "reading the journal"),
+            // One broker of several, and whatever librdkafka tries again by itself. What that broker leads may be without a leader now.
+            _ => {
+                tracing::debug!(topic = name, %error, "reading the journal");
+                self.post.ask_to_look_soon();
+            }
         }
         Ok(())
     }

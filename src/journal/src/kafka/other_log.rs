@@ -9,12 +9,12 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::Listener;
+use crate::Event;
 
 /// How long the brokers have to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How far the clocks of the journal's writer, of its brokers, which date the ends of transactions, and of whoever noted a time may be apart, in
-/// milliseconds: a second reading costs more than to overlook a topic that was made anew within so short a time.
+/// How far the clocks of the journal's writer and of its brokers, which date the ends of transactions, may be apart, in milliseconds.
 const SLACK_MS: i64 = 10_000;
 
 /// How far a partition has been read.
@@ -26,8 +26,8 @@ pub(super) struct Reached {
     pub(super) newest: Option<Newest>,
 }
 
-/// Nothing that was read before this offset is younger, by the clock of the journal's writer. Behind it may lie what has no time here and one
-/// for the brokers: what was refused, and the ends of transactions that came to nothing.
+/// No record that was read before this offset is younger, by the clock of the journal's writer. Behind it may lie what has no time here and one
+/// for the brokers: the ends of transactions, and what was in those that came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Newest {
     pub(super) before: i64,
@@ -35,6 +35,13 @@ pub(super) struct Newest {
 }
 
 impl Newest {
+    /// Of what was read, where it was a record.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let (_, _, before) = event.position()?;
+        let at = event.published_at()?;
+        Some(Self { before, at })
+    }
+
     /// Of both together.
     pub(super) fn and(self, other: Self) -> Self {
         Self {
@@ -46,8 +53,9 @@ impl Newest {
 
 /// Why the partition is another than that which has been read so far; none where it can be the same.
 ///
-/// It is another where the position lies outside it, and where something before the position is younger than all that was read there. A log
-/// restored with its old times and at its old offsets is not told from the one before.
+/// It is another where the position lies outside it, where something before the position is younger than all that was read there, by more than
+/// clocks may be apart, and where nothing at all is as old as what was read. A log restored with its old times and at its old offsets is not
+/// told from the one before.
 pub(super) fn other_log(
     consumer: &BaseConsumer<Listener>,
     name: &str,
@@ -64,18 +72,40 @@ pub(super) fn other_log(
     let Some(Newest { before, at }) = reached.newest.filter(|newest| newest.before > start) else {
         return Ok(None);
     };
+    let newest = at.as_millisecond();
+    let first_since = |millis| first_since(consumer, name, partition, millis);
+    // The end of a transaction can be, where the brokers' clocks are ahead.
+    let Some(younger) = first_since(newest.saturating_add(1))?.filter(|first| *first < before)
+    else {
+        return Ok(None);
+    };
+    let much_younger = first_since(newest.saturating_add(SLACK_MS))?;
+    let is_other =
+        much_younger.is_some_and(|first| first < before) || first_since(0)? == Some(younger);
+    Ok(is_other.then(|| {
+        format!(
+            "{name}/{partition} has a record at {younger} that is younger than {at}, when {position} had been reached"
+        )
+    }))
+}
+
+/// Where the first entry of a partition lies that has this date or a later one, in milliseconds since 1970; none: there is none.
+fn first_since(
+    consumer: &BaseConsumer<Listener>,
+    name: &str,
+    partition: i32,
+    millis: i64,
+) -> Result<Option<i64>, KafkaError> {
     let mut wanted = TopicPartitionList::new();
-    let since = at.as_millisecond().saturating_add(SLACK_MS);
-    wanted.add_partition_offset(name, partition, Offset::Offset(since))?;
+    // Who dates something before 1970 is believed, but not by librdkafka.
+    wanted.add_partition_offset(name, partition, Offset::Offset(millis.max(0)))?;
     let found = consumer.offsets_for_times(wanted, ANSWER)?;
     let Some(element) = found.find_partition(name, partition) else {
         return Ok(None);
     };
     element.error()?;
     Ok(match element.offset() {
-        Offset::Offset(younger) if younger < before => Some(format!(
-            "{name}/{partition} has a record at {younger} that is younger than {at}, when {position} had been reached"
-        )),
+        Offset::Offset(offset) => Some(offset),
         _ => None,
     })
 }

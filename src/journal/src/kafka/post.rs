@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tags::Topic;
 
@@ -23,8 +23,8 @@ pub(crate) enum Sighting {
     Found {
         identity: Option<String>,
         topics: BTreeMap<Topic, Partitions>,
-        /// Whether something could not be judged yet, so that it is looked again soon.
-        open: bool,
+        /// What nobody leads that answers, so that it is looked again soon.
+        stalled: BTreeSet<(Topic, i32)>,
     },
     /// There is nothing to follow, for now.
     Absent(Absence),
@@ -97,8 +97,9 @@ struct State {
     /// Something is in a consumer's queue.
     messages: bool,
     sighting: Option<Sighting>,
-    /// The scout is to look now, not at its next hour.
+    /// The scout is to look now, not at its next hour; or as soon as it would where something is amiss.
     look: bool,
+    look_soon: bool,
     /// A broker does not know what is followed: it may have been deleted, and made anew.
     suspicion: bool,
     progress: Progress,
@@ -184,6 +185,12 @@ impl Post {
         self.changed.notify_all();
     }
 
+    /// Has the scout look again soon: there may be something amiss. However often that is said, it does not hurry.
+    pub(crate) fn ask_to_look_soon(&self) {
+        self.lock().look_soon = true;
+        self.changed.notify_all();
+    }
+
     /// Has the scout look at once, and find out whether the topics are still the same.
     pub(crate) fn suspect(&self) {
         self.lock().suspicion = true;
@@ -207,19 +214,24 @@ impl Post {
 
     /// Hands in a sighting, then waits for the next time to look; false when there is none.
     pub(super) fn report(&self, sighting: Sighting) -> bool {
-        let pause = match sighting {
-            Sighting::Found { open: false, .. } => REFRESH,
+        let pause = match &sighting {
+            Sighting::Found { stalled, .. } if stalled.is_empty() => REFRESH,
             Sighting::Found { .. } | Sighting::Absent(_) | Sighting::OtherLog { .. } => RETRY,
         };
+        let reported_at = Instant::now();
         let mut state = self.lock();
         state.sighting = Some(sighting);
         self.changed.notify_all();
-        let waited = self
-            .changed
-            .wait_timeout_while(state, pause, |state| !state.look && !state.ended);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.look = false;
-        !state.ended
+        loop {
+            let pause = if state.look_soon { RETRY } else { pause };
+            let left = pause.saturating_sub(reported_at.elapsed());
+            if state.look || state.ended || left.is_zero() {
+                (state.look, state.look_soon) = (false, false);
+                return !state.ended;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

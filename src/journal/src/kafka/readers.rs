@@ -16,7 +16,6 @@ use tags::{Change, Topic};
 
 use super::client::Listener;
 use super::post::Post;
-use crate::metrics::refuse;
 use crate::{Event, JournalMetrics};
 
 /// More than two readers wait for the one that applies.
@@ -225,9 +224,9 @@ impl Reader {
     }
 
     fn decode(&self, topic: Topic, message: &BorrowedMessage<'_>) -> Event {
-        let (partition, offset) = (message.partition(), message.offset());
-        read(topic, message)
-            .unwrap_or_else(|error| refuse(&self.metrics, topic, partition, offset, error))
+        let place = (topic, message.partition(), message.offset());
+        let (change, published_at) = (change(topic, message), published_at(message));
+        Event::of_record(place, change, published_at, &self.metrics)
     }
 }
 
@@ -249,24 +248,19 @@ impl Queue {
     }
 }
 
-fn read(topic: Topic, message: &BorrowedMessage<'_>) -> Result<Event, String> {
+fn change(topic: Topic, message: &BorrowedMessage<'_>) -> Result<Change, String> {
     let key = message.key().ok_or("the record has no key")?;
     let key = str::from_utf8(key).map_err(|error| format!("the key is not text: {error}"))?;
     let value = message
         .payload()
         .ok_or("the record is a tombstone; the journal has none")?;
-    let change = Change::decode(topic, key, value).map_err(|error| error.to_string())?;
+    Change::decode(topic, key, value).map_err(|error| error.to_string())
+}
+
+fn published_at(message: &BorrowedMessage<'_>) -> Result<Timestamp, String> {
     let millis = message
         .timestamp()
         .to_millis()
         .ok_or("the record has no time")?;
-    let published_at = Timestamp::from_millisecond(millis).map_err(|error| error.to_string())?;
-    let (partition, offset) = (message.partition(), message.offset());
-    Ok(Event::Change {
-        change: Box::new(change),
-        topic,
-        partition,
-        offset,
-        published_at,
-    })
+    Timestamp::from_millisecond(millis).map_err(|error| error.to_string())
 }

@@ -89,6 +89,7 @@ impl Scout {
         }
         memory.missing.clear();
         self.post.anchor(&progress, &judged.unjudged);
+        let stalled = stalled(&found, &judged.unjudged, &silent);
         for topic in found {
             let known = memory.partitions.entry(topic.topic).or_default();
             for partition in topic.partitions {
@@ -101,7 +102,7 @@ impl Scout {
         Ok(Sighting::Found {
             identity: memory.identity.clone(),
             topics: memory.partitions.clone(),
-            open: !judged.unjudged.is_empty(),
+            stalled,
         })
     }
 
@@ -192,6 +193,20 @@ impl Scout {
     fn absence(&self, error: &KafkaError) -> Absence {
         Absence::Brokers(self.consumer.context().explain(error))
     }
+}
+
+/// What cannot be read now: nobody leads it, or who does lets others wait too.
+fn stalled(
+    found: &[Found<'_>],
+    unjudged: &BTreeSet<(Topic, i32)>,
+    silent: &BTreeSet<i32>,
+) -> BTreeSet<(Topic, i32)> {
+    let led_in_vain = |place: &&Place| place.leader.is_none_or(|leader| silent.contains(&leader));
+    let without = found.iter().flat_map(|found| {
+        let places = found.partitions.iter().filter(led_in_vain);
+        places.map(|place| (found.topic, place.id))
+    });
+    without.chain(unjudged.iter().copied()).collect()
 }
 
 /// A topic that there is.

@@ -11,7 +11,6 @@ use tags::{Change, Topic};
 
 use super::database;
 use super::wake::Wake;
-use crate::metrics::refuse;
 use crate::{Event, FollowError, Follower, JournalMetrics, Positions, Since};
 
 /// How often another process's changes are looked for: an indexed query per topic that finds nothing.
@@ -104,10 +103,10 @@ impl SqliteFollower {
             while let Some(row) = rows.next()? {
                 left -= 1;
                 let offset = row.get(0)?;
-                self.ready.push_back(
-                    event(topic, offset, row)
-                        .unwrap_or_else(|error| refuse(&self.metrics, topic, 0, offset, error)),
-                );
+                let place = (topic, 0, offset);
+                let (change, published_at) = (change(topic, row), published_at(row));
+                let event = Event::of_record(place, change, published_at, &self.metrics);
+                self.ready.push_back(event);
                 self.positions.set(topic, 0, offset + 1);
             }
             end_seen &= left > 0;
@@ -139,25 +138,17 @@ fn check_inside(
     Ok(())
 }
 
-fn event(topic: Topic, offset: i64, row: &Row<'_>) -> Result<Event, String> {
-    let read = || -> rusqlite::Result<(&str, &[u8], i64)> {
-        Ok((
-            row.get_ref(1)?.as_str()?,
-            row.get_ref(2)?.as_blob()?,
-            row.get(3)?,
-        ))
+fn change(topic: Topic, row: &Row<'_>) -> Result<Change, String> {
+    let read = || -> rusqlite::Result<(&str, &[u8])> {
+        Ok((row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_blob()?))
     };
-    let (key, value, published_at) = read().map_err(|error| error.to_string())?;
-    let change = Change::decode(topic, key, value).map_err(|error| error.to_string())?;
-    let published_at =
-        Timestamp::from_microsecond(published_at).map_err(|error| error.to_string())?;
-    Ok(Event::Change {
-        change: Box::new(change),
-        topic,
-        partition: 0,
-        offset,
-        published_at,
-    })
+    let (key, value) = read().map_err(|error| error.to_string())?;
+    Change::decode(topic, key, value).map_err(|error| error.to_string())
+}
+
+fn published_at(row: &Row<'_>) -> Result<Timestamp, String> {
+    let microseconds = row.get(3).map_err(|error| error.to_string())?;
+    Timestamp::from_microsecond(microseconds).map_err(|error| error.to_string())
 }
 
 impl Follower for SqliteFollower {

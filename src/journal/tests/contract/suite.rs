@@ -282,6 +282,7 @@ pub(crate) async fn a_refused_record_is_skipped_counted_and_what_was_before_stay
         .filter(|event| matches!(event, Event::Refused { .. }))
         .collect();
     assert_eq!(refused.len(), 4, "{events:?}");
+    assert!(refused.iter().all(|event| event.published_at().is_some()));
     assert_eq!(metrics.refused(), 4);
     Ok(())
 }

@@ -117,6 +117,21 @@ fn the_last_snapshot_is_written_whatever_was_asked_for_before() {
 }
 
 #[test]
+fn a_record_that_is_dated_ahead_of_its_time_holds_no_snapshot_up() {
+    let mut fixture = Fixture::new();
+    let ahead = KnownLog {
+        identity: "cluster".to_owned(),
+        at: Timestamp::now() + Duration::from_secs(3_600),
+    };
+    fixture.snapshots.keep(&at(1), Some(&ahead));
+    assert!(fixture.snapshots.wait(soon()));
+    fixture.snapshots.end(Some((&at(2), Some(&ahead))), soon());
+    let info = read_snapshot_info(&fixture.folder.path().join("tags.snapshot"));
+    let positions = info.expect("a snapshot").positions.into_iter().collect();
+    assert_eq!(at(2), positions);
+}
+
+#[test]
 fn an_end_does_not_wait_for_ever() {
     let mut fixture = Fixture::new();
     let obstacle = fixture.obstacle();

@@ -12,6 +12,7 @@ struct Fixture {
     taker: Taker,
     table: Arc<Table>,
     registry: Registry,
+    applied: Applied,
     /// What had been said to be applied whenever something was heard.
     applied_when_heard: Arc<Mutex<Vec<Positions>>>,
 }
@@ -23,8 +24,8 @@ impl Fixture {
         let metrics = EdgeMetrics::register(&registry).expect("new");
         let (sender, applied) = Applied::new();
         let applied_when_heard = Arc::<Mutex<Vec<Positions>>>::default();
-        let heard = Arc::clone(&applied_when_heard);
-        let hears = move |_| heard.lock().expect("no panic").push(applied.positions());
+        let (heard, then) = (Arc::clone(&applied_when_heard), applied.clone());
+        let hears = move |_| heard.lock().expect("no panic").push(then.positions());
         let mut taker = Taker::new(Arc::clone(&table), sender, metrics, None, Box::new(hears));
         table.apply(tag("abc"));
         taker.in_reserve = true;
@@ -34,6 +35,7 @@ impl Fixture {
             taker,
             table,
             registry,
+            applied,
             applied_when_heard,
         }
     }
@@ -100,6 +102,53 @@ fn a_snapshot_is_served_after_a_while_although_the_journal_is_never_silent_and_n
     fixture.hear(Event::CaughtUp);
     fixture.taker.nothing_new();
     assert_eq!(fixture.lag(), 0.0);
+}
+
+#[test]
+fn while_a_partition_cannot_be_read_it_is_not_known_how_far_behind_the_table_is() {
+    let mut fixture = Fixture::in_reserve();
+    fixture.hear(Event::CaughtUp);
+    fixture.taker.nothing_new();
+    assert_eq!(fixture.lag(), 0.0);
+    fixture.hear(Event::Stalled {
+        partitions: vec![(Topic::Tags, 3)],
+    });
+    fixture.taker.abreast -= Duration::from_secs(60);
+    fixture.taker.nothing_new();
+    assert!(fixture.lag() >= 60.0, "{}", fixture.lag());
+    // What another partition brings says nothing of this one.
+    fixture.hear(Event::Change {
+        change: Box::new(tag("def")),
+        topic: Topic::Tags,
+        partition: 0,
+        offset: 7,
+        published_at: Timestamp::now(),
+    });
+    assert!(fixture.lag() >= 60.0, "{}", fixture.lag());
+    assert!(!fixture.taker.away);
+    fixture.hear(Event::Stalled {
+        partitions: Vec::new(),
+    });
+    fixture.taker.nothing_new();
+    assert_eq!(fixture.lag(), 0.0);
+}
+
+#[test]
+fn a_record_that_is_refused_has_been_read_like_any_other() {
+    let mut fixture = Fixture::in_reserve();
+    fixture.hear(Event::CaughtUp);
+    let published_at = Timestamp::now();
+    fixture.hear(Event::Refused {
+        topic: Topic::Tags,
+        partition: 0,
+        offset: 7,
+        published_at: Some(published_at),
+        error: "of a newer format".to_owned(),
+    });
+    // Whoever published it waits for both, and asks then whether it was refused.
+    assert_eq!(fixture.applied.positions().get(Topic::Tags, 0), Some(8));
+    assert_eq!(fixture.applied.newest(), Some(published_at));
+    assert_eq!(fixture.applied.refused().len(), 1);
 }
 
 #[test]

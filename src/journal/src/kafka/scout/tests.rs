@@ -38,6 +38,23 @@ impl Stage {
 
     async fn make_topics(&self) {
         assert!(self.try_make_topics().await);
+        self.until_there();
+    }
+
+    /// Waits until who leads them answers, and no more as those of before that had the same names.
+    fn until_there(&self) {
+        let consumer: BaseConsumer = self.config.create().unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        for (topic, partition) in Topic::EDGE
+            .into_iter()
+            .flat_map(|topic| [(topic, 0), (topic, 1)])
+        {
+            let name = self.name(topic);
+            let end = || consumer.fetch_watermarks(&name, partition, ANSWER).ok();
+            while end() != Some((0, 0)) {
+                assert!(std::time::Instant::now() < deadline, "{name}/{partition}");
+            }
+        }
     }
 
     /// False while they are still being deleted.
@@ -57,6 +74,26 @@ impl Stage {
         let options = AdminOptions::new();
         let removed = self.admin().delete_topics(&names, &options).await.unwrap();
         assert!(removed.iter().all(Result::is_ok), "{removed:?}");
+    }
+
+    async fn make_topics_anew(&self) {
+        self.remove_topics().await;
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while !self.try_make_topics().await {
+            assert!(std::time::Instant::now() < deadline, "they cannot be made");
+        }
+        self.until_there();
+    }
+
+    /// Writes records of these dates, in milliseconds, into the tags' partition 0.
+    fn writer(&self) -> impl Fn(i64) + use<> {
+        let producer: BaseProducer = self.config.create().unwrap();
+        let name = self.name(Topic::Tags);
+        move |millis| {
+            let record = BaseRecord::to(&name).partition(0).key("k").payload("v");
+            producer.send(record.timestamp(millis)).unwrap();
+            producer.flush(Duration::from_secs(20)).unwrap();
+        }
     }
 
     fn scout(&self, since: Since) -> Scout {
@@ -85,7 +122,7 @@ fn look_until_found(scout: &Scout, memory: &mut Memory) -> Sighting {
 }
 
 fn is_found(sighting: &Sighting, open: bool) -> bool {
-    matches!(sighting, Sighting::Found { open: is, topics, .. } if *is == open && topics.len() == 2)
+    matches!(sighting, Sighting::Found { stalled, topics, .. } if stalled.is_empty() != open && topics.len() == 2)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,6 +187,11 @@ async fn a_partition_that_nobody_leads_keeps_no_other_from_being_judged_and_foll
     let judged = judge(at_the_start, beyond);
     assert!(judged.any && judged.other.is_none());
     assert_eq!(judged.unjudged, BTreeSet::from([(Topic::Tags, 1)]));
+    let without_a_leader = BTreeSet::from([(Topic::Tags, 1)]);
+    assert_eq!(
+        stalled(&found, &BTreeSet::new(), &BTreeSet::new()),
+        without_a_leader
+    );
     // What can be asked still refutes.
     assert!(judge(beyond, at_the_start).other.is_some());
     stage.remove_topics().await;
@@ -188,13 +230,7 @@ async fn topics_that_were_made_anew_and_filled_further_are_told_by_their_records
     let mut memory = Memory::default();
     // It starts where everything is empty.
     look_until_found(&scout, &mut memory);
-    let producer: BaseProducer = stage.config.create().unwrap();
-    let name = stage.name(Topic::Tags);
-    let write = |millis: i64| {
-        let record = BaseRecord::to(&name).partition(0).key("k").payload("v");
-        producer.send(record.timestamp(millis)).unwrap();
-        producer.flush(Duration::from_secs(20)).unwrap();
-    };
+    let write = stage.writer();
     let now = Timestamp::now();
     let hour_ago = now - jiff::SignedDuration::from_hours(1);
     write(hour_ago.as_millisecond());
@@ -209,7 +245,7 @@ async fn topics_that_were_made_anew_and_filled_further_are_told_by_their_records
     );
     let sighting = scout.look(&mut memory);
     assert!(is_found(&sighting, false), "{sighting:?}");
-    // What is refused, or the end of a transaction that came to nothing, moves the position on and has no time here.
+    // What has no date here, such as the end of a transaction that came to nothing, moves the position on.
     write(now.as_millisecond());
     scout.post.reached(Topic::Tags, 0, 2, None);
     for _ in 0..2 {
@@ -217,11 +253,7 @@ async fn topics_that_were_made_anew_and_filled_further_are_told_by_their_records
         assert!(is_found(&sighting, false), "{sighting:?}");
     }
     // In the place of that record are others, and what is behind them has been read on from there.
-    stage.remove_topics().await;
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    while !stage.try_make_topics().await {
-        assert!(std::time::Instant::now() < deadline, "they cannot be made");
-    }
+    stage.make_topics_anew().await;
     for _ in 0..3 {
         write(now.as_millisecond());
     }
@@ -233,5 +265,61 @@ async fn topics_that_were_made_anew_and_filled_further_are_told_by_their_records
         matches!(&sighting, Sighting::OtherLog { reason, .. } if reason.contains("younger")),
         "{sighting:?}"
     );
+    stage.remove_topics().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_were_made_anew_within_moments_are_told_by_having_nothing_as_old() {
+    let stage = Stage::new();
+    stage.make_topics().await;
+    let scout = stage.scout(Since::default());
+    let mut memory = Memory::default();
+    look_until_found(&scout, &mut memory);
+    let write = stage.writer();
+    let now = Timestamp::now();
+    write(now.as_millisecond());
+    let read = Newest { before: 1, at: now };
+    scout.post.reached(Topic::Tags, 0, 1, Some(read));
+    let sighting = scout.look(&mut memory);
+    assert!(is_found(&sighting, false), "{sighting:?}");
+    stage.make_topics_anew().await;
+    for later in [1, 2] {
+        write(now.as_millisecond() + later);
+    }
+    let sighting = look_until_found(&scout, &mut memory);
+    assert!(
+        matches!(&sighting, Sighting::OtherLog { reason, .. } if reason.contains("younger")),
+        "{sighting:?}"
+    );
+    stage.remove_topics().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_record_that_is_dated_ahead_of_what_follows_it_makes_no_other_log() {
+    let stage = Stage::new();
+    stage.make_topics().await;
+    let scout = stage.scout(Since::default());
+    let mut memory = Memory::default();
+    look_until_found(&scout, &mut memory);
+    let write = stage.writer();
+    let now = Timestamp::now();
+    let ahead = now + jiff::SignedDuration::from_mins(1);
+    write(ahead.as_millisecond());
+    write(now.as_millisecond());
+    let refused = crate::Event::Refused {
+        topic: Topic::Tags,
+        partition: 0,
+        offset: 0,
+        published_at: Some(ahead),
+        error: "of a newer format".to_owned(),
+    };
+    let next = Newest { before: 2, at: now };
+    let read = Newest::of(&refused).into_iter().chain([next]);
+    let read = read.reduce(Newest::and);
+    scout.post.reached(Topic::Tags, 0, 2, read);
+    for _ in 0..2 {
+        let sighting = scout.look(&mut memory);
+        assert!(is_found(&sighting, false), "{sighting:?}");
+    }
     stage.remove_topics().await;
 }
