@@ -1,16 +1,14 @@
-//! Too much of something: guessed codes, edits.
+//! Too much of something: connections that hold on, guessed codes.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Resource, getrlimit};
-use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::tag;
-use crate::deployment::client::{Api, leads_to};
 use crate::deployment::load::{Attempt, Connection};
 use crate::deployment::{Deployment, stored};
 use crate::ground::Ground;
@@ -121,72 +119,6 @@ pub async fn row_26_unknown_codes_are_guessed_by_the_thousand(
         capped >= GUESSES as f64 - 1_000.0 * seconds && capped > 0.0,
         "{capped} of {GUESSES} guesses in {seconds} s were not recorded"
     );
-    deployment.end().await;
-    Ok(())
-}
-
-pub async fn row_29_edits_come_as_fast_as_they_are_taken(
-    ground: &mut Ground,
-) -> anyhow::Result<()> {
-    const TAGS: usize = 200;
-    const WRITERS: usize = 32;
-    let lasts = Duration::from_secs(10);
-    let deployment = ground.cluster().await?;
-    let api = Api::of(&deployment)?;
-    for number in 0..TAGS {
-        let tag = json!({"code": format!("edit-{number}"), "destination": "https://example.com/0"});
-        api.post("/tags", tag).await?;
-    }
-    tag(&deployment, "calm").await?;
-    let load = Steady::start(deployment.redirects(), "calm");
-    let quiet = Instant::now();
-    load.goes_on(8_000).await?;
-    let began = Instant::now();
-    let mut writers = JoinSet::new();
-    for writer in 0..WRITERS {
-        let api = api.clone();
-        writers.spawn(async move {
-            let (mut edits, mut last) = (0_u64, vec![0; TAGS]);
-            while began.elapsed() < lasts {
-                // Each tag has one writer, who so knows what its last edit was.
-                for number in (writer..TAGS).step_by(WRITERS) {
-                    edits += 1;
-                    last[number] = edits;
-                    let destination = format!("https://example.com/{edits}");
-                    let edit = json!({"destination": destination});
-                    let path = format!("/tags/edit-{number}");
-                    // 503: nothing was written, and it is tried again.
-                    while let Err(error) = api.patch(&path, edit.clone()).await {
-                        ensure!(error.to_string().contains(": 503 "), error);
-                    }
-                }
-            }
-            anyhow::Ok((writer, edits, last))
-        });
-    }
-    let (mut edits, mut last) = (0, vec![0; TAGS]);
-    while let Some(writer) = writers.join_next().await {
-        let (writer, made, of_writer) = writer??;
-        edits += made;
-        for number in (writer..TAGS).step_by(WRITERS) {
-            last[number] = of_writer[number];
-        }
-    }
-    let over = Instant::now();
-    let scanned = load.finish().await;
-    let (before, during) = (scanned.p99(quiet, began), scanned.p99(began, over));
-    let rate = edits as f64 / over.duration_since(began).as_secs_f64();
-    println!("{rate:.0} edits a second; p99 before {before:?}, during {during:?}");
-    stored::matches(&deployment, "calm", &scanned.sent).await?;
-    // Every edge ends with every tag's last edit.
-    for (number, last) in last.into_iter().enumerate() {
-        leads_to(
-            &deployment,
-            &format!("edit-{number}"),
-            &format!("https://example.com/{last}"),
-        )
-        .await?;
-    }
     deployment.end().await;
     Ok(())
 }

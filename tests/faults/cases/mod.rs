@@ -2,10 +2,10 @@
 
 mod bootstrap;
 mod edges;
+mod edits;
 mod hostile;
 mod input;
 mod kafka;
-mod many;
 mod tls;
 mod upgrade;
 
@@ -57,8 +57,8 @@ cases![
     Seconds input::row_26_unknown_codes_are_guessed_by_the_thousand,
     Seconds edges::row_28_the_geoip_file_is_replaced_truncated_and_removed,
     Seconds edges::row_28_the_geoip_file_of_three_edges_is_truncated_removed_and_replaced,
-    Seconds input::row_29_edits_come_as_fast_as_they_are_taken,
-    Long many::row_29_a_thousand_edits_a_second_with_a_million_tags,
+    Seconds edits::row_29_edits_come_as_fast_as_they_are_taken,
+    Long edits::row_29_a_thousand_edits_a_second_with_a_million_tags,
     Seconds edges::row_30_file_descriptors_are_exhausted,
     Seconds tls::row_31_the_certificate_is_replaced_and_then_by_a_broken_one,
     Seconds bootstrap::row_35_topics_are_deleted_and_made_anew,
