@@ -13,6 +13,7 @@ mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
+mod in_flight;
 mod kafka_outlet;
 mod ledger;
 mod new_scan;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::batch::BatchBuilder;
 use crate::frame::{self, Found};
+use crate::in_flight::{InFlight, State};
 use crate::ledger::Account;
 use crate::segment::Segment;
 use crate::shipper::ShipperOptions;
@@ -42,27 +43,6 @@ enum Closing {
     No,
     Sent,
     Done,
-}
-
-struct InFlight {
-    first_seq: u64,
-    count: u32,
-    segment: Arc<Segment>,
-    start: usize,
-    end: usize,
-    bytes: usize,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Sent,
-    /// The outlet was full: to be sent before any later one, and not before this time.
-    Held(Instant),
-    /// To be sent again, not before this time; later ones do not wait for it.
-    Failed(Instant),
-    Stored,
-    Refused,
 }
 
 impl Source {
@@ -184,7 +164,7 @@ impl Source {
             Delivered::Failed { .. } => State::Failed(again_at),
         };
         let refused =
-            (batch.state == State::Refused).then(|| encode(&self.account.key, batch).bytes);
+            (batch.state == State::Refused).then(|| batch.encode(&self.account.key).bytes);
         self.acknowledge();
         refused
     }
@@ -412,7 +392,7 @@ impl Source {
                     continue;
                 }
             }
-            let encoded = encode(&self.account.key, batch);
+            let encoded = batch.encode(&self.account.key);
             if encoded.count < batch.count {
                 // Damaged since it was read: what is left goes in batches of its own.
                 self.replace(index, now);
@@ -436,37 +416,7 @@ impl Source {
         let Some(batch) = self.in_flight.remove(index) else {
             return;
         };
-        let (segment, mut rest) = (Arc::clone(&batch.segment), Vec::new());
-        let bytes = &segment.records()[..batch.end];
-        let (mut at, mut next_seq) = (batch.start, batch.first_seq);
-        loop {
-            match frame::read(bytes, at, segment.seed(), next_seq) {
-                Found::Record { seq, end, .. } => {
-                    match rest.last_mut() {
-                        Some(InFlight {
-                            first_seq,
-                            count,
-                            end: until,
-                            ..
-                        }) if *first_seq + u64::from(*count) == seq => {
-                            (*count, *until) = (*count + 1, end);
-                        }
-                        _ => rest.push(InFlight {
-                            first_seq: seq,
-                            count: 1,
-                            segment: Arc::clone(&segment),
-                            start: at,
-                            end,
-                            bytes: 0,
-                            state: State::Held(now),
-                        }),
-                    }
-                    (at, next_seq) = (end, seq + 1);
-                }
-                Found::Damage { end } => at = end,
-                Found::End => break,
-            }
-        }
+        let (segment, mut rest) = (Arc::clone(&batch.segment), batch.readable_runs(now));
         let left: u64 = rest.iter().map(|batch| u64::from(batch.count)).sum();
         let lost = u64::from(batch.count) - left;
         if Arc::ptr_eq(&segment, &self.segment) {
@@ -486,32 +436,5 @@ impl Source {
             self.in_flight.insert(index + offset, batch);
         }
         self.acknowledge();
-    }
-}
-
-/// Reads a batch again from the log, which keeps it until it is stored: nothing else has to.
-fn encode(key: &WriterKey, batch: &InFlight) -> EncodedBatch {
-    let mut builder = BatchBuilder::with_capacity(batch.bytes);
-    let bytes = &batch.segment.records()[..batch.end];
-    let (mut at, mut next_seq) = (batch.start, batch.first_seq);
-    while builder.count() < batch.count {
-        match frame::read(bytes, at, batch.segment.seed(), next_seq) {
-            Found::Record { seq, payload, end } => {
-                builder.push(payload);
-                (at, next_seq) = (end, seq + 1);
-            }
-            Found::Damage { end } => at = end,
-            Found::End => break,
-        }
-    }
-    let (first_seq, count, partition) =
-        (batch.first_seq, builder.count(), batch.segment.partition());
-    let bytes = builder.finish(key, first_seq, &batch.segment.dropped());
-    EncodedBatch {
-        writer: key.clone(),
-        first_seq,
-        count,
-        partition,
-        bytes,
     }
 }
