@@ -11,7 +11,7 @@ use crate::arena::Full;
 use crate::background::{self, Pace};
 use crate::base::{Base, Put};
 use crate::overlay::Overlay;
-use crate::table::{Shared, State, Writer};
+use crate::shared::{Shared, State, Writer};
 
 /// Why there is no new base. Readers go on with the old one and its overlays, which are as right, but larger.
 #[derive(Debug, thiserror::Error)]

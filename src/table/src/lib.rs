@@ -14,13 +14,15 @@ mod overlay;
 mod pages;
 mod record;
 mod settings;
+mod shared;
 mod shared_map;
 mod snapshot;
 mod table;
 mod view;
 
+pub use shared::State;
 pub use snapshot::{
     SnapshotError, SnapshotInfo, SnapshotOrder, check_snapshot, read_snapshot_info,
 };
-pub use table::{Effect, State, Table, Taken};
+pub use table::{Effect, Table, Taken};
 pub use view::View;

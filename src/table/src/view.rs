@@ -4,7 +4,7 @@ use papaya::LocalGuard;
 use tags::{Code, DomainSettings, TagView, Workspace};
 
 use crate::overlay::Overlay;
-use crate::table::State;
+use crate::shared::State;
 
 /// A pinned [`State`]. Keep it for one request or one batch of them: memory of replaced tags waits for it.
 pub struct View<'a> {

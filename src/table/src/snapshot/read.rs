@@ -8,7 +8,7 @@ use crate::arena::Full;
 use crate::names::Names;
 use crate::record::Record;
 use crate::settings::Settings;
-use crate::table::Filling;
+use crate::shared::Filling;
 
 use super::frames::{FrameReader, Kind};
 use super::header::{Header, SettingsRecord, for_each_repeated};

@@ -11,7 +11,7 @@ use rustix::fs::{Advice, fadvise};
 use crate::background::Pace;
 use crate::overlay::Overlay;
 use crate::record::Record;
-use crate::table::State;
+use crate::shared::State;
 
 use super::frames::{FrameWriter, Kind};
 use super::header::{Header, NamesFrame, SettingsFrame, SettingsRecord};
