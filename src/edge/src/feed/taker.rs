@@ -1,7 +1,8 @@
-//! Takes events into the table: the first reading, from a snapshot or from nothing; what comes after; and a reading again beside the table
-//! that serves, where the journal turns out to be another, or the snapshot is not one to rely on.
+//! Takes events into the table: the first reading, from a snapshot or from nothing, and what comes after. A reading again beside the table that
+//! serves is in `reading_again`.
 
-use std::fmt::Display;
+mod reading_again;
+
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use journal::{AppliedSender, Event, FollowError, Follower, Journal, KnownLog, Po
 use table::Table;
 use tags::Topic;
 
-use super::rebuild::{Rebuild, Verdict};
+use super::rebuild::Rebuild;
 use super::snapshots::{Loaded, Snapshots};
 use super::turn::Turn;
 use super::{FeedState, Order, POLL, Written};
@@ -22,10 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a snapshot waits for the journal's end in any case. One partition may be without a leader while others go on, or much be left
 /// to be read.
 const PATIENCE_AT_MOST: Duration = Duration::from_secs(10);
-/// When to try again to read behind a snapshot: after what may pass by itself, and after what somebody has to mend.
-const BEHIND_AGAIN: Duration = Duration::from_secs(10);
-const BEHIND_AGAIN_LATER: Duration = Duration::from_secs(60 * 60);
-
 pub(super) struct Taker {
     table: Arc<Table>,
     applied: AppliedSender,
@@ -170,27 +167,6 @@ impl Taker {
         if let Some(snapshots) = self.snapshots.as_mut().filter(|_| is_whole) {
             snapshots.write_now(&self.positions, self.log.as_ref(), written);
         }
-    }
-
-    /// The journal is another than that which has been read: all of it is read, and until it has been, the table serves what it has.
-    pub(super) fn begin_again(&mut self, why: &FollowError, foreign: bool) {
-        tracing::warn!(%why, tags = self.table.len(), "the journal has been replaced: it is read from its beginning");
-        // Whoever waits for positions means the new one's.
-        self.positions = Positions::default();
-        self.newest = Timestamp::UNIX_EPOCH;
-        self.log = None;
-        if self.in_reserve {
-            self.metrics.count_refused_snapshot("other_log");
-            if !foreign {
-                // An edge that starts is as careful with what is printed as one that runs.
-                self.complete("the table of tags is complete, as of the journal before");
-            }
-        }
-        self.in_reserve = false;
-        self.doubted = false;
-        self.table.begin_rebuild();
-        self.applied.restart();
-        self.rebuild = self.table.is_complete().then(Rebuild::of_another_log);
     }
 
     /// The table has no room for the next change. Nothing is skipped: it serves what it has, and the change is tried again.
@@ -351,94 +327,6 @@ impl Taker {
         }
         for (topic, partition, next_offset) in self.positions.iter() {
             self.applied.advance(topic, partition, next_offset);
-        }
-    }
-
-    /// Whether what is read behind the tail fills a table beside the one that serves, into which the tail goes on.
-    fn is_behind_tail(&self) -> bool {
-        self.rebuild.as_ref().is_some_and(Rebuild::is_behind_tail)
-    }
-
-    /// Reads the journal from its beginning behind a snapshot, beside the table that began with it and serves meanwhile: another build may
-    /// have refused a record, or not known a field, that this one knows. A share of it at a time: edits do not wait for it.
-    fn read_behind_tail(&mut self, journal: &dyn Journal) {
-        if self.rebuild.is_none() {
-            // Not beside a process whose place this one takes: it holds a table of its own.
-            let due = self.doubted && self.caught_up && Instant::now() >= self.behind_due;
-            if !due || self.is_beside_another() {
-                return;
-            }
-            tracing::info!(
-                "the snapshot was of another build, or old: the journal is read again behind it"
-            );
-            self.table.begin_rebuild();
-            self.rebuild = Some(Rebuild::behind_tail(self.positions.clone()));
-        }
-        let Some(rebuild) = self.rebuild.as_mut().filter(|it| it.is_behind_tail()) else {
-            return;
-        };
-        match rebuild.read_behind(journal, self.log.as_ref()) {
-            Ok(mut changes) if !changes.is_empty() => {
-                let taken = self.table.apply_all(&mut changes);
-                rebuild.took(taken, Instant::now());
-                if taken.lost > 0 {
-                    self.behind_is_full();
-                }
-            }
-            Ok(_) => {}
-            // The tail is about to hear of it.
-            Err(error @ FollowError::OtherLog { .. }) => self.give_up_behind(&error, BEHIND_AGAIN),
-            Err(error) => tracing::error!(
-                %error,
-                "reading the journal again behind the snapshot ended; the edge tries again, and follows the journal meanwhile"
-            ),
-        }
-        self.serve_the_rebuilt();
-    }
-
-    fn behind_is_full(&mut self) {
-        self.give_up_behind(
-            &"the table is full: it holds at most 16 GiB of tags",
-            BEHIND_AGAIN_LATER,
-        );
-    }
-
-    fn give_up_behind(&mut self, why: &dyn Display, again: Duration) {
-        tracing::error!(%why, again_in = ?again, "the journal could not be read behind the snapshot; the edge serves the snapshot with all changes since");
-        self.rebuild = None;
-        self.table.abandon_rebuild();
-        self.behind_due = Instant::now() + again;
-    }
-
-    /// Swaps in what was read again, once it is all there.
-    fn serve_the_rebuilt(&mut self) {
-        let held = self.table.len();
-        let Some(rebuild) = &mut self.rebuild else {
-            return;
-        };
-        let is_behind_tail = rebuild.is_behind_tail();
-        match rebuild.judge(held) {
-            Verdict::NotYet | Verdict::Empty { news: false } => {}
-            Verdict::Empty { .. } if is_behind_tail => {
-                self.give_up_behind(&"it is empty", BEHIND_AGAIN_LATER);
-            }
-            Verdict::Empty { news: true } => tracing::error!(
-                tags = held,
-                "the journal is empty: the edge goes on to serve the tags that it has until there are some again"
-            ),
-            Verdict::Whole => {
-                self.rebuild = None;
-                self.doubted = false;
-                self.table.complete();
-                tracing::info!(
-                    before = held,
-                    tags = self.table.len(),
-                    "the table of tags is rebuilt"
-                );
-                self.metrics.set_tags(self.table.len());
-                self.tell_applied();
-                (self.hears)(FeedState::Complete);
-            }
         }
     }
 
