@@ -38,6 +38,7 @@ mod sockets;
 mod target;
 mod tls;
 mod upstream;
+mod worker_thread;
 
 pub use admission::ConnectionLimits;
 pub use answer::{Answer, Body, Scanned, answer};

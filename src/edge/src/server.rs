@@ -2,37 +2,30 @@
 //! exit to itself.
 //!
 //! Each worker thread runs its own single-threaded runtime (no work stealing) and accepts from all listening sockets; a connection
-//! stays on its thread. Sockets are bound here, or inherited, before anything starts.
+//! stays on its thread. Sockets are bound here, or inherited, before anything starts. What such a thread does is in `worker_thread`.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use pingora_core::server::ShutdownWatch;
 use scans::{ScanLog, Visitors};
 use table::Table;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::timeout_at;
+use tokio::sync::watch;
 
 use crate::admission::{Admission, ConnectionLimits};
-use crate::arrivals::take_in;
 use crate::client::Trust;
-use crate::conversation::{Rules, Worker};
+use crate::conversation::Rules;
 use crate::inherited::Inherited;
-use crate::lane::Lane;
-use crate::last_arrivals;
-use crate::metrics::{EdgeMetrics, FLUSH_EVERY};
+use crate::metrics::EdgeMetrics;
 use crate::options::EdgeOptions;
 use crate::record::{Recording, UnknownCap};
 use crate::sockets::{self, SocketOptions};
-use crate::tls::Tls;
-use crate::upstream::{GeneralLane, Upstreams};
+use crate::upstream::Upstreams;
+use crate::worker_thread::{Ending, Shared, WorkerThread};
 
 /// How long idle connections are kept for one more request when another process has taken the place of this one: load balancers, which keep
 /// some, send on each of them more often.
@@ -77,14 +70,6 @@ pub struct EdgeServer {
     stop: Arc<watch::Sender<bool>>,
     ending: Arc<OnceLock<Ending>>,
     workers: Vec<JoinHandle<bool>>,
-}
-
-/// How to end.
-#[derive(Clone, Copy, Debug)]
-struct Ending {
-    deadline: Instant,
-    /// Whether another process goes on with the listening sockets, and takes what the kernel keeps to itself there.
-    sockets_go_on: bool,
 }
 
 /// How a shutdown went.
@@ -271,16 +256,6 @@ impl EdgeServer {
     }
 }
 
-impl Ending {
-    /// Of a server that was dropped.
-    fn at_once() -> Self {
-        Self {
-            deadline: Instant::now(),
-            sockets_go_on: false,
-        }
-    }
-}
-
 /// Listening sockets and where they are.
 fn open_all(
     given: &[SocketAddr],
@@ -301,171 +276,4 @@ fn open_all(
         .collect::<Result<Vec<_>, _>>()
         .map_err(StartError::Worker)?;
     Ok((sockets, addresses))
-}
-
-/// What all worker threads share.
-struct Shared {
-    admission: Arc<Admission>,
-    table: Arc<Table>,
-    rules: Arc<Rules>,
-    upstreams: Arc<Upstreams>,
-    draining: Arc<AtomicBool>,
-    sockets: SocketOptions,
-    /// Nothing is accepted before it says so.
-    begin: watch::Receiver<bool>,
-    stopping: ShutdownWatch,
-    /// Set before `stopping` is.
-    ending: Arc<OnceLock<Ending>>,
-}
-
-/// The listeners of one kind: with TLS or without, and their sockets.
-type Listening<'a> = (Option<Arc<Tls>>, &'a [TcpListener]);
-
-/// What a worker thread is made of.
-struct WorkerThread {
-    /// To accept from, also what is left on them at the end.
-    sockets: Vec<(Arc<Lane>, TcpListener)>,
-    worker: Arc<Mutex<Worker>>,
-    /// Ends when the lane and all its connections have.
-    closed: mpsc::Receiver<()>,
-    runtime: Runtime,
-    options: SocketOptions,
-    begin: watch::Receiver<bool>,
-    stopping: ShutdownWatch,
-    ending: Arc<OnceLock<Ending>>,
-}
-
-impl WorkerThread {
-    fn new(
-        shared: &Shared,
-        log: &ScanLog,
-        metrics: &EdgeMetrics,
-        listening: &[Listening<'_>],
-    ) -> Result<Self, StartError> {
-        let worker = Worker::new(log.writer(), metrics.express_lane());
-        let worker = Arc::new(Mutex::new(worker));
-        let (open, closed) = mpsc::channel(1);
-        let lane = Lane {
-            admission: Arc::clone(&shared.admission),
-            tls: None,
-            table: Arc::clone(&shared.table),
-            rules: Arc::clone(&shared.rules),
-            worker: Arc::clone(&worker),
-            general: Arc::new(GeneralLane::new(Arc::clone(&shared.upstreams))),
-            draining: Arc::clone(&shared.draining),
-            _open: open,
-        };
-        let mut own = Vec::new();
-        for (tls, sockets) in listening {
-            let lane = Arc::new(Lane {
-                tls: tls.clone(),
-                ..lane.clone()
-            });
-            for socket in *sockets {
-                let socket = socket.try_clone().map_err(StartError::Worker)?;
-                own.push((Arc::clone(&lane), socket));
-            }
-        }
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(StartError::Worker)?;
-        Ok(Self {
-            sockets: own,
-            worker,
-            closed,
-            runtime,
-            options: shared.sockets,
-            begin: shared.begin.clone(),
-            stopping: shared.stopping.clone(),
-            ending: Arc::clone(&shared.ending),
-        })
-    }
-
-    /// Serves until it is told to stop; whether every connection came to its end.
-    fn run(self) -> bool {
-        let Self {
-            sockets,
-            worker,
-            mut closed,
-            runtime,
-            options,
-            begin,
-            stopping,
-            ending,
-        } = self;
-        let finished = runtime.block_on(async {
-            if !*begin.borrow() && !begins(begin, stopping.clone(), &sockets, options).await {
-                return true; // who waits in a queue waits for the process that has opened it
-            }
-            tokio::spawn(flush_metrics(worker.clone()));
-            let mut accepting = JoinSet::new();
-            for (lane, socket) in &sockets {
-                let (lane, stopping) = (Arc::clone(lane), stopping.clone());
-                let socket = socket.try_clone();
-                accepting.spawn(async move {
-                    let arrivals = async { take_in(lane, socket?, stopping).await };
-                    if let Err(error) = arrivals.await {
-                        tracing::error!(%error, "a listener for redirects ended");
-                    }
-                });
-            }
-            while let Some(ended) = accepting.join_next().await {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "a listener for redirects ended");
-                }
-            }
-            let Ending {
-                deadline,
-                sockets_go_on,
-            } = ending.get().copied().unwrap_or_else(Ending::at_once);
-            if options.defer_accept && !sockets_go_on {
-                last_arrivals::accept_deferred(&sockets, &stopping, deadline.into()).await;
-            }
-            for (lane, socket) in sockets {
-                last_arrivals::accept_all(&lane, &socket, &stopping);
-            }
-            timeout_at(deadline.into(), closed.recv()).await.is_ok()
-        });
-        runtime.shutdown_background();
-        flush(&worker);
-        finished
-    }
-}
-
-/// Waits until inherited sockets are this process's, and from then on has them listen as it would have opened them. False: it is told to
-/// stop before.
-async fn begins(
-    mut begin: watch::Receiver<bool>,
-    mut stopping: ShutdownWatch,
-    sockets: &[(Arc<Lane>, TcpListener)],
-    options: SocketOptions,
-) -> bool {
-    let begun = tokio::select! {
-        biased;
-        _ = stopping.wait_for(|stop| *stop) => false,
-        begun = begin.wait_for(|begin| *begin) => begun.is_ok(),
-    };
-    for (_, socket) in sockets.iter().filter(|_| begun) {
-        if let Err(error) = sockets::begin(socket, options) {
-            tracing::warn!(%error, "an inherited socket listens as the process before has set it up");
-        }
-    }
-    begun
-}
-
-async fn flush_metrics(worker: Arc<Mutex<Worker>>) {
-    let mut every = tokio::time::interval(FLUSH_EVERY);
-    loop {
-        every.tick().await;
-        flush(&worker);
-    }
-}
-
-fn flush(worker: &Mutex<Worker>) {
-    worker
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .metrics
-        .flush();
 }
