@@ -5,7 +5,7 @@ mod collecting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -129,7 +129,7 @@ fn every_answered_scan_survives_kill_9_exactly_once() -> Result<()> {
             tempfile::tempdir()?
         };
         let mut child = start(hot.path())?;
-        let mut lines = BufReader::new(child.stdout.take().context("piped")?).lines();
+        let mut printed = BufReader::new(child.stdout.take().context("piped")?);
         let enough = 2_000 + getrandom::u64().map_err(|error| anyhow::anyhow!("{error}"))? % 20_000;
         let (mut answered, mut stored) = (BTreeSet::new(), BTreeSet::new());
         let mut note = |line: &str| match line.split_once(' ') {
@@ -137,16 +137,17 @@ fn every_answered_scan_survives_kill_9_exactly_once() -> Result<()> {
             Some(("stored", scan)) => drop(id(scan).map(|scan| stored.insert(scan))),
             _ => {}
         };
+        let lines = printed.by_ref().lines();
         lines
-            .by_ref()
             .take(enough as usize)
             .try_for_each(|line| line.map(|line| note(&line)))?;
         child.kill()?;
-        // What it had printed before it died, a cut last line aside, which `id` would misread.
-        let rest: Vec<String> = lines.collect::<std::io::Result<_>>()?;
-        rest.iter()
-            .take(rest.len().saturating_sub(1))
-            .for_each(|line| note(line));
+        // What it had printed before it died, a cut last line aside, which `id` would misread. A whole one counts: what it says is stored may be
+        // acknowledged already, when the pipe was full and nobody else could print.
+        let mut rest = String::new();
+        printed.read_to_string(&mut rest)?;
+        let whole = rest.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().for_each(&mut note);
         assert_eq!(child.wait()?.signal(), Some(9), "round {round}");
 
         let (begun, made) = begun_and_made(hot.path())?;
