@@ -1,9 +1,11 @@
 //! Who is asking, and what they may do.
 
-use axum::extract::FromRequestParts;
-use axum::http::{StatusCode, header, request::Parts};
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::{Extensions, HeaderMap, StatusCode, header, request::Parts};
 use sha2::{Digest, Sha256};
-use tags::{KeyId, Role, SecretHash, WorkspaceId};
+use tags::{KeyId, Permission, Permissions, SecretHash, WorkspaceId};
 
 use crate::codes::random_text;
 use crate::problem::Problem;
@@ -28,74 +30,80 @@ pub fn hash_secret(secret: &str) -> SecretHash {
     SecretHash(Sha256::digest(secret.as_bytes()).into())
 }
 
-/// The holder of a valid key, in the one workspace that it opens.
+/// Who is asking, in the one workspace that this opens.
 #[derive(Clone, Debug)]
 pub struct Principal {
     /// The workspace.
     pub workspace: WorkspaceId,
-    /// The role there.
-    pub role: Role,
-    /// The key.
-    pub key: KeyId,
+    /// What may be done there.
+    pub permissions: Permissions,
+    /// The key, by its id.
+    pub actor: KeyId,
     /// From where the request came.
     pub remote: String,
 }
 
 impl Principal {
-    /// 403 unless the role is this one or one that includes it.
-    pub fn require(&self, role: Role) -> Result<(), Problem> {
-        if self.role >= role {
-            return Ok(());
-        }
-        Err(forbidden(&format!(
-            "This needs the role {}; the key has {}.",
-            role.as_str(),
-            self.role.as_str()
-        )))
-    }
-
-    /// 403 unless this is an owner of the workspace `default`, which runs the installation.
-    pub fn require_operator(&self) -> Result<(), Problem> {
-        if self.role == Role::Owner && self.workspace == WorkspaceId::default_workspace() {
-            return Ok(());
-        }
-        Err(forbidden(
-            "This needs an owner's key of the workspace 'default'.",
-        ))
-    }
-}
-
-impl FromRequestParts<Admin> for Principal {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, Problem> {
-        admin.require_ready()?;
-        let Some(authorization) = parts.headers.get(header::AUTHORIZATION) else {
+    /// Whoever a request's headers prove it to be from; else 401.
+    pub fn authenticate(
+        admin: &Admin,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<Self, Problem> {
+        let Some(authorization) = headers.get(header::AUTHORIZATION) else {
             return Err(Problem::unauthorized(
                 "Send an API key: 'Authorization: Bearer KEY'.",
             ));
         };
         let secret = authorization.to_str().ok().and_then(bearer_token);
         // The hash is what is compared, so that the time it takes says nothing of the secret.
-        let key = secret
-            .map(|secret| admin.index().key_by_secret(&hash_secret(secret)))
-            .transpose()?
-            .flatten();
-        let Some(key) = key.filter(|key| key.revoked_at.is_none()) else {
+        let hash = secret.map(hash_secret);
+        let found = match &hash {
+            Some(hash) => admin.index().key_by_secret(hash)?,
+            None => None,
+        };
+        let opened = found.zip(hash);
+        let opened = opened.filter(|(key, hash)| key.is_opened_by(hash, admin.now()));
+        let Some((key, _)) = opened else {
             return Err(Problem::unauthorized(
-                "This key is not valid, or was revoked.",
+                "This key is not valid, or no longer: it was revoked, was replaced, or has expired.",
             ));
         };
-        let remote = parts
-            .extensions
-            .get::<axum::extract::ConnectInfo<std::net::SocketAddr>>();
+        let remote = extensions.get::<ConnectInfo<SocketAddr>>();
         let remote = remote.map_or_else(String::new, |address| address.0.ip().to_string());
         Ok(Self {
+            permissions: key.permissions(),
             workspace: key.workspace,
-            role: key.role,
-            key: key.id,
+            actor: key.id,
             remote,
         })
+    }
+
+    /// 403 without this permission.
+    pub fn require(&self, permission: Permission) -> Result<(), Problem> {
+        if self.permissions.contains(permission) {
+            return Ok(());
+        }
+        let detail = format!(
+            "This needs the permission {permission}; the key has {}.",
+            self.permissions
+        );
+        Err(Problem::new(StatusCode::FORBIDDEN, detail))
+    }
+}
+
+/// No endpoint without a permission knows who is asking.
+#[derive(Debug, thiserror::Error)]
+#[error("an endpoint asks who is asking, and is open to everyone")]
+struct Unguarded;
+
+impl FromRequestParts<Admin> for Principal {
+    type Rejection = Problem;
+
+    /// Who the endpoint's permission was judged for.
+    async fn from_request_parts(parts: &mut Parts, _admin: &Admin) -> Result<Self, Problem> {
+        let found = parts.extensions.remove::<Self>();
+        found.ok_or_else(|| Problem::internal(&Unguarded))
     }
 }
 
@@ -103,10 +111,6 @@ fn bearer_token(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     // Schemes are case-insensitive, RFC 9110 §11.1.
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn forbidden(detail: &str) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, detail)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Reading a request's JSON object field by field, so that every wrong field is reported at once and by name.
 
+mod lists;
+
 use std::fmt::{self, Display};
 use std::str::FromStr;
 

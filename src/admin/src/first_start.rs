@@ -37,9 +37,10 @@ pub enum FirstStartError {
 /// start replaces, never a key that nobody has.
 pub(crate) async fn prepare(admin: &Admin) -> Result<(), FirstStartError> {
     let mut changes = default_domain(admin)?;
-    if !admin.index().has_keys()? {
+    let installation = admin.index().installation();
+    if !installation.has_keys()? {
         let workspace = WorkspaceId::default_workspace();
-        if admin.index().workspace(&workspace)?.is_none() {
+        if installation.workspace(&workspace)?.is_none() {
             changes.push(Change::Workspace(Workspace {
                 id: workspace.clone(),
                 name: "Default".into(),
@@ -63,7 +64,8 @@ pub(crate) async fn prepare(admin: &Admin) -> Result<(), FirstStartError> {
 fn default_domain(admin: &Admin) -> Result<Vec<Change>, FirstStartError> {
     let name = admin.options().public_url.domain();
     let mut changes = Vec::new();
-    for domain in admin.index().default_domains()? {
+    let installation = admin.index().installation();
+    for domain in installation.default_domains()? {
         if domain.name != *name {
             changes.push(Change::Domain(DomainSettings {
                 is_default: false,
@@ -71,7 +73,7 @@ fn default_domain(admin: &Admin) -> Result<Vec<Change>, FirstStartError> {
             }));
         }
     }
-    match admin.index().domain(name)? {
+    match installation.domain(name)? {
         Some(domain) if domain.is_default => {}
         Some(domain) => changes.push(Change::Domain(DomainSettings {
             is_default: true,
@@ -95,13 +97,14 @@ fn first_key(admin: &Admin, workspace: WorkspaceId) -> Result<ApiKey, FirstStart
     tracing::info!(file = %path.display(), "wrote the first key, an owner's of workspace default; keep it safe");
     let id: KeyId = random_key_id()?;
     Ok(ApiKey {
-        id,
-        workspace,
         name: "first key".into(),
-        role: Role::Owner,
-        secret_hash: hash_secret(&secret),
-        created_at: admin.now(),
-        revoked_at: None,
+        ..ApiKey::new(
+            id,
+            workspace,
+            Role::Owner,
+            hash_secret(&secret),
+            admin.now(),
+        )
     })
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use analytics::ScanStore;
+use axum::extract::Request;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use journal::{
@@ -14,13 +15,14 @@ use journal::{
     RefusedRecord, Since,
 };
 use prometheus::Registry;
-use tags::{Change, Topic};
+use tags::{Change, Permission, Topic};
 use tokio::sync::Mutex;
 
+use crate::auth::Principal;
 use crate::first_start::{self, FirstStartError};
 use crate::fleet::{self, Fleet};
 use crate::follow::{self, Progress, Reader};
-use crate::index::{Index, IndexError};
+use crate::index::{Index, IndexError, Installation, Tenant};
 use crate::metrics::AdminMetrics;
 use crate::problem::Problem;
 use crate::public_url::PublicUrl;
@@ -97,6 +99,11 @@ pub enum StartError {
     #[error("the reader of the journal ended: {0}")]
     ReaderEnded(journal::Closed),
 }
+
+/// Every request is given its admin by the server.
+#[derive(Debug, thiserror::Error)]
+#[error("a request was not given its admin")]
+struct Alone;
 
 /// The running admin; cheap to clone.
 #[derive(Clone)]
@@ -215,6 +222,14 @@ impl Admin {
         self.0.reader.ended().await;
     }
 
+    /// The admin that a request was sent to; 503 while it cannot answer.
+    pub(crate) fn serving(request: &Request) -> Result<Self, Problem> {
+        let admin: Option<&Self> = request.extensions().get();
+        let admin = admin.cloned().ok_or_else(|| Problem::internal(&Alone))?;
+        admin.require_ready()?;
+        Ok(admin)
+    }
+
     /// 503 until the admin is ready, and when it no longer can be.
     pub(crate) fn require_ready(&self) -> Result<(), Problem> {
         if self.0.reader.has_ended() {
@@ -240,6 +255,17 @@ impl Admin {
 
     pub(crate) fn index(&self) -> &Arc<Index> {
         &self.0.index
+    }
+
+    /// What the principal's workspace sees of the index.
+    pub(crate) fn tenant(&self, who: &Principal) -> Tenant {
+        Tenant::new(Arc::clone(self.index()), who.workspace.clone())
+    }
+
+    /// The index across all workspaces; 403 unless the principal runs the installation.
+    pub(crate) fn installation(&self, who: &Principal) -> Result<Installation<'_>, Problem> {
+        who.require(Permission::Operations)?;
+        Ok(self.index().installation())
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn ScanStore> {

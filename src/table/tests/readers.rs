@@ -82,15 +82,13 @@ fn a_case_insensitive_domain_finds_a_code_in_any_case_and_others_do_not() {
 
 #[test]
 fn what_no_redirect_reads_is_not_taken_in() {
-    let key = tags::ApiKey {
-        id: tags::KeyId::parse("k_1").unwrap(),
-        workspace: WorkspaceId::default_workspace(),
-        name: String::new(),
-        role: tags::Role::Owner,
-        secret_hash: tags::SecretHash([0; 32]),
-        created_at: Default::default(),
-        revoked_at: None,
-    };
+    let key = tags::ApiKey::new(
+        tags::KeyId::parse("k_1").unwrap(),
+        WorkspaceId::default_workspace(),
+        tags::Role::Owner,
+        tags::SecretHash([0; 32]),
+        Default::default(),
+    );
     assert_eq!(
         Table::new().apply(Change::Key(key)),
         Effect::NotForRedirects

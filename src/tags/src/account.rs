@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::{InvalidValue, WorkspaceId};
+use crate::{InvalidValue, Permissions, WorkspaceId};
 
 /// The public part of an API key's identity; the secret is never stored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,12 +102,158 @@ pub struct ApiKey {
     pub workspace: WorkspaceId,
     /// For people.
     pub name: String,
-    /// What it may do there.
+    /// What it may do there at most.
     pub role: Role,
+    /// What of that it may do; none: all of it.
+    pub scopes: Option<Permissions>,
     /// What the presented secret must hash to.
     pub secret_hash: SecretHash,
+    /// The secret that it had before it was rotated.
+    pub previous: Option<PreviousSecret>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// From when on it opens nothing.
+    pub expires_at: Option<Timestamp>,
     /// Since when it no longer opens anything.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// A secret that another has replaced, and that is good for a while longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// What it must hash to.
+    pub hash: SecretHash,
+    /// From when on it opens nothing.
+    pub expires_at: Timestamp,
+}
+
+impl ApiKey {
+    /// A key that may all that its role may, without an end.
+    #[must_use]
+    pub fn new(
+        id: KeyId,
+        workspace: WorkspaceId,
+        role: Role,
+        secret_hash: SecretHash,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            workspace,
+            name: String::new(),
+            role,
+            scopes: None,
+            secret_hash,
+            previous: None,
+            created_at,
+            expires_at: None,
+            revoked_at: None,
+        }
+    }
+
+    /// What it may do in its workspace.
+    pub fn permissions(&self) -> Permissions {
+        let most = Permissions::of(self.role).within(&self.workspace);
+        self.scopes.map_or(most, |scopes| most.and(scopes))
+    }
+
+    /// Whether it opens anything at this time.
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Whether a secret that hashes to this opens it at this time.
+    pub fn is_opened_by(&self, hash: &SecretHash, now: Timestamp) -> bool {
+        let by_previous =
+            |previous: &PreviousSecret| previous.hash == *hash && now < previous.expires_at;
+        self.is_valid(now)
+            && (self.secret_hash == *hash || self.previous.as_ref().is_some_and(by_previous))
+    }
+
+    /// Whether it may do all that an owner may, for as long as nobody ends it.
+    pub fn is_lasting_owner(&self) -> bool {
+        self.role == Role::Owner
+            && self.scopes.is_none()
+            && self.expires_at.is_none()
+            && self.revoked_at.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Permission;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn key() -> ApiKey {
+        ApiKey {
+            id: KeyId::parse("key_1").unwrap(),
+            workspace: WorkspaceId::default_workspace(),
+            name: "n".to_owned(),
+            role: Role::Owner,
+            scopes: None,
+            secret_hash: SecretHash([2; 32]),
+            previous: Some(PreviousSecret {
+                hash: SecretHash([1; 32]),
+                expires_at: at(10),
+            }),
+            created_at: at(0),
+            expires_at: Some(at(20)),
+            revoked_at: None,
+        }
+    }
+
+    #[test]
+    fn the_secret_before_is_good_until_the_overlap_is_over_and_none_when_the_key_has_ended() {
+        let opened = |key: &ApiKey, secret: u8, second| {
+            key.is_opened_by(&SecretHash([secret; 32]), at(second))
+        };
+        let key = key();
+        for (secret, second, expected) in [
+            (2, 9, true),
+            (2, 19, true),
+            (2, 20, false),
+            (1, 9, true),
+            (1, 10, false),
+            (3, 9, false),
+        ] {
+            assert_eq!(
+                opened(&key, secret, second),
+                expected,
+                "{secret} at {second}"
+            );
+        }
+        let revoked = ApiKey {
+            revoked_at: Some(at(5)),
+            ..key
+        };
+        assert!(!opened(&revoked, 1, 6) && !opened(&revoked, 2, 6));
+    }
+
+    #[test]
+    fn a_key_may_what_is_in_its_role_and_its_scopes_both() {
+        let viewer = ApiKey {
+            role: Role::Viewer,
+            scopes: Some(
+                [Permission::TagsRead, Permission::TagsWrite]
+                    .into_iter()
+                    .collect(),
+            ),
+            ..key()
+        };
+        assert_eq!(viewer.permissions().to_string(), "tags:read");
+    }
+
+    #[test]
+    fn the_installation_is_run_by_owners_of_the_default_workspace_alone() {
+        let elsewhere = ApiKey {
+            workspace: WorkspaceId::parse("ws_1").unwrap(),
+            ..key()
+        };
+        assert!(key().permissions().contains(Permission::Operations));
+        assert!(!elsewhere.permissions().contains(Permission::Operations));
+    }
 }

@@ -1,13 +1,15 @@
 //! The journal's records in protobuf, as `proto/tags.proto` lays them down, and the way to and from the checked types.
 
+mod accounts;
+
 use jiff::Timestamp;
 use prost::Message;
 
+use self::accounts::KeyRecord;
 use crate::{
-    Action, ApiKey, AuditEntry, Change, Code, Destination, DestinationError, Domain,
-    DomainSettings, Hsts, InvalidName, InvalidValue, KeyId, QueryMode, RedirectStatus, Role,
-    SecretHash, Status, Tag, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace,
-    WorkspaceId, major_format,
+    Action, AuditEntry, Change, Code, Destination, DestinationError, Domain, DomainSettings, Hsts,
+    InvalidName, InvalidValue, QueryMode, RedirectStatus, Status, Tag, Topic, UpstreamError,
+    UpstreamHost, UpstreamUrl, Version, Workspace, WorkspaceId, major_format,
 };
 
 /// The newest major format that this build reads, and the one that it writes.
@@ -136,16 +138,6 @@ enum UpstreamHostRecord {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
-enum RoleRecord {
-    Unspecified = 0,
-    Viewer = 1,
-    Analyst = 2,
-    Editor = 3,
-    Owner = 4,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
-#[repr(i32)]
 enum ActionRecord {
     Unspecified = 0,
     Create = 1,
@@ -238,26 +230,6 @@ struct DomainRecord {
     hsts_max_age: Option<u32>,
     #[prost(bool, tag = "11")]
     hsts_include_subdomains: bool,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct KeyRecord {
-    #[prost(uint32, tag = "1")]
-    major: u32,
-    #[prost(string, tag = "2")]
-    id: String,
-    #[prost(string, tag = "3")]
-    workspace: String,
-    #[prost(string, tag = "4")]
-    name: String,
-    #[prost(enumeration = "RoleRecord", tag = "5")]
-    role: i32,
-    #[prost(bytes = "vec", tag = "6")]
-    secret_hash: Vec<u8>,
-    #[prost(int64, tag = "7")]
-    created_at: i64,
-    #[prost(int64, optional, tag = "8")]
-    revoked_at: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -439,56 +411,6 @@ impl TryFrom<DomainRecord> for DomainSettings {
                 include_subdomains: record.hsts_include_subdomains,
             }),
             created_at: time("created_at", record.created_at)?,
-        })
-    }
-}
-
-impl From<&ApiKey> for KeyRecord {
-    fn from(key: &ApiKey) -> Self {
-        Self {
-            major: MAJOR,
-            id: key.id.to_string(),
-            workspace: key.workspace.to_string(),
-            name: key.name.clone(),
-            role: match key.role {
-                Role::Viewer => RoleRecord::Viewer,
-                Role::Analyst => RoleRecord::Analyst,
-                Role::Editor => RoleRecord::Editor,
-                Role::Owner => RoleRecord::Owner,
-            }
-            .into(),
-            secret_hash: key.secret_hash.0.to_vec(),
-            created_at: key.created_at.as_microsecond(),
-            revoked_at: key.revoked_at.map(Timestamp::as_microsecond),
-        }
-    }
-}
-
-impl TryFrom<KeyRecord> for ApiKey {
-    type Error = WireError;
-    fn try_from(record: KeyRecord) -> Result<Self, WireError> {
-        let hash =
-            <[u8; 32]>::try_from(record.secret_hash.as_slice()).map_err(|_| WireError::Field {
-                field: "secret_hash",
-                reason: "not 32 bytes".into(),
-            })?;
-        Ok(Self {
-            role: match record.role() {
-                RoleRecord::Viewer => Role::Viewer,
-                RoleRecord::Analyst => Role::Analyst,
-                RoleRecord::Editor => Role::Editor,
-                RoleRecord::Owner => Role::Owner,
-                RoleRecord::Unspecified => return Err(unspecified("role")),
-            },
-            id: field("id", KeyId::parse(&record.id))?,
-            workspace: field("workspace", WorkspaceId::parse(&record.workspace))?,
-            name: record.name,
-            secret_hash: SecretHash(hash),
-            created_at: time("created_at", record.created_at)?,
-            revoked_at: record
-                .revoked_at
-                .map(|t| time("revoked_at", t))
-                .transpose()?,
         })
     }
 }

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use prost::Message;
 use tags::{
     Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainSettings, Hsts, KeyId,
-    QueryMode, RedirectStatus, Role, SecretHash, Status, Tag, Topic, UpstreamHost, UpstreamUrl,
-    Version, WireError, Workspace, WorkspaceId,
+    Permission, PreviousSecret, QueryMode, RedirectStatus, Role, SecretHash, Status, Tag, Topic,
+    UpstreamHost, UpstreamUrl, Version, WireError, Workspace, WorkspaceId,
 };
 
 fn time(microsecond: i64) -> Timestamp {
@@ -66,8 +66,18 @@ fn one_of_each() -> Vec<Change> {
             workspace: WorkspaceId::default_workspace(),
             name: "ci".into(),
             role: Role::Viewer,
+            scopes: Some(
+                [Permission::TagsRead, Permission::Export]
+                    .into_iter()
+                    .collect(),
+            ),
             secret_hash: SecretHash([7; 32]),
+            previous: Some(PreviousSecret {
+                hash: SecretHash([8; 32]),
+                expires_at: time(8),
+            }),
             created_at: time(5),
+            expires_at: Some(time(7)),
             revoked_at: Some(time(6)),
         }),
         Change::Audit(AuditEntry {
@@ -126,6 +136,29 @@ fn fields_that_this_build_does_not_know_are_passed_over() {
         Change::decode(Topic::Tags, &change.key(), &bytes).expect("decodes"),
         change
     );
+}
+
+#[test]
+fn a_scope_that_this_build_does_not_know_gives_nothing() {
+    let change = one_of_each().swap_remove(3);
+    let mut bytes = change.encode();
+    prost::encoding::string::encode(9, &"from:later".to_owned(), &mut bytes);
+    let read = Change::decode(Topic::Accounts, &change.key(), &bytes).expect("decodes");
+    assert_eq!(read, change);
+    let Change::Key(key) = change else {
+        panic!("the fourth is a key");
+    };
+    let unscoped = Change::Key(ApiKey {
+        scopes: None,
+        ..key
+    });
+    let mut bytes = unscoped.encode();
+    prost::encoding::string::encode(9, &"from:later".to_owned(), &mut bytes);
+    let read = Change::decode(Topic::Accounts, &unscoped.key(), &bytes).expect("decodes");
+    let Change::Key(key) = read else {
+        panic!("a key");
+    };
+    assert!(key.permissions().is_empty());
 }
 
 #[test]

@@ -5,8 +5,8 @@ use journal::{EdgeRun, EdgeState, Heartbeat, Positions, RefusedRecord};
 use scans::{HttpVersion, IpPrefix, Method, NewScan, Purpose, Visitor, WriterKey, encode_batch};
 use table::SnapshotInfo;
 use tags::{
-    Action, ApiKey, AuditEntry, Change, KeyId, Outcome, Role, SecretHash, Topic, Workspace,
-    WorkspaceId,
+    Action, ApiKey, AuditEntry, Change, KeyId, Outcome, Permission, PreviousSecret, Role,
+    SecretHash, Topic, Workspace, WorkspaceId,
 };
 
 use crate::connection::{settings_and_tags, table};
@@ -194,13 +194,21 @@ fn changes() -> Vec<Change> {
             created_at: time(),
         }),
         Change::Key(ApiKey {
-            id: KeyId::parse("key_1").expect("a key's id"),
-            workspace: workspace.clone(),
             name: "ci".to_owned(),
-            role: Role::Viewer,
-            secret_hash: SecretHash([7; 32]),
-            created_at: time(),
+            scopes: Some([Permission::TagsRead].into_iter().collect()),
+            previous: Some(PreviousSecret {
+                hash: SecretHash([6; 32]),
+                expires_at: time(),
+            }),
+            expires_at: Some(time()),
             revoked_at: Some(time()),
+            ..ApiKey::new(
+                KeyId::parse("key_1").expect("a key's id"),
+                workspace.clone(),
+                Role::Viewer,
+                SecretHash([7; 32]),
+                time(),
+            )
         }),
         Change::Audit(AuditEntry {
             workspace,

@@ -4,6 +4,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, Responses};
 use utoipa::{Modify, ToSchema};
 
+use super::endpoints::operations;
 use crate::problem::ProblemDetails;
 
 #[derive(utoipa::OpenApi)]
@@ -18,10 +19,12 @@ use crate::problem::ProblemDetails;
         (name = "settings", description = "Workspaces, domains and keys"),
         (name = "operations", description = "The edges, for who runs the installation")
     ),
-    modifiers(&BearerKey),
-    security(("key" = []))
+    modifiers(&BearerKey)
 )]
 pub(super) struct Document;
+
+/// The name of the security scheme.
+pub(super) const KEY: &str = "key";
 
 struct BearerKey;
 
@@ -31,20 +34,14 @@ impl Modify for BearerKey {
         document
             .components
             .get_or_insert_with(Default::default)
-            .add_security_scheme("key", scheme);
+            .add_security_scheme(KEY, scheme);
     }
 }
 
 /// Adds to every operation what it may answer beside what is its own, and to every refusal its type.
 pub(super) fn add_refusals(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
-        let operations = [
-            &mut item.get,
-            &mut item.post,
-            &mut item.patch,
-            &mut item.delete,
-        ];
-        for operation in operations.into_iter().flatten() {
+        for operation in operations(item) {
             add_refusals_to(&mut operation.responses, operation.request_body.is_some());
         }
     }
@@ -54,7 +51,7 @@ fn add_refusals_to(responses: &mut Responses, takes_body: bool) {
     let everywhere = [
         ("400", "The body or a query parameter cannot be read"),
         ("401", "There is no key, or it is not valid"),
-        ("403", "The key's role does not allow it"),
+        ("403", "The key's role or scopes do not allow it"),
         ("503", "The admin cannot read or write now"),
     ];
     let with_body = ("408", "The body did not arrive in time");

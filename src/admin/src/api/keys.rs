@@ -3,14 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use tags::Role;
+use jiff::Timestamp;
+use serde::Serialize;
+use tags::{ApiKey, Permission, Permissions};
+use utoipa::ToSchema;
 
 use super::params::Params;
-use super::schema::{KeyAnswer, KeyList, KeyWithSecret, NewKeyFields};
 use super::segment::Segment;
 use super::to_the_end;
 use crate::auth::Principal;
 use crate::body::Body;
+use crate::edits::NewKey;
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
 
@@ -19,6 +22,7 @@ use crate::service::Admin;
     post, path = "/api/v1/keys", tag = "settings", request_body = NewKeyFields,
     responses(
         (status = 201, description = "The key", body = KeyWithSecret),
+        (status = 403, description = "The key that asks may not make keys, or has less itself", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
     )
 )]
@@ -28,7 +32,6 @@ pub(crate) async fn create(
     params: Params,
     body: Body,
 ) -> Result<(StatusCode, Json<KeyWithSecret>), Problem> {
-    who.require(Role::Owner)?;
     params.allow(&[])?;
     let new = to_the_end(async move { admin.create_key(&who, body).await }).await?;
     Ok((StatusCode::CREATED, Json(new.into())))
@@ -44,12 +47,11 @@ pub(crate) async fn list(
     who: Principal,
     params: Params,
 ) -> Result<Json<KeyList>, Problem> {
-    who.require(Role::Owner)?;
     params.allow(&[])?;
     Ok(Json(KeyList {
         items: admin
-            .index()
-            .keys(&who.workspace)?
+            .tenant(&who)
+            .keys()?
             .iter()
             .map(KeyAnswer::from)
             .collect(),
@@ -71,8 +73,134 @@ pub(crate) async fn revoke(
     Segment(id): Segment,
     params: Params,
 ) -> Result<StatusCode, Problem> {
-    who.require(Role::Owner)?;
     params.allow(&[])?;
     to_the_end(async move { admin.revoke_key(&who, &id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives a key another secret, which is shown this once.
+#[utoipa::path(
+    post, path = "/api/v1/keys/{id}/rotate", tag = "settings", request_body = RotationFields, params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "The key", body = KeyWithSecret),
+        (status = 403, description = "The key that asks may not make keys, or has less itself", body = ProblemDetails),
+        (status = 404, description = "There is none, or it is another workspace's", body = ProblemDetails),
+        (status = 409, description = "It has ended", body = ProblemDetails),
+        (status = 422, description = "A field is not valid", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn rotate(
+    State(admin): State<Admin>,
+    who: Principal,
+    Segment(id): Segment,
+    params: Params,
+    body: Body,
+) -> Result<Json<KeyWithSecret>, Problem> {
+    params.allow(&[])?;
+    let new = to_the_end(async move { admin.rotate_key(&who, &id, body).await }).await?;
+    Ok(Json(new.into()))
+}
+
+/// A key, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Key)]
+pub(crate) struct KeyAnswer {
+    id: String,
+    name: String,
+    role: &'static str,
+    /// What of the role's permissions it has; null: all.
+    scopes: Option<Vec<&'static str>>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// From when on it opens nothing.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// Until when the secret before the last rotation opens it too.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    previous_expires_at: Option<Timestamp>,
+    /// Since when it opens nothing any more.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    revoked_at: Option<Timestamp>,
+}
+
+impl From<&ApiKey> for KeyAnswer {
+    fn from(key: &ApiKey) -> Self {
+        Self {
+            id: key.id.to_string(),
+            name: key.name.clone(),
+            role: key.role.as_str(),
+            scopes: key.scopes.map(words),
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            previous_expires_at: key.previous.as_ref().map(|previous| previous.expires_at),
+            revoked_at: key.revoked_at,
+        }
+    }
+}
+
+/// A key with its newest secret, which is shown this once.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyWithSecret {
+    id: String,
+    name: String,
+    role: &'static str,
+    /// What of the role's permissions it has; null: all.
+    scopes: Option<Vec<&'static str>>,
+    /// From when on it opens nothing.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// Until when the secret before this one opens it too.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    previous_expires_at: Option<Timestamp>,
+    secret: String,
+}
+
+impl From<NewKey> for KeyWithSecret {
+    fn from(NewKey { key, secret }: NewKey) -> Self {
+        Self {
+            id: key.id.to_string(),
+            name: key.name,
+            role: key.role.as_str(),
+            scopes: key.scopes.map(words),
+            expires_at: key.expires_at,
+            previous_expires_at: key.previous.map(|previous| previous.expires_at),
+            secret,
+        }
+    }
+}
+
+fn words(permissions: Permissions) -> Vec<&'static str> {
+    permissions.iter().map(Permission::as_str).collect()
+}
+
+/// What a request sets of a key.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents what `Admin::create_key` reads")]
+pub(crate) struct NewKeyFields {
+    /// At most 200 characters.
+    name: String,
+    /// `owner`, `editor`, `analyst` or `viewer`: what it may do at most.
+    role: String,
+    /// What of that it may do: any of `tags:read`, `settings:read`, `analytics:read`, `audit:read`, `export`, `tags:write`, `import`,
+    /// `settings:write`, `keys:read`, `keys:write`, `users:read`, `users:write`, `operations`. Without it, all.
+    #[schema(example = json!(["tags:read", "tags:write"]))]
+    scopes: Option<Vec<String>>,
+    /// In the future; without it, the key has no end.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+/// How a key is rotated.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents what `Admin::rotate_key` reads")]
+pub(crate) struct RotationFields {
+    /// For how long the secret before opens the key too: at most 604800, a week; by default 0, not at all.
+    #[schema(maximum = 604800)]
+    overlap_seconds: Option<u32>,
+}
+
+/// A workspace's keys.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeyList {
+    items: Vec<KeyAnswer>,
 }

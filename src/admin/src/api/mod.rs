@@ -4,6 +4,7 @@ mod analytics;
 mod document;
 mod domains;
 mod edges;
+mod endpoints;
 mod keys;
 mod params;
 mod qr;
@@ -16,6 +17,10 @@ mod workspaces;
 use std::future::Future;
 use std::time::Duration;
 
+use ::tags::Permission::{
+    AnalyticsRead, KeysRead, KeysWrite, Operations, SettingsRead, SettingsWrite, TagsRead,
+    TagsWrite,
+};
 use axum::extract::{DefaultBodyLimit, Extension, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -23,8 +28,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
 use telemetry::http;
 use utoipa::OpenApi;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
+use self::endpoints::Endpoints;
 use crate::body::Body;
 use crate::metrics::count;
 use crate::problem::Problem;
@@ -50,27 +56,35 @@ impl Default for Timeouts {
 }
 
 fn routes() -> (Router<Admin>, utoipa::openapi::OpenApi) {
-    let (router, mut document) = documented_routes().split_for_parts();
+    let (router, mut document) = endpoints().into_parts();
     document::add_refusals(&mut document);
     (router, document)
 }
 
-fn documented_routes() -> OpenApiRouter<Admin> {
-    OpenApiRouter::with_openapi(document::Document::openapi())
-        .routes(routes!(tags::create, tags::list))
-        .routes(routes!(tags::get, tags::patch, tags::revoke))
-        .routes(routes!(tags::versions))
-        .routes(routes!(tags::rollback))
-        .routes(routes!(qr::svg))
-        .routes(routes!(qr::png))
-        .routes(routes!(analytics::scans))
-        .routes(routes!(workspaces::create, workspaces::list))
-        .routes(routes!(workspaces::get, workspaces::patch))
-        .routes(routes!(keys::create, keys::list))
-        .routes(routes!(keys::revoke))
-        .routes(routes!(domains::create, domains::list))
-        .routes(routes!(domains::patch))
-        .routes(routes!(edges::list))
+/// Which endpoints there are, and what each asks for.
+fn endpoints() -> Endpoints {
+    Endpoints::new(document::Document::openapi())
+        .needs(TagsWrite, routes!(tags::create))
+        .needs(TagsRead, routes!(tags::list))
+        .needs(TagsRead, routes!(tags::get))
+        .needs(TagsWrite, routes!(tags::patch, tags::revoke))
+        .needs(TagsRead, routes!(tags::versions))
+        .needs(TagsWrite, routes!(tags::rollback))
+        .needs(TagsRead, routes!(qr::svg))
+        .needs(TagsRead, routes!(qr::png))
+        .needs(AnalyticsRead, routes!(analytics::scans))
+        .needs(Operations, routes!(workspaces::create))
+        .needs(SettingsRead, routes!(workspaces::list))
+        .needs(SettingsRead, routes!(workspaces::get))
+        .needs(SettingsWrite, routes!(workspaces::patch))
+        .needs(KeysRead, routes!(keys::list))
+        .needs(KeysWrite, routes!(keys::create))
+        .needs(KeysWrite, routes!(keys::revoke))
+        .needs(KeysWrite, routes!(keys::rotate))
+        .needs(SettingsRead, routes!(domains::list))
+        .needs(SettingsWrite, routes!(domains::create))
+        .needs(SettingsWrite, routes!(domains::patch))
+        .needs(Operations, routes!(edges::list))
 }
 
 /// The OpenAPI 3.1 document, made from the code.
@@ -105,6 +119,7 @@ pub async fn serve_within(
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(Body::MAX_BYTES))
         .layer(Extension(timeouts))
+        .layer(Extension(admin.clone()))
         .layer(middleware::from_fn(secure))
         .layer(middleware::from_fn_with_state(admin.clone(), count))
         .with_state(admin);

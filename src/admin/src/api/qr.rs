@@ -112,9 +112,8 @@ fn symbol(
         .options()
         .public_url
         .short_url(&tag.domain, tag.code.as_str());
-    let settings = admin.index().domain(&tag.domain)?;
     // In capitals, the URL fits the denser alphanumeric mode; only where case does not matter is it the same code.
-    let text = if settings.is_some_and(|domain| domain.case_insensitive) {
+    let text = if admin.index().is_case_insensitive(&tag.domain)? {
         text.to_ascii_uppercase()
     } else {
         text

@@ -5,11 +5,11 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tags::{ApiKey, DomainSettings, Tag, Workspace};
+use tags::{DomainSettings, Tag, Workspace};
 use utoipa::ToSchema;
 
+use super::keys::KeyWithSecret;
 use super::wait::PropagationAnswer;
-use crate::edits::NewKey;
 use crate::service::Admin;
 
 /// A tag: one printed code and where it leads.
@@ -246,68 +246,6 @@ pub(crate) struct WorkspaceFields {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WorkspaceList {
     pub(crate) items: Vec<WorkspaceAnswer>,
-}
-
-/// A key, without its secret.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Key)]
-pub(crate) struct KeyAnswer {
-    id: String,
-    name: String,
-    role: &'static str,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    /// Since when it opens nothing any more.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    revoked_at: Option<Timestamp>,
-}
-
-impl From<&ApiKey> for KeyAnswer {
-    fn from(key: &ApiKey) -> Self {
-        Self {
-            id: key.id.to_string(),
-            name: key.name.clone(),
-            role: key.role.as_str(),
-            created_at: key.created_at,
-            revoked_at: key.revoked_at,
-        }
-    }
-}
-
-/// A new key with its secret, which is shown this once.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct KeyWithSecret {
-    id: String,
-    name: String,
-    role: &'static str,
-    secret: String,
-}
-
-impl From<NewKey> for KeyWithSecret {
-    fn from(new: NewKey) -> Self {
-        Self {
-            id: new.key.id.to_string(),
-            name: new.key.name,
-            role: new.key.role.as_str(),
-            secret: new.secret,
-        }
-    }
-}
-
-/// What a request sets of a key.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "documents what `Admin::create_key` reads")]
-pub(crate) struct NewKeyFields {
-    /// At most 200 characters.
-    name: String,
-    /// `owner`, `editor`, `analyst` or `viewer`.
-    role: String,
-}
-
-/// A workspace's keys.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct KeyList {
-    pub(crate) items: Vec<KeyAnswer>,
 }
 
 /// A host name that answers short URLs.

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use tags::{Role, WorkspaceId};
+use tags::WorkspaceId;
 
 use super::params::Params;
 use super::schema::{NewWorkspaceAnswer, WorkspaceAnswer, WorkspaceFields, WorkspaceList};
@@ -29,7 +29,6 @@ pub(crate) async fn create(
     params: Params,
     body: Body,
 ) -> Result<(StatusCode, Json<NewWorkspaceAnswer>), Problem> {
-    who.require_operator()?;
     params.allow(&[])?;
     let (workspace, key) =
         to_the_end(async move { admin.create_workspace(&who, body).await }).await?;
@@ -51,14 +50,9 @@ pub(crate) async fn list(
     params: Params,
 ) -> Result<Json<WorkspaceList>, Problem> {
     params.allow(&[])?;
-    let workspaces = if who.require_operator().is_ok() {
-        admin.index().workspaces()?
-    } else {
-        admin
-            .index()
-            .workspace(&who.workspace)?
-            .into_iter()
-            .collect()
+    let workspaces = match admin.installation(&who) {
+        Ok(installation) => installation.workspaces()?,
+        Err(_) => admin.tenant(&who).workspace()?.into_iter().collect(),
     };
     Ok(Json(WorkspaceList {
         items: workspaces.iter().map(WorkspaceAnswer::from).collect(),
@@ -82,10 +76,13 @@ pub(crate) async fn get(
     params.allow(&[])?;
     let not_found = || Problem::not_found("workspace");
     let id = WorkspaceId::parse(&id).map_err(|_| not_found())?;
-    if id != who.workspace && who.require_operator().is_err() {
-        return Err(not_found());
-    }
-    let workspace = admin.index().workspace(&id)?.ok_or_else(not_found)?;
+    let workspace = if id == who.workspace {
+        admin.tenant(&who).workspace()?
+    } else {
+        let installation = admin.installation(&who).map_err(|_| not_found())?;
+        installation.workspace(&id)?
+    };
+    let workspace = workspace.ok_or_else(not_found)?;
     Ok(Json(WorkspaceAnswer::from(&workspace)))
 }
 
@@ -105,7 +102,6 @@ pub(crate) async fn patch(
     params: Params,
     body: Body,
 ) -> Result<Json<WorkspaceAnswer>, Problem> {
-    who.require(Role::Owner)?;
     params.allow(&[])?;
     if id != who.workspace.as_str() {
         return Err(Problem::not_found("workspace"));

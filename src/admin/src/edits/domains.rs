@@ -1,6 +1,6 @@
 //! Edits of domains.
 
-use tags::{Action, Change, Domain, DomainSettings, Hsts, UpstreamHost, UpstreamUrl};
+use tags::{Action, Change, Domain, DomainSettings, Hsts, Permission, UpstreamHost, UpstreamUrl};
 
 use super::Edited;
 use crate::auth::Principal;
@@ -38,7 +38,7 @@ impl Admin {
             .replace_or_default(&mut domain.case_insensitive, false);
         fields.finish(&["is_default", "created_at"])?;
         let _lock = self.lock(&format!("domain/{}", domain.name)).await;
-        if self.index().domain(&domain.name)?.is_some() {
+        if self.index().is_domain(&domain.name)? {
             return Err(Problem::conflict(
                 "name",
                 format!("The domain '{}' is in use already.", domain.name),
@@ -63,11 +63,10 @@ impl Admin {
         let not_found = || Problem::not_found("domain");
         let name = Domain::parse(name).map_err(|_| not_found())?;
         let _lock = self.lock(&format!("domain/{name}")).await;
-        let mut domain = self.index().domain(&name)?.ok_or_else(not_found)?;
-        match &domain.workspace {
-            Some(owner) if *owner == who.workspace => {}
-            Some(_) => return Err(not_found()),
-            None => who.require_operator()?,
+        let found = self.tenant(who).domain(&name)?;
+        let mut domain = found.ok_or_else(not_found)?;
+        if domain.workspace.is_none() {
+            who.require(Permission::Operations)?;
         }
         let before = domain.clone();
         let mut fields = body.fields()?;

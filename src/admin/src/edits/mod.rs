@@ -1,15 +1,16 @@
 //! The edits: each checks what was asked against what is, publishes the next version with its audit entry in one transaction, and returns
 //! when it can be seen.
 
-mod accounts;
 mod domains;
+mod keys;
 mod tags;
+mod workspaces;
 
 use std::sync::Arc;
 
 use ::tags::{Action, AuditEntry, Domain};
 
-pub(crate) use self::accounts::{NewKey, random_key_id};
+pub(crate) use self::keys::{NewKey, random_key_id};
 pub(crate) use self::tags::{Precondition, TagName};
 use crate::auth::Principal;
 use crate::draft::MAX_NAME;
@@ -27,7 +28,7 @@ impl Admin {
         AuditEntry {
             workspace: who.workspace.clone(),
             at: self.now(),
-            actor: who.key.to_string(),
+            actor: who.actor.to_string(),
             remote: who.remote.clone(),
             action,
             subject,
@@ -41,7 +42,7 @@ impl Admin {
     fn is_own_domain(&self) -> impl Fn(&str) -> bool {
         let index = Arc::clone(self.index());
         move |host| match Domain::parse(host) {
-            Ok(domain) => index.domain(&domain).map_or(true, |found| found.is_some()),
+            Ok(domain) => index.is_domain(&domain).unwrap_or(true),
             Err(_) => false,
         }
     }

@@ -64,24 +64,22 @@ pub(crate) struct TagName {
 impl Admin {
     /// The principal's tag of this name; another tenant's is as absent as none.
     pub(crate) fn find_tag(&self, who: &Principal, name: &TagName) -> Result<Tag, Problem> {
+        let tenant = self.tenant(who);
         let domains = match &name.domain {
             Some(domain) => vec![domain.clone()],
-            None => self
-                .index()
-                .domains(&who.workspace)?
+            None => tenant
+                .domains()?
                 .into_iter()
                 .map(|domain| domain.name)
                 .collect(),
         };
         for domain in domains {
-            let settings = self.index().domain(&domain)?;
-            let case_insensitive = settings.is_some_and(|settings| settings.case_insensitive);
+            let case_insensitive = self.index().is_case_insensitive(&domain)?;
             let Ok(code) = stored_code(&name.code, case_insensitive) else {
                 continue;
             };
-            match self.index().tag(&domain, &code)? {
-                Some(tag) if tag.workspace == who.workspace => return Ok(tag),
-                _ => {}
+            if let Some(tag) = tenant.tag(&domain, &code)? {
+                return Ok(tag);
             }
         }
         Err(Problem::not_found("tag"))
@@ -119,7 +117,7 @@ impl Admin {
                 None => random_code(case_insensitive).map_err(|error| Problem::internal(&error))?,
             };
             let _lock = self.lock(&format!("{}/{code}", domain.name)).await;
-            if self.index().tag(&domain.name, &code)?.is_some() {
+            if self.index().is_taken(&domain.name, &code)? {
                 if chosen.is_some() {
                     return Err(Problem::conflict(
                         "code",
@@ -135,7 +133,7 @@ impl Admin {
                 version: Version::FIRST,
                 created_at: now,
             };
-            let tag = draft.clone().into_tag(identity, now, who.key.as_str())?;
+            let tag = draft.clone().into_tag(identity, now, who.actor.as_str())?;
             let commit = self.publish_tag(who, Action::Create, None, &tag).await?;
             return Ok(Edited { what: tag, commit });
         }
@@ -184,7 +182,7 @@ impl Admin {
             .value()
             .and_then(|number| Version::new(number.into()));
         let earlier = match wanted {
-            Some(version) => self.index().version(&tag.domain, &tag.code, version)?,
+            Some(version) => self.tenant(who).version(&tag.domain, &tag.code, version)?,
             None => None,
         };
         let Some(earlier) = earlier else {
@@ -214,7 +212,7 @@ impl Admin {
             status: Status::Revoked,
             version: tag.version.next(),
             updated_at: self.now(),
-            updated_by: who.key.to_string(),
+            updated_by: who.actor.to_string(),
             ..tag.clone()
         };
         self.publish_tag(who, Action::Revoke, Some(tag), &revoked)
@@ -228,7 +226,7 @@ impl Admin {
         asked: Option<Domain>,
         fields: &mut Fields,
     ) -> Result<Option<DomainSettings>, IndexError> {
-        let mut domains = self.index().domains(&who.workspace)?;
+        let mut domains = self.tenant(who).domains()?;
         if domains.is_empty() {
             fields.refuse(
                 "domain",
@@ -281,7 +279,7 @@ impl Admin {
         let next = draft.into_tag(
             Identity::next_version_of(&tag),
             self.now(),
-            who.key.as_str(),
+            who.actor.as_str(),
         )?;
         let commit = self.publish_tag(who, action, Some(tag), &next).await?;
         Ok(Edited { what: next, commit })

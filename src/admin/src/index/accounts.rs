@@ -6,11 +6,13 @@ use rusqlite::{OptionalExtension, Row};
 use super::{Index, IndexError, decode_domain, decode_workspace};
 
 impl Index {
-    /// The key with this secret, also a revoked one.
+    /// The key with this secret, or with this one before it was rotated; also a key that has ended.
     pub fn key_by_secret(&self, hash: &SecretHash) -> Result<Option<ApiKey>, IndexError> {
         let reader = self.look_up();
         let found = reader
-            .prepare_cached("SELECT id, record FROM keys WHERE secret_hash = ?1")?
+            .prepare_cached(
+                "SELECT id, record FROM keys WHERE secret_hash = ?1 OR previous_hash = ?1",
+            )?
             .query_row([hash.0], named_record)
             .optional()?;
         found
@@ -19,7 +21,7 @@ impl Index {
     }
 
     /// A workspace's keys, also revoked ones, oldest first.
-    pub fn keys(&self, workspace: &WorkspaceId) -> Result<Vec<ApiKey>, IndexError> {
+    pub(super) fn keys(&self, workspace: &WorkspaceId) -> Result<Vec<ApiKey>, IndexError> {
         let reader = self.look_up();
         let mut statement = reader.prepare_cached(
             "SELECT id, record FROM keys WHERE workspace = ?1 ORDER BY created_at, id",
@@ -33,14 +35,14 @@ impl Index {
     }
 
     /// Whether any key was ever made.
-    pub fn has_keys(&self) -> Result<bool, IndexError> {
+    pub(super) fn has_keys(&self) -> Result<bool, IndexError> {
         Ok(self
             .look_up()
             .query_row("SELECT EXISTS (SELECT 1 FROM keys)", [], |row| row.get(0))?)
     }
 
     /// A workspace.
-    pub fn workspace(&self, id: &WorkspaceId) -> Result<Option<Workspace>, IndexError> {
+    pub(super) fn workspace(&self, id: &WorkspaceId) -> Result<Option<Workspace>, IndexError> {
         let reader = self.look_up();
         let record: Option<Vec<u8>> = reader
             .prepare_cached("SELECT record FROM workspaces WHERE id = ?1")?
@@ -52,7 +54,7 @@ impl Index {
     }
 
     /// All workspaces.
-    pub fn workspaces(&self) -> Result<Vec<Workspace>, IndexError> {
+    pub(super) fn workspaces(&self) -> Result<Vec<Workspace>, IndexError> {
         let reader = self.look_up();
         let mut statement =
             reader.prepare_cached("SELECT id, record FROM workspaces ORDER BY id")?;
@@ -65,7 +67,7 @@ impl Index {
     }
 
     /// A domain, whoever's it is.
-    pub fn domain(&self, name: &Domain) -> Result<Option<DomainSettings>, IndexError> {
+    pub(super) fn domain(&self, name: &Domain) -> Result<Option<DomainSettings>, IndexError> {
         let reader = self.look_up();
         let record: Option<Vec<u8>> = reader
             .prepare_cached("SELECT record FROM domains WHERE name = ?1")?
@@ -77,7 +79,10 @@ impl Index {
     }
 
     /// The domains on which a workspace may have tags: its own, oldest first, then the default one that all share.
-    pub fn domains(&self, workspace: &WorkspaceId) -> Result<Vec<DomainSettings>, IndexError> {
+    pub(super) fn domains(
+        &self,
+        workspace: &WorkspaceId,
+    ) -> Result<Vec<DomainSettings>, IndexError> {
         self.select_domains(
             "SELECT name, record FROM domains WHERE workspace = ?1 OR is_default
              ORDER BY workspace IS NOT ?1, created_at, name",
@@ -86,7 +91,7 @@ impl Index {
     }
 
     /// The default domain; more than one only while the default changes.
-    pub fn default_domains(&self) -> Result<Vec<DomainSettings>, IndexError> {
+    pub(super) fn default_domains(&self) -> Result<Vec<DomainSettings>, IndexError> {
         self.select_domains(
             "SELECT name, record FROM domains WHERE is_default ORDER BY name",
             [],
@@ -129,13 +134,14 @@ mod tests {
 
     fn key(id: &str, secret: u8, revoked_at: Option<Timestamp>) -> Change {
         Change::Key(ApiKey {
-            id: KeyId::parse(id).unwrap(),
-            workspace: WorkspaceId::parse("default").unwrap(),
-            name: "n".to_owned(),
-            role: Role::Owner,
-            secret_hash: SecretHash([secret; 32]),
-            created_at: Timestamp::UNIX_EPOCH,
             revoked_at,
+            ..ApiKey::new(
+                KeyId::parse(id).unwrap(),
+                WorkspaceId::parse("default").unwrap(),
+                Role::Owner,
+                SecretHash([secret; 32]),
+                Timestamp::UNIX_EPOCH,
+            )
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod tags;
+mod tenant;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +13,8 @@ use ::tags::{ApiKey, AuditEntry, Change, DomainSettings, Tag, Topic, WireError, 
 use rusqlite::{Connection, Transaction, params};
 use rusqlite_migration::{M, Migrations};
 
-pub use self::tags::{Cursor, TagFilter};
+pub use self::tags::{Cursor, TagFilter, TagPage};
+pub use self::tenant::{Installation, Tenant};
 
 /// Look-ups of different requests do not wait for one another, up to this many.
 const LOOK_UPS: usize = 4;
@@ -38,9 +40,11 @@ CREATE TABLE workspaces (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWI
 CREATE TABLE domains (name TEXT PRIMARY KEY, workspace TEXT, is_default INTEGER NOT NULL, created_at INTEGER NOT NULL, record BLOB NOT NULL)
     WITHOUT ROWID;
 CREATE TABLE keys (
-    id TEXT PRIMARY KEY, workspace TEXT NOT NULL, secret_hash BLOB NOT NULL UNIQUE, created_at INTEGER NOT NULL, revoked INTEGER NOT NULL,
-    record BLOB NOT NULL
+    id TEXT PRIMARY KEY, workspace TEXT NOT NULL, secret_hash BLOB NOT NULL UNIQUE, previous_hash BLOB, created_at INTEGER NOT NULL,
+    revoked INTEGER NOT NULL, record BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX keys_by_previous_hash ON keys (previous_hash);
+CREATE INDEX keys_of_workspace ON keys (workspace, created_at, id);
 ";
 
 /// Why the index could not be made, written or read.
@@ -219,13 +223,14 @@ fn put_tag(transaction: &Transaction<'_>, tag: &Tag, change: &Change) -> Result<
 fn put_key(transaction: &Transaction<'_>, key: &ApiKey, change: &Change) -> Result<(), IndexError> {
     let written = transaction
         .prepare_cached(
-            "INSERT OR REPLACE INTO keys SELECT ?1, ?2, ?3, ?4, ?5, ?6
-             WHERE ?5 OR NOT EXISTS (SELECT 1 FROM keys WHERE (id = ?1 OR secret_hash = ?3) AND revoked)",
+            "INSERT OR REPLACE INTO keys SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+             WHERE ?6 OR NOT EXISTS (SELECT 1 FROM keys WHERE (id = ?1 OR secret_hash = ?3) AND revoked)",
         )?
         .execute(params![
             key.id.as_str(),
             key.workspace.as_str(),
             key.secret_hash.0,
+            key.previous.as_ref().map(|previous| previous.hash.0),
             key.created_at.as_microsecond(),
             key.revoked_at.is_some(),
             change.encode()

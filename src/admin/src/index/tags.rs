@@ -65,7 +65,7 @@ pub struct TagPage {
 
 impl Index {
     /// The tag under this name, whoever's it is.
-    pub fn tag(&self, domain: &Domain, code: &Code) -> Result<Option<Tag>, IndexError> {
+    pub(super) fn tag(&self, domain: &Domain, code: &Code) -> Result<Option<Tag>, IndexError> {
         let reader = self.look_up();
         let record: Option<Vec<u8>> = reader
             .prepare_cached("SELECT record FROM tags WHERE domain = ?1 AND code = ?2")?
@@ -77,7 +77,7 @@ impl Index {
     }
 
     /// One version of a tag.
-    pub fn version(
+    pub(super) fn version(
         &self,
         domain: &Domain,
         code: &Code,
@@ -99,7 +99,7 @@ impl Index {
     }
 
     /// All versions of a tag, newest first.
-    pub fn versions(&self, domain: &Domain, code: &Code) -> Result<Vec<Tag>, IndexError> {
+    pub(super) fn versions(&self, domain: &Domain, code: &Code) -> Result<Vec<Tag>, IndexError> {
         let reader = self.list();
         let mut statement = reader.prepare_cached(
             "SELECT record FROM versions WHERE domain = ?1 AND code = ?2 ORDER BY version DESC",
@@ -113,7 +113,7 @@ impl Index {
     }
 
     /// A page of a workspace's tags, newest first.
-    pub fn tags(
+    pub(super) fn tags(
         &self,
         workspace: &WorkspaceId,
         filter: &TagFilter,

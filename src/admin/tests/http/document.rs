@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::Server;
 
 /// Every route of the API.
-const ROUTES: [&str; 21] = [
+const ROUTES: &[&str] = &[
     "post /api/v1/tags",
     "get /api/v1/tags",
     "get /api/v1/tags/{code}",
@@ -26,6 +26,7 @@ const ROUTES: [&str; 21] = [
     "post /api/v1/keys",
     "get /api/v1/keys",
     "delete /api/v1/keys/{id}",
+    "post /api/v1/keys/{id}/rotate",
     "post /api/v1/domains",
     "get /api/v1/domains",
     "patch /api/v1/domains/{name}",
@@ -44,6 +45,36 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
         }
     }
     operations
+}
+
+/// What there is for a path to name: another key than the one that asks, since an operation may end it.
+struct Names {
+    key: String,
+}
+
+impl Names {
+    async fn of(server: &Server) -> Self {
+        let owner = server.owner();
+        owner.tag("spring").await;
+        let key = json!({"name": "k", "role": "viewer"});
+        let key = owner.post("/keys", key).await.created();
+        Self {
+            key: key["id"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// The path below `/api/v1`, with names in it.
+    fn fill(&self, path: &str) -> String {
+        let path = path.strip_prefix("/api/v1").unwrap();
+        let id = if path.starts_with("/keys/") {
+            &self.key
+        } else {
+            "default"
+        };
+        path.replace("{code}", "spring")
+            .replace("{id}", id)
+            .replace("{name}", "go.example.net")
+    }
 }
 
 #[tokio::test]
@@ -82,14 +113,9 @@ async fn every_reference_in_it_leads_somewhere() {
 async fn every_operation_answers_with_a_status_and_type_that_it_names() {
     let server = Server::start().await;
     let owner = server.owner();
-    owner.tag("spring").await;
+    let names = Names::of(&server).await;
     for (method, path, operation) in operations(&document(&server).await) {
-        let path = path
-            .strip_prefix("/api/v1")
-            .unwrap()
-            .replace("{code}", "spring")
-            .replace("{id}", "default")
-            .replace("{name}", "go.example.net");
+        let path = names.fill(&path);
         let method: Method = method.to_uppercase().parse().unwrap();
         for api in [server.without_key(), owner.clone()] {
             for body in ["{", "{}", r#"{"unknown": 1}"#] {
@@ -131,7 +157,7 @@ fn properties(document: &Value, schema: &Value) -> BTreeSet<String> {
 async fn the_fields_that_it_names_are_those_that_are_read() {
     let server = Server::start().await;
     let owner = server.owner();
-    owner.tag("spring").await;
+    let names = Names::of(&server).await;
     let document = document(&server).await;
     let mut checked = 0;
     for (method, path, operation) in operations(&document) {
@@ -139,12 +165,7 @@ async fn the_fields_that_it_names_are_those_that_are_read() {
         if schema.is_null() {
             continue;
         }
-        let path = path
-            .strip_prefix("/api/v1")
-            .unwrap()
-            .replace("{code}", "spring")
-            .replace("{id}", "default")
-            .replace("{name}", "go.example.net");
+        let path = names.fill(&path);
         let request = owner
             .request(method.to_uppercase().parse().unwrap(), &path)
             .json(&json!({"no such field": 1}));
@@ -166,7 +187,7 @@ async fn the_fields_that_it_names_are_those_that_are_read() {
         assert_eq!(properties(&document, schema), read, "{method} {path}");
         checked += 1;
     }
-    assert_eq!(checked, 8);
+    assert!(checked > 8, "{checked}");
 }
 
 #[tokio::test]

@@ -4,63 +4,20 @@ use reqwest::Method;
 use reqwest::header::AUTHORIZATION;
 use serde_json::json;
 
-use crate::support::{Api, Server};
+use crate::support::Server;
 
-/// Every operation, on a tag `spring`; wrong in its fields, so that it changes nothing.
-const OPERATIONS: [(&str, &str, &str); 21] = [
-    ("viewer", "GET", "/tags"),
-    ("viewer", "GET", "/tags/spring"),
-    ("viewer", "GET", "/tags/spring/versions"),
-    ("viewer", "GET", "/tags/spring/qr.svg"),
-    ("viewer", "GET", "/tags/spring/qr.png"),
-    ("viewer", "GET", "/domains"),
-    ("viewer", "GET", "/workspaces"),
-    ("viewer", "GET", "/workspaces/default"),
-    ("analyst", "GET", "/analytics/scans"),
-    ("editor", "POST", "/tags"),
-    ("editor", "PATCH", "/tags/spring"),
-    ("editor", "POST", "/tags/spring/rollback"),
-    ("editor", "DELETE", "/tags/spring?wrong=1"),
-    ("owner", "GET", "/edges"),
-    ("owner", "GET", "/keys"),
-    ("owner", "POST", "/keys"),
-    ("owner", "DELETE", "/keys/key_none"),
-    ("owner", "POST", "/domains"),
-    ("owner", "PATCH", "/domains/go.example.net"),
-    ("owner", "POST", "/workspaces"),
-    ("owner", "PATCH", "/workspaces/default"),
+/// One operation of each kind; the walk has all of them.
+const OPERATIONS: [(Method, &str); 9] = [
+    (Method::GET, "/tags"),
+    (Method::GET, "/tags/spring"),
+    (Method::GET, "/analytics/scans"),
+    (Method::POST, "/tags"),
+    (Method::PATCH, "/tags/spring"),
+    (Method::DELETE, "/tags/spring"),
+    (Method::GET, "/edges"),
+    (Method::POST, "/keys"),
+    (Method::PATCH, "/workspaces/default"),
 ];
-
-async fn status(api: &Api, method: &str, path: &str) -> u16 {
-    let method: Method = method.parse().unwrap();
-    api.raw(method, path, r#"{"unknown": 1}"#)
-        .await
-        .status
-        .as_u16()
-}
-
-#[tokio::test]
-async fn each_role_may_do_its_own_and_what_the_ones_before_it_may() {
-    let server = Server::start().await;
-    server.owner().tag("spring").await;
-    let roles = ["viewer", "analyst", "editor", "owner"];
-    for (rank, role) in roles.iter().enumerate() {
-        let api = server.with_role(&server.owner(), role).await;
-        for (needed, method, path) in OPERATIONS {
-            let allowed = roles.iter().position(|role| *role == needed) <= Some(rank);
-            let status = status(&api, method, path).await;
-            assert_eq!(
-                status != 403,
-                allowed,
-                "{role}: {method} {path} is {status}"
-            );
-            assert!(
-                [200, 400, 403, 404, 422].contains(&status),
-                "{role}: {method} {path} is {status}"
-            );
-        }
-    }
-}
 
 #[tokio::test]
 async fn without_a_valid_key_nothing_is_answered_but_how_to_give_one() {
@@ -83,8 +40,8 @@ async fn without_a_valid_key_nothing_is_answered_but_how_to_give_one() {
         server.with_key(""),
         revoked,
     ] {
-        for (_, method, path) in OPERATIONS {
-            let answer = api.raw(method.parse().unwrap(), path, "{").await;
+        for (method, path) in OPERATIONS {
+            let answer = api.raw(method, path, "{").await;
             answer.problem(401);
             assert_eq!(
                 answer.header("www-authenticate"),

@@ -1,0 +1,132 @@
+//! Who may ask the index for what: a workspace for its own, and only for that.
+
+use std::sync::Arc;
+
+use ::tags::{ApiKey, Code, Domain, DomainSettings, Tag, Version, Workspace, WorkspaceId};
+
+use super::{Cursor, Index, IndexError, TagFilter, TagPage};
+
+/// What one workspace sees of the index. There is no way to ask for a record without saying whose it has to be.
+#[derive(Clone)]
+pub struct Tenant {
+    index: Arc<Index>,
+    workspace: WorkspaceId,
+}
+
+impl Tenant {
+    /// The index, as this workspace sees it.
+    pub fn new(index: Arc<Index>, workspace: WorkspaceId) -> Self {
+        Self { index, workspace }
+    }
+
+    /// The workspace itself.
+    pub fn workspace(&self) -> Result<Option<Workspace>, IndexError> {
+        self.index.workspace(&self.workspace)
+    }
+
+    /// A tag of the workspace's.
+    pub fn tag(&self, domain: &Domain, code: &Code) -> Result<Option<Tag>, IndexError> {
+        let found = self.index.tag(domain, code)?;
+        Ok(found.filter(|tag| tag.workspace == self.workspace))
+    }
+
+    /// One version of a tag of the workspace's.
+    pub fn version(
+        &self,
+        domain: &Domain,
+        code: &Code,
+        version: Version,
+    ) -> Result<Option<Tag>, IndexError> {
+        let found = self.index.version(domain, code, version)?;
+        Ok(found.filter(|tag| tag.workspace == self.workspace))
+    }
+
+    /// All versions of a tag of the workspace's, newest first.
+    pub fn versions(&self, domain: &Domain, code: &Code) -> Result<Vec<Tag>, IndexError> {
+        let mut versions = self.index.versions(domain, code)?;
+        versions.retain(|tag| tag.workspace == self.workspace);
+        Ok(versions)
+    }
+
+    /// A page of the workspace's tags, newest first.
+    pub fn tags(
+        &self,
+        filter: &TagFilter,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<TagPage, IndexError> {
+        self.index.tags(&self.workspace, filter, cursor, limit)
+    }
+
+    /// The domains on which the workspace may have tags: its own, oldest first, then the default one that all share.
+    pub fn domains(&self) -> Result<Vec<DomainSettings>, IndexError> {
+        self.index.domains(&self.workspace)
+    }
+
+    /// A domain of the workspace's own, or one that nobody owns.
+    pub fn domain(&self, name: &Domain) -> Result<Option<DomainSettings>, IndexError> {
+        let is_visible = |domain: &DomainSettings| {
+            let owner = domain.workspace.as_ref();
+            owner.is_none_or(|owner| *owner == self.workspace)
+        };
+        Ok(self.index.domain(name)?.filter(is_visible))
+    }
+
+    /// The workspace's keys, also revoked ones, oldest first.
+    pub fn keys(&self) -> Result<Vec<ApiKey>, IndexError> {
+        self.index.keys(&self.workspace)
+    }
+}
+
+/// What is the same for all workspaces, or seen by who runs the installation: never an answer to a tenant's request.
+pub struct Installation<'a>(&'a Index);
+
+impl Index {
+    /// The index across all workspaces.
+    pub fn installation(&self) -> Installation<'_> {
+        Installation(self)
+    }
+
+    /// Whether a code of a domain has a tag, or had one, whoever's it is.
+    pub fn is_taken(&self, domain: &Domain, code: &Code) -> Result<bool, IndexError> {
+        Ok(self.tag(domain, code)?.is_some())
+    }
+
+    /// Whether a host is one of ours, whoever's it is.
+    pub fn is_domain(&self, name: &Domain) -> Result<bool, IndexError> {
+        Ok(self.domain(name)?.is_some())
+    }
+
+    /// Whether case does not matter on a domain.
+    pub fn is_case_insensitive(&self, name: &Domain) -> Result<bool, IndexError> {
+        let found = self.domain(name)?;
+        Ok(found.is_some_and(|domain| domain.case_insensitive))
+    }
+}
+
+impl Installation<'_> {
+    /// All workspaces.
+    pub fn workspaces(&self) -> Result<Vec<Workspace>, IndexError> {
+        self.0.workspaces()
+    }
+
+    /// Any workspace.
+    pub fn workspace(&self, id: &WorkspaceId) -> Result<Option<Workspace>, IndexError> {
+        self.0.workspace(id)
+    }
+
+    /// The default domain; more than one only while the default changes.
+    pub fn default_domains(&self) -> Result<Vec<DomainSettings>, IndexError> {
+        self.0.default_domains()
+    }
+
+    /// Any domain.
+    pub fn domain(&self, name: &Domain) -> Result<Option<DomainSettings>, IndexError> {
+        self.0.domain(name)
+    }
+
+    /// Whether any key was ever made.
+    pub fn has_keys(&self) -> Result<bool, IndexError> {
+        self.0.has_keys()
+    }
+}

@@ -1,0 +1,295 @@
+//! Every endpoint of the OpenAPI document, asked by a tenant for what is another's. An endpoint that is not in the walk fails it.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Api, Server};
+
+/// What a tenant is answered who asks an endpoint for another's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Expected {
+    /// What is named does not exist.
+    NotFound,
+    /// A field of the body names it, and is refused as if it did not exist.
+    Refused(&'static str),
+    /// Nothing can be named: the answer holds nothing of another's.
+    OwnAlone,
+    /// Only who runs the installation may ask.
+    Forbidden,
+}
+
+use Expected::{Forbidden, NotFound, OwnAlone, Refused};
+
+/// One request of the walk: the document's method and path, what is put into it, and what comes back.
+struct Step {
+    operation: &'static str,
+    path: String,
+    body: Value,
+    expected: Expected,
+}
+
+/// Another tenant's identifiers, all of which hold the word `victim` where a tenant may choose them.
+struct Victim {
+    workspace: String,
+    key: String,
+}
+
+const CODE: &str = "victim-code";
+const DOMAIN: &str = "victim.example.org";
+
+impl Victim {
+    /// The workspace `default`, with one of everything.
+    async fn of(server: &Server) -> Self {
+        let owner = server.owner();
+        owner
+            .post("/domains", json!({"name": DOMAIN}))
+            .await
+            .created();
+        let tag = json!({"code": CODE, "destination": "https://example.com/victim", "name": "victim", "campaign": "victim", "labels": ["victim"]});
+        owner.post("/tags", tag).await.created();
+        let key = json!({"name": "victim", "role": "viewer"});
+        let key = owner.post("/keys", key).await.created();
+        let workspace = json!({"name": "victim workspace"});
+        owner.patch("/workspaces/default", workspace).await.ok();
+        Self {
+            workspace: "default".to_owned(),
+            key: key["id"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let (workspace, key) = (&self.workspace, &self.key);
+        let tag = json!({"destination": "https://example.com/"});
+        let on_theirs = json!({"destination": "https://example.com/", "domain": DOMAIN});
+        let none = Value::Null;
+        vec![
+            step("post /tags", "/tags", on_theirs, Refused("/domain")),
+            step("get /tags", "/tags?q=victim", none.clone(), OwnAlone),
+            step("get /tags", "/tags?label=victim", none.clone(), OwnAlone),
+            step("get /tags", "/tags?campaign=victim", none.clone(), OwnAlone),
+            of_tag("get /tags/{code}", "", none.clone()),
+            of_tag("patch /tags/{code}", "", tag),
+            of_tag("delete /tags/{code}", "", none.clone()),
+            of_tag("get /tags/{code}/versions", "/versions", none.clone()),
+            of_tag(
+                "post /tags/{code}/rollback",
+                "/rollback",
+                json!({"version": 1}),
+            ),
+            of_tag("get /tags/{code}/qr.svg", "/qr.svg", none.clone()),
+            of_tag("get /tags/{code}/qr.png", "/qr.png", none.clone()),
+            step(
+                "get /analytics/scans",
+                format!("/analytics/scans?code={CODE}&domain={DOMAIN}"),
+                none.clone(),
+                NotFound,
+            ),
+            step(
+                "get /analytics/scans",
+                "/analytics/scans?campaign=victim&by=code",
+                none.clone(),
+                OwnAlone,
+            ),
+            step(
+                "post /workspaces",
+                "/workspaces",
+                json!({"name": "n"}),
+                Forbidden,
+            ),
+            step("get /workspaces", "/workspaces", none.clone(), OwnAlone),
+            step(
+                "get /workspaces/{id}",
+                format!("/workspaces/{workspace}"),
+                none.clone(),
+                NotFound,
+            ),
+            step(
+                "patch /workspaces/{id}",
+                format!("/workspaces/{workspace}"),
+                json!({"name": "n"}),
+                NotFound,
+            ),
+            step("get /keys", "/keys", none.clone(), OwnAlone),
+            step(
+                "post /keys",
+                "/keys",
+                json!({"name": "n", "role": "viewer"}),
+                OwnAlone,
+            ),
+            step(
+                "delete /keys/{id}",
+                format!("/keys/{key}"),
+                none.clone(),
+                NotFound,
+            ),
+            step(
+                "post /keys/{id}/rotate",
+                format!("/keys/{key}/rotate"),
+                json!({}),
+                NotFound,
+            ),
+            step("get /domains", "/domains", none.clone(), OwnAlone),
+            step(
+                "post /domains",
+                "/domains",
+                json!({"name": "own.example.org"}),
+                OwnAlone,
+            ),
+            step(
+                "patch /domains/{name}",
+                format!("/domains/{DOMAIN}"),
+                json!({"home_url": null}),
+                NotFound,
+            ),
+            step("get /edges", "/edges", none, Forbidden),
+        ]
+    }
+}
+
+fn step(operation: &'static str, path: impl Into<String>, body: Value, expected: Expected) -> Step {
+    Step {
+        operation,
+        path: path.into(),
+        body,
+        expected,
+    }
+}
+
+fn of_tag(operation: &'static str, behind: &str, body: Value) -> Step {
+    let path = format!("/tags/{CODE}{behind}?domain={DOMAIN}");
+    step(operation, path, body, NotFound)
+}
+
+impl Step {
+    async fn walk(&self, tenant: &Api) {
+        let (method, _) = self.operation.split_once(' ').unwrap();
+        let method: Method = method.to_uppercase().parse().unwrap();
+        let mut request = tenant.request(method, &self.path);
+        if self.body != Value::Null {
+            request = request.json(&self.body);
+        }
+        let answer = tenant.send(request).await;
+        let told = answer.text();
+        match self.expected {
+            NotFound => drop(answer.problem(404)),
+            Forbidden => drop(answer.problem(403)),
+            Refused(pointer) => assert_eq!(answer.pointers(422), [pointer]),
+            OwnAlone => assert!(answer.status.is_success(), "{} {told}", self.path),
+        }
+        assert!(!told.contains("victim"), "{}: {told}", self.path);
+    }
+}
+
+/// `method path` of every operation of the document, below `/api/v1`.
+async fn documented(server: &Server) -> BTreeSet<String> {
+    let document = server.without_key().get("/openapi.json").await.ok();
+    let mut operations = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let path = path.strip_prefix("/api/v1").unwrap();
+        let methods = item.as_object().unwrap().keys();
+        operations.extend(methods.map(|method| format!("{method} {path}")));
+    }
+    operations
+}
+
+#[tokio::test]
+async fn no_endpoint_tells_a_tenant_of_another_s() {
+    let server = Server::start().await;
+    let victim = Victim::of(&server).await;
+    let tenant = server.other_tenant().await;
+    let steps = victim.steps();
+    let walked: BTreeSet<String> = steps.iter().map(|step| step.operation.to_owned()).collect();
+    assert_eq!(walked, documented(&server).await);
+    let before = state(&server).await;
+    for step in steps {
+        step.walk(&tenant).await;
+    }
+    assert_eq!(state(&server).await, before);
+}
+
+/// All that the walk could have changed of the other's.
+async fn state(server: &Server) -> Vec<Value> {
+    let owner = server.owner();
+    let mut state = Vec::new();
+    for path in ["/tags", "/keys", "/domains", "/workspaces/default"] {
+        state.push(owner.get(path).await.ok());
+    }
+    state
+}
+
+/// The least role that may use each endpoint, with a path that changes nothing.
+const ROLES: &[(&str, &str, &str)] = &[
+    ("viewer", "get /tags", "/tags"),
+    ("viewer", "get /tags/{code}", "/tags/spring"),
+    (
+        "viewer",
+        "get /tags/{code}/versions",
+        "/tags/spring/versions",
+    ),
+    ("viewer", "get /tags/{code}/qr.svg", "/tags/spring/qr.svg"),
+    ("viewer", "get /tags/{code}/qr.png", "/tags/spring/qr.png"),
+    ("viewer", "get /domains", "/domains"),
+    ("viewer", "get /workspaces", "/workspaces"),
+    ("viewer", "get /workspaces/{id}", "/workspaces/default"),
+    ("analyst", "get /analytics/scans", "/analytics/scans"),
+    ("editor", "post /tags", "/tags"),
+    ("editor", "patch /tags/{code}", "/tags/spring"),
+    (
+        "editor",
+        "post /tags/{code}/rollback",
+        "/tags/spring/rollback",
+    ),
+    ("editor", "delete /tags/{code}", "/tags/spring?wrong=1"),
+    ("owner", "get /edges", "/edges"),
+    ("owner", "get /keys", "/keys"),
+    ("owner", "post /keys", "/keys"),
+    ("owner", "delete /keys/{id}", "/keys/key_none"),
+    ("owner", "post /keys/{id}/rotate", "/keys/key_none/rotate"),
+    ("owner", "post /domains", "/domains"),
+    ("owner", "patch /domains/{name}", "/domains/go.example.net"),
+    ("owner", "post /workspaces", "/workspaces"),
+    ("owner", "patch /workspaces/{id}", "/workspaces/default"),
+];
+
+#[tokio::test]
+async fn each_endpoint_takes_the_roles_of_this_table_and_no_other() {
+    let server = Server::start().await;
+    server.owner().tag("spring").await;
+    let walked: BTreeSet<String> = ROLES.iter().map(|row| row.1.to_owned()).collect();
+    assert_eq!(walked, documented(&server).await);
+    let roles = ["viewer", "analyst", "editor", "owner"];
+    for (rank, role) in roles.iter().enumerate() {
+        let api = server.with_role(&server.owner(), role).await;
+        for (needed, operation, path) in ROLES {
+            let allowed = roles.iter().position(|role| role == needed) <= Some(rank);
+            let (method, _) = operation.split_once(' ').unwrap();
+            let method = method.to_uppercase().parse().unwrap();
+            let answer = api.raw(method, path, r#"{"unknown": 1}"#).await;
+            let status = answer.status.as_u16();
+            assert_eq!(status != 403, allowed, "{role}: {operation} is {status}");
+            let expected = [200, 400, 403, 404, 422];
+            assert!(expected.contains(&status), "{role}: {operation}: {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_document_says_of_each_endpoint_which_permission_it_asks_for() {
+    let server = Server::start().await;
+    let viewer = server.with_role(&server.owner(), "viewer").await;
+    let document = viewer.get("/openapi.json").await.ok();
+    for (needed, operation, path) in ROLES {
+        let (method, template) = operation.split_once(' ').unwrap();
+        let documented = &document["paths"][format!("/api/v1{template}")][method]["security"];
+        let permission = documented[0]["key"][0].as_str().unwrap();
+        if *needed != "viewer" {
+            let method = method.to_uppercase().parse().unwrap();
+            let refusal = viewer.raw(method, path, "{}").await.problem(403);
+            let detail = refusal["detail"].as_str().unwrap();
+            let named = format!("needs the permission {permission};");
+            assert!(detail.contains(&named), "{operation}: {detail}");
+        }
+    }
+}
