@@ -19,10 +19,12 @@ const SECRET_LENGTH: usize = 43;
 
 /// A new secret. It is shown once and only its hash is kept.
 pub fn random_secret() -> Result<String, getrandom::Error> {
-    Ok(format!(
-        "{SECRET_PREFIX}{}",
-        random_text(SECRET_ALPHABET, SECRET_LENGTH)?
-    ))
+    Ok(format!("{SECRET_PREFIX}{}", random_token()?))
+}
+
+/// What nobody can guess.
+pub fn random_token() -> Result<String, getrandom::Error> {
+    random_text(SECRET_ALPHABET, SECRET_LENGTH)
 }
 
 /// What is kept of a secret.

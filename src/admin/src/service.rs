@@ -16,7 +16,7 @@ use journal::{
 };
 use prometheus::Registry;
 use tags::{Change, Permission, Topic};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::auth::Principal;
 use crate::first_start::{self, FirstStartError};
@@ -25,10 +25,14 @@ use crate::follow::{self, Progress, Reader};
 use crate::index::{Index, IndexError, Installation, Tenant};
 use crate::metrics::AdminMetrics;
 use crate::problem::Problem;
+use crate::proof::DomainProof;
 use crate::public_url::PublicUrl;
 
 /// Edits of one key wait for one another; this many keys at a time do not.
 const EDIT_LOCKS: usize = 1024;
+
+/// So many domains are looked for at a time: each of them makes this process ask elsewhere, where a tenant says.
+const PROOFS: usize = 8;
 
 /// How long to wait before writing again what is in doubt.
 const DOUBT_PAUSE: Duration = Duration::from_millis(200);
@@ -47,8 +51,10 @@ pub struct AdminOptions {
     pub data_dir: PathBuf,
     /// What short URLs begin with.
     pub public_url: PublicUrl,
-    /// Networks that are not public and to which a domain's upstream may lead all the same.
+    /// Networks that are not public and to which a domain's upstream, and the proof of a domain, may lead all the same.
     pub upstream_networks: Vec<IpNet>,
+    /// What a workspace has to show before it may use a domain.
+    pub domain_proof: DomainProof,
 }
 
 /// Someone who applies changes, and for whom an edit waits before it is answered: the admin's own index; in one process with an edge, also
@@ -118,6 +124,7 @@ struct Parts {
     index: Arc<Index>,
     visible: Vec<Visible>,
     locks: Vec<Mutex<()>>,
+    proofs: Semaphore,
     ready: AtomicBool,
     metrics: AdminMetrics,
     reader: Reader,
@@ -153,6 +160,7 @@ impl Admin {
             index,
             visible,
             locks,
+            proofs: Semaphore::new(PROOFS),
             ready: AtomicBool::new(false),
             metrics: AdminMetrics::unregistered(),
             reader,
@@ -274,6 +282,11 @@ impl Admin {
 
     pub(crate) fn fleet(&self) -> &Fleet {
         &self.0.fleet
+    }
+
+    /// Whoever holds one may look for a domain's proof.
+    pub(crate) fn proofs(&self) -> &Semaphore {
+        &self.0.proofs
     }
 
     pub(crate) fn options(&self) -> &AdminOptions {

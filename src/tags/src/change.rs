@@ -1,6 +1,8 @@
 //! A change as the journal carries it: one whole record, its topic and its key.
 
-use crate::{ApiKey, AuditEntry, Code, Domain, DomainSettings, Tag, WireError, Workspace, wire};
+use crate::{
+    ApiKey, AuditEntry, Code, Domain, DomainClaim, DomainSettings, Tag, WireError, Workspace, wire,
+};
 
 /// The journal's topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -9,7 +11,7 @@ pub enum Topic {
     Tags,
     /// Workspaces and domains by `kind/id`, compacted: what edges need beside tags.
     Settings,
-    /// Keys by `kind/id`, compacted: the admin alone reads it.
+    /// Keys and claims by `kind/id`, compacted: the admin alone reads it.
     Accounts,
     /// Every change, in order, for ever.
     Audit,
@@ -53,6 +55,8 @@ pub enum Change {
     Domain(DomainSettings),
     /// A key to the API.
     Key(ApiKey),
+    /// A host name that is not proven yet.
+    Claim(DomainClaim),
     /// Who changed what.
     Audit(AuditEntry),
 }
@@ -63,7 +67,7 @@ impl Change {
         match self {
             Self::Tag(_) => Topic::Tags,
             Self::Workspace(_) | Self::Domain(_) => Topic::Settings,
-            Self::Key(_) => Topic::Accounts,
+            Self::Key(_) | Self::Claim(_) => Topic::Accounts,
             Self::Audit(_) => Topic::Audit,
         }
     }
@@ -75,6 +79,7 @@ impl Change {
             Self::Workspace(workspace) => format!("workspace/{}", workspace.id),
             Self::Domain(domain) => format!("domain/{}", domain.name),
             Self::Key(key) => format!("key/{}", key.id),
+            Self::Claim(claim) => format!("claim/{}/{}", claim.workspace, claim.domain.name),
             Self::Audit(entry) => entry.workspace.to_string(),
         }
     }

@@ -6,6 +6,7 @@
 mod account;
 mod audit;
 mod change;
+mod claim;
 mod decide;
 mod destination;
 mod facts;
@@ -22,6 +23,7 @@ mod wire;
 pub use account::{ApiKey, KeyId, PreviousSecret, Role, SecretHash};
 pub use audit::{Action, AuditEntry};
 pub use change::{Change, Topic};
+pub use claim::DomainClaim;
 pub use decide::{Decision, Outcome, decide};
 pub use destination::{Destination, DestinationError};
 pub use facts::Facts;

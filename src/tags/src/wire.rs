@@ -5,7 +5,7 @@ mod accounts;
 use jiff::Timestamp;
 use prost::Message;
 
-use self::accounts::KeyRecord;
+use self::accounts::{ClaimRecord, KeyRecord};
 use crate::{
     Action, AuditEntry, Change, Code, Destination, DestinationError, Domain, DomainSettings, Hsts,
     InvalidName, InvalidValue, QueryMode, RedirectStatus, Status, Tag, Topic, UpstreamError,
@@ -52,6 +52,7 @@ pub(crate) fn encode(change: &Change) -> Vec<u8> {
         Change::Workspace(workspace) => WorkspaceRecord::from(workspace).encode_to_vec(),
         Change::Domain(domain) => DomainRecord::from(domain).encode_to_vec(),
         Change::Key(key) => KeyRecord::from(key).encode_to_vec(),
+        Change::Claim(claim) => ClaimRecord::from(claim).encode_to_vec(),
         Change::Audit(entry) => AuditRecord::from(entry).encode_to_vec(),
     }
 }
@@ -64,6 +65,7 @@ pub(crate) fn decode(topic: Topic, key: &str, value: &[u8]) -> Result<Change, Wi
         }
         (Topic::Settings, Some("domain")) => Ok(Change::Domain(read::<DomainRecord, _>(value)?)),
         (Topic::Accounts, Some("key")) => Ok(Change::Key(read::<KeyRecord, _>(value)?)),
+        (Topic::Accounts, Some("claim")) => Ok(Change::Claim(read::<ClaimRecord, _>(value)?)),
         (Topic::Audit, _) => Ok(Change::Audit(read::<AuditRecord, _>(value)?)),
         _ => Err(WireError::Kind(key.to_owned())),
     }
@@ -107,6 +109,7 @@ versioned!(
     WorkspaceRecord,
     DomainRecord,
     KeyRecord,
+    ClaimRecord,
     AuditRecord
 );
 

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use prost::Message;
 use tags::{
-    Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainSettings, Hsts, KeyId,
-    Permission, PreviousSecret, QueryMode, RedirectStatus, Role, SecretHash, Status, Tag, Topic,
-    UpstreamHost, UpstreamUrl, Version, WireError, Workspace, WorkspaceId,
+    Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainClaim, DomainSettings,
+    Hsts, KeyId, Permission, PreviousSecret, QueryMode, RedirectStatus, Role, SecretHash, Status,
+    Tag, Topic, UpstreamHost, UpstreamUrl, Version, WireError, Workspace, WorkspaceId,
 };
 
 fn time(microsecond: i64) -> Timestamp {
@@ -79,6 +79,15 @@ fn one_of_each() -> Vec<Change> {
             created_at: time(5),
             expires_at: Some(time(7)),
             revoked_at: Some(time(6)),
+        }),
+        Change::Claim(DomainClaim {
+            workspace: WorkspaceId::parse("acme").expect("valid"),
+            domain: DomainSettings {
+                workspace: WorkspaceId::parse("acme").ok(),
+                ..DomainSettings::new(Domain::parse("qr.example.org").expect("valid"), time(5))
+            },
+            token: "token".into(),
+            ended_at: Some(time(6)),
         }),
         Change::Audit(AuditEntry {
             workspace: WorkspaceId::default_workspace(),
@@ -204,11 +213,14 @@ fn an_enum_at_zero_is_refused() {
 fn the_proto_file_names_each_field_with_the_number_that_is_written() {
     // Field numbers on the wire, in order, must all be declared in the message of the same name.
     let proto = include_str!("../proto/tags.proto");
-    for (change, message) in
-        one_of_each()
-            .iter()
-            .zip(["Tag", "Workspace", "Domain", "ApiKey", "AuditEntry"])
-    {
+    for (change, message) in one_of_each().iter().zip([
+        "Tag",
+        "Workspace",
+        "Domain",
+        "ApiKey",
+        "DomainClaim",
+        "AuditEntry",
+    ]) {
         let body = proto
             .split(&format!("message {message} {{"))
             .nth(1)

@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use tags::DomainSettings;
+use serde::Serialize;
+use tags::DomainClaim;
+use utoipa::ToSchema;
 
 use super::params::Params;
 use super::schema::{DomainAnswer, DomainList, DomainPatch, EditedDomain, NewDomain};
@@ -12,11 +14,13 @@ use super::to_the_end;
 use super::wait::Wait;
 use crate::auth::Principal;
 use crate::body::Body;
-use crate::edits::Edited;
+use crate::edits::{Edited, OwnDomain};
 use crate::problem::{Problem, ProblemDetails};
+use crate::proof::Challenge;
 use crate::service::Admin;
 
-/// Adds a domain to the workspace.
+/// Adds a domain to the workspace. Unless the workspace is `default`, or the installation asks for no proof, it is `pending` at first, and its
+/// `challenge` says how to prove that it is the workspace's.
 #[utoipa::path(
     post, path = "/api/v1/domains", tag = "settings", request_body = NewDomain,
     params(
@@ -45,7 +49,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-/// Lists the domains on which the workspace may make tags.
+/// Lists the domains on which the workspace may make tags, and then those that wait for their proof.
 #[utoipa::path(
     get, path = "/api/v1/domains", tag = "settings",
     responses((status = 200, description = "The domains", body = DomainList))
@@ -56,13 +60,12 @@ pub(crate) async fn list(
     params: Params,
 ) -> Result<Json<DomainList>, Problem> {
     params.allow(&[])?;
+    let tenant = admin.tenant(&who);
+    let verified = tenant.domains()?.into_iter().map(OwnDomain::Verified);
+    let pending = tenant.claims()?.into_iter().map(OwnDomain::Pending);
+    let all = verified.chain(pending);
     Ok(Json(DomainList {
-        items: admin
-            .tenant(&who)
-            .domains()?
-            .iter()
-            .map(DomainAnswer::from)
-            .collect(),
+        items: all.map(|domain| DomainAnswer::from(&domain)).collect(),
     }))
 }
 
@@ -96,8 +99,95 @@ pub(crate) async fn patch(
     Ok(Json(edited_answer(&admin, &edited, wait).await))
 }
 
+/// Looks for the proof that a domain is the workspace's, and makes it so.
+#[utoipa::path(
+    post, path = "/api/v1/domains/{name}/verify", tag = "settings",
+    params(
+        ("name" = String, Path),
+        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
+        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+    ),
+    responses(
+        (status = 200, description = "It is the workspace's", body = EditedDomain),
+        (status = 404, description = "There is none, or it is another's", body = ProblemDetails),
+        (status = 409, description = "There is no proof, and `detail` says what was found; or the domain is in use", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn verify(
+    State(admin): State<Admin>,
+    who: Principal,
+    Segment(name): Segment,
+    params: Params,
+) -> Result<Json<EditedDomain>, Problem> {
+    let wait = Wait::read(&params.allow(&Wait::PARAMETERS)?)?;
+    let edited = to_the_end({
+        let admin = admin.clone();
+        async move { admin.verify_domain(&who, &name).await }
+    })
+    .await?;
+    Ok(Json(edited_answer(&admin, &edited, wait).await))
+}
+
+/// Withdraws a domain that waits for its proof.
+#[utoipa::path(
+    delete, path = "/api/v1/domains/{name}", tag = "settings", params(("name" = String, Path)),
+    responses(
+        (status = 204, description = "It is wanted no more"),
+        (status = 404, description = "There is none, or it is another's", body = ProblemDetails),
+        (status = 409, description = "It is verified: printed codes may lead there", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn withdraw(
+    State(admin): State<Admin>,
+    who: Principal,
+    Segment(name): Segment,
+    params: Params,
+) -> Result<StatusCode, Problem> {
+    params.allow(&[])?;
+    to_the_end(async move { admin.withdraw_domain(&who, &name).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How a workspace proves that a domain is its own: one of both, then `POST …/verify`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Challenge)]
+pub(crate) struct ChallengeAnswer {
+    /// The token that both have.
+    token: String,
+    /// The name of a TXT record whose text is the token.
+    #[schema(example = "_tagwire-challenge.qr.example.com")]
+    txt_record: String,
+    /// The URL of a file that has the token in a line of its own.
+    #[schema(example = "http://qr.example.com/.well-known/tagwire-challenge")]
+    file_url: String,
+}
+
+impl From<&OwnDomain> for DomainAnswer {
+    fn from(domain: &OwnDomain) -> Self {
+        let answer = Self::from(domain.settings());
+        match domain {
+            OwnDomain::Verified(_) => answer,
+            OwnDomain::Pending(claim) => answer.pending(claim.into()),
+        }
+    }
+}
+
+impl From<&DomainClaim> for ChallengeAnswer {
+    fn from(claim: &DomainClaim) -> Self {
+        let challenge = Challenge {
+            domain: &claim.domain.name,
+            token: &claim.token,
+        };
+        Self {
+            token: claim.token.clone(),
+            txt_record: challenge.record_name(),
+            file_url: challenge.file_url(),
+        }
+    }
+}
+
 /// The answer to an edit, once who was to be waited for has been.
-async fn edited_answer(admin: &Admin, edited: &Edited<DomainSettings>, wait: Wait) -> EditedDomain {
+async fn edited_answer(admin: &Admin, edited: &Edited<OwnDomain>, wait: Wait) -> EditedDomain {
     EditedDomain {
         propagation: wait.propagation(admin, &edited.commit).await,
         domain: DomainAnswer::from(&edited.what),

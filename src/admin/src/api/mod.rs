@@ -83,7 +83,8 @@ fn endpoints() -> Endpoints {
         .needs(KeysWrite, routes!(keys::rotate))
         .needs(SettingsRead, routes!(domains::list))
         .needs(SettingsWrite, routes!(domains::create))
-        .needs(SettingsWrite, routes!(domains::patch))
+        .needs(SettingsWrite, routes!(domains::patch, domains::withdraw))
+        .needs(SettingsWrite, routes!(domains::verify))
         .needs(Operations, routes!(edges::list))
 }
 

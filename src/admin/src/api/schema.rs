@@ -8,6 +8,7 @@ use serde::Serialize;
 use tags::{DomainSettings, Tag, Workspace};
 use utoipa::ToSchema;
 
+use super::domains::ChallengeAnswer;
 use super::keys::KeyWithSecret;
 use super::wait::PropagationAnswer;
 use crate::service::Admin;
@@ -253,6 +254,10 @@ pub(crate) struct WorkspaceList {
 #[schema(as = Domain)]
 pub(crate) struct DomainAnswer {
     name: String,
+    /// `verified`: it is the workspace's, and may have tags; or `pending`: that has to be proven first, and no edge answers it.
+    status: &'static str,
+    /// How to prove it; null once it is.
+    challenge: Option<ChallengeAnswer>,
     /// Whether tags without a domain, of workspaces without one of their own, belong here.
     is_default: bool,
     /// Where `/` leads.
@@ -279,6 +284,8 @@ impl From<&DomainSettings> for DomainAnswer {
     fn from(domain: &DomainSettings) -> Self {
         Self {
             name: domain.name.to_string(),
+            status: "verified",
+            challenge: None,
             is_default: domain.is_default,
             home_url: domain.home_url.as_ref().map(ToString::to_string),
             fallback_url: domain.fallback_url.as_ref().map(ToString::to_string),
@@ -289,6 +296,16 @@ impl From<&DomainSettings> for DomainAnswer {
             hsts_max_age: domain.hsts.map(|hsts| hsts.max_age),
             hsts_include_subdomains: domain.hsts.is_some_and(|hsts| hsts.include_subdomains),
             created_at: domain.created_at,
+        }
+    }
+}
+
+impl DomainAnswer {
+    pub(super) fn pending(self, challenge: ChallengeAnswer) -> Self {
+        Self {
+            status: "pending",
+            challenge: Some(challenge),
+            ..self
         }
     }
 }
@@ -352,7 +369,7 @@ pub(crate) struct DomainPatch {
     hsts_include_subdomains: Option<bool>,
 }
 
-/// The domains on which a workspace may make tags.
+/// The domains on which a workspace may make tags, and those that wait for their proof.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DomainList {
     pub(crate) items: Vec<DomainAnswer>,

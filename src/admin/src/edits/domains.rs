@@ -1,6 +1,9 @@
 //! Edits of domains.
 
-use tags::{Action, Change, Domain, DomainSettings, Hsts, Permission, UpstreamHost, UpstreamUrl};
+use tags::{
+    Action, Change, Domain, DomainClaim, DomainSettings, Hsts, Permission, UpstreamHost,
+    UpstreamUrl,
+};
 
 use super::Edited;
 use crate::auth::Principal;
@@ -13,13 +16,23 @@ use crate::service::Admin;
 /// Two years: what preload lists ask for, and more would only make a mistake last longer.
 const MAX_HSTS_MAX_AGE: u32 = 63_072_000;
 
+/// A domain of a workspace: one that is used, or one that is not proven to be its own yet.
+#[derive(Debug)]
+pub(crate) enum OwnDomain {
+    Verified(DomainSettings),
+    Pending(DomainClaim),
+}
+
+/// In answers, but not for requests to set.
+const READ_ONLY: [&str; 4] = ["is_default", "created_at", "status", "challenge"];
+
 impl Admin {
     /// Adds a domain to the principal's workspace.
     pub(crate) async fn create_domain(
         &self,
         who: &Principal,
         body: Body,
-    ) -> Result<Edited<DomainSettings>, Problem> {
+    ) -> Result<Edited<OwnDomain>, Problem> {
         let mut fields = body.fields()?;
         let name = fields.word::<Domain>("name");
         if !fields.has("name") || name == Given::Null {
@@ -36,19 +49,22 @@ impl Admin {
         fields
             .boolean("case_insensitive")
             .replace_or_default(&mut domain.case_insensitive, false);
-        fields.finish(&["is_default", "created_at"])?;
-        let _lock = self.lock(&format!("domain/{}", domain.name)).await;
+        fields.finish(&READ_ONLY)?;
+        let _lock = self.lock_domain(domain.name.as_str()).await;
         if self.index().is_domain(&domain.name)? {
             return Err(Problem::conflict(
                 "name",
                 format!("The domain '{}' is in use already.", domain.name),
             ));
         }
+        if self.needs_proof(who) {
+            return self.claim_domain(who, domain).await;
+        }
         let audit = self.audit(who, Action::Create, format!("domain/{}", domain.name));
         let changes = vec![Change::Domain(domain.clone()), Change::Audit(audit)];
         let commit = self.publish(changes).await?;
         Ok(Edited {
-            what: domain,
+            what: OwnDomain::Verified(domain),
             commit,
         })
     }
@@ -59,30 +75,27 @@ impl Admin {
         who: &Principal,
         name: &str,
         body: Body,
-    ) -> Result<Edited<DomainSettings>, Problem> {
-        let not_found = || Problem::not_found("domain");
-        let name = Domain::parse(name).map_err(|_| not_found())?;
-        let _lock = self.lock(&format!("domain/{name}")).await;
-        let found = self.tenant(who).domain(&name)?;
-        let mut domain = found.ok_or_else(not_found)?;
-        if domain.workspace.is_none() {
+    ) -> Result<Edited<OwnDomain>, Problem> {
+        let _lock = self.lock_domain(name).await;
+        let own = self.find_domain(who, name)?;
+        let before = own.settings().clone();
+        if before.workspace.is_none() {
             who.require(Permission::Operations)?;
         }
-        let before = domain.clone();
+        let mut domain = before.clone();
         let mut fields = body.fields()?;
         self.read_domain(&mut domain, &mut fields);
-        fields.finish(&["name", "is_default", "case_insensitive", "created_at"])?;
-        let commit = if domain == before {
+        fields.finish(&[&["name", "case_insensitive"], READ_ONLY.as_slice()].concat())?;
+        let unchanged = domain == before;
+        let own = own.with(domain);
+        let commit = if unchanged {
             self.earlier_commit()
         } else {
-            let audit = self.audit(who, Action::Update, format!("domain/{name}"));
-            let changes = vec![Change::Domain(domain.clone()), Change::Audit(audit)];
+            let audit = self.audit(who, Action::Update, format!("domain/{}", before.name));
+            let changes = vec![own.change(), Change::Audit(audit)];
             self.publish(changes).await?
         };
-        Ok(Edited {
-            what: domain,
-            commit,
-        })
+        Ok(Edited { what: own, commit })
     }
 
     fn read_domain(&self, domain: &mut DomainSettings, fields: &mut Fields) {
@@ -116,6 +129,33 @@ impl Admin {
         fields
             .word("upstream_host")
             .replace_or_default(&mut domain.upstream_host, UpstreamHost::Visitor);
+    }
+}
+
+impl OwnDomain {
+    /// What is set of it.
+    pub(crate) fn settings(&self) -> &DomainSettings {
+        match self {
+            Self::Verified(domain) => domain,
+            Self::Pending(claim) => &claim.domain,
+        }
+    }
+
+    fn with(self, settings: DomainSettings) -> Self {
+        match self {
+            Self::Verified(_) => Self::Verified(settings),
+            Self::Pending(claim) => Self::Pending(DomainClaim {
+                domain: settings,
+                ..claim
+            }),
+        }
+    }
+
+    fn change(&self) -> Change {
+        match self {
+            Self::Verified(domain) => Change::Domain(domain.clone()),
+            Self::Pending(claim) => Change::Claim(claim.clone()),
+        }
     }
 }
 

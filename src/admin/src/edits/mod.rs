@@ -1,6 +1,7 @@
 //! The edits: each checks what was asked against what is, publishes the next version with its audit entry in one transaction, and returns
 //! when it can be seen.
 
+mod claims;
 mod domains;
 mod keys;
 mod tags;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use ::tags::{Action, AuditEntry, Domain};
 
+pub(crate) use self::domains::OwnDomain;
 pub(crate) use self::keys::{NewKey, random_key_id};
 pub(crate) use self::tags::{Precondition, TagName};
 use crate::auth::Principal;

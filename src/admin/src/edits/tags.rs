@@ -237,16 +237,18 @@ impl Admin {
         let Some(asked) = asked else {
             return Ok(Some(domains.swap_remove(0)));
         };
-        match domains.into_iter().find(|domain| domain.name == asked) {
-            Some(domain) => Ok(Some(domain)),
-            None => {
-                fields.refuse(
-                    "domain",
-                    "is not a domain of this workspace; add it under /api/v1/domains first",
-                );
-                Ok(None)
-            }
+        let found = domains.into_iter().find(|domain| domain.name == asked);
+        if found.is_none() {
+            let detail = if self.tenant(who).claim(&asked)?.is_some() {
+                format!(
+                    "is not proven to be yours yet; see its challenge under /api/v1/domains, then POST /api/v1/domains/{asked}/verify"
+                )
+            } else {
+                "is not a domain of this workspace; add it under /api/v1/domains first".to_owned()
+            };
+            fields.refuse("domain", detail);
         }
+        Ok(found)
     }
 
     /// The tag, with all other edits of it kept out.

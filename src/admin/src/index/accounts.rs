@@ -1,6 +1,8 @@
 //! Reading keys, workspaces and domains.
 
-use ::tags::{ApiKey, Change, Domain, DomainSettings, SecretHash, Topic, Workspace, WorkspaceId};
+use ::tags::{
+    ApiKey, Change, Domain, DomainClaim, DomainSettings, SecretHash, Topic, Workspace, WorkspaceId,
+};
 use rusqlite::{OptionalExtension, Row};
 
 use super::{Index, IndexError, decode_domain, decode_workspace};
@@ -90,6 +92,19 @@ impl Index {
         )
     }
 
+    /// The domains that a workspace wants and has not proven yet, by name.
+    pub(super) fn claims(&self, workspace: &WorkspaceId) -> Result<Vec<DomainClaim>, IndexError> {
+        let reader = self.look_up();
+        let mut statement = reader
+            .prepare_cached("SELECT name, record FROM claims WHERE workspace = ?1 ORDER BY name")?;
+        let rows = statement.query_map([workspace.as_str()], named_record)?;
+        rows.map(|row| {
+            row.map_err(IndexError::from)
+                .and_then(|(name, record)| decode_claim(workspace, &name, &record))
+        })
+        .collect()
+    }
+
     /// The default domain; more than one only while the default changes.
     pub(super) fn default_domains(&self) -> Result<Vec<DomainSettings>, IndexError> {
         self.select_domains(
@@ -122,6 +137,21 @@ fn decode_key(id: &str, record: &[u8]) -> Result<ApiKey, IndexError> {
     match Change::decode(Topic::Accounts, &format!("key/{id}"), record)? {
         Change::Key(key) => Ok(key),
         other => unreachable!("a record under key/ is a key, not {other:?}"),
+    }
+}
+
+fn decode_claim(
+    workspace: &WorkspaceId,
+    name: &str,
+    record: &[u8],
+) -> Result<DomainClaim, IndexError> {
+    match Change::decode(
+        Topic::Accounts,
+        &format!("claim/{workspace}/{name}"),
+        record,
+    )? {
+        Change::Claim(claim) => Ok(claim),
+        other => unreachable!("a record under claim/ is a claim, not {other:?}"),
     }
 }
 

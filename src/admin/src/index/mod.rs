@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ::tags::{ApiKey, AuditEntry, Change, DomainSettings, Tag, Topic, WireError, Workspace};
+use ::tags::{
+    ApiKey, AuditEntry, Change, DomainClaim, DomainSettings, Tag, Topic, WireError, Workspace,
+};
 use rusqlite::{Connection, Transaction, params};
 use rusqlite_migration::{M, Migrations};
 
@@ -44,6 +46,7 @@ CREATE TABLE keys (
     revoked INTEGER NOT NULL, record BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX keys_by_previous_hash ON keys (previous_hash);
+CREATE TABLE claims (workspace TEXT NOT NULL, name TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (workspace, name)) WITHOUT ROWID;
 CREATE INDEX keys_of_workspace ON keys (workspace, created_at, id);
 ";
 
@@ -136,6 +139,7 @@ impl Index {
                         ])?;
                 }
                 Change::Key(key) => put_key(&transaction, key, change)?,
+                Change::Claim(claim) => put_claim(&transaction, claim, change)?,
             }
         }
         transaction.commit()?;
@@ -240,6 +244,25 @@ fn put_key(transaction: &Transaction<'_>, key: &ApiKey, change: &Change) -> Resu
             key = key.id.as_str(),
             "the journal says of a revoked key that it is not: it stays revoked"
         );
+    }
+    Ok(())
+}
+
+/// A claim that is over is of no more use to anyone.
+fn put_claim(
+    transaction: &Transaction<'_>,
+    claim: &DomainClaim,
+    change: &Change,
+) -> Result<(), IndexError> {
+    let key = [claim.workspace.as_str(), claim.domain.name.as_str()];
+    if claim.ended_at.is_some() {
+        transaction
+            .prepare_cached("DELETE FROM claims WHERE workspace = ?1 AND name = ?2")?
+            .execute(key)?;
+    } else {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO claims VALUES (?1, ?2, ?3)")?
+            .execute(params![key[0], key[1], change.encode()])?;
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ::tags::{ApiKey, Code, Domain, DomainSettings, Tag, Version, Workspace, WorkspaceId};
+use ::tags::{
+    ApiKey, Code, Domain, DomainClaim, DomainSettings, Tag, Version, Workspace, WorkspaceId,
+};
 
 use super::{Cursor, Index, IndexError, TagFilter, TagPage};
 
@@ -70,6 +72,17 @@ impl Tenant {
             owner.is_none_or(|owner| *owner == self.workspace)
         };
         Ok(self.index.domain(name)?.filter(is_visible))
+    }
+
+    /// The domains that the workspace wants and has not proven yet, by name.
+    pub fn claims(&self) -> Result<Vec<DomainClaim>, IndexError> {
+        self.index.claims(&self.workspace)
+    }
+
+    /// One of them.
+    pub fn claim(&self, name: &Domain) -> Result<Option<DomainClaim>, IndexError> {
+        let mut claims = self.claims()?.into_iter();
+        Ok(claims.find(|claim| claim.domain.name == *name))
     }
 
     /// The workspace's keys, also revoked ones, oldest first.

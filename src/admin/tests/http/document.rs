@@ -30,6 +30,8 @@ const ROUTES: &[&str] = &[
     "post /api/v1/domains",
     "get /api/v1/domains",
     "patch /api/v1/domains/{name}",
+    "delete /api/v1/domains/{name}",
+    "post /api/v1/domains/{name}/verify",
     "get /api/v1/edges",
 ];
 

@@ -29,12 +29,8 @@ async fn with_domains() -> Server {
         .post("/domains", json!({"name": "qr.example.org"}))
         .await
         .created();
-    server
-        .other_tenant()
-        .await
-        .post("/domains", json!({"name": "theirs.example.org"}))
-        .await
-        .created();
+    let other = server.other_tenant().await;
+    server.verified(&other, "theirs.example.org").await;
     server
 }
 

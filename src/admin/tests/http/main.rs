@@ -5,6 +5,7 @@
 mod accounts;
 mod analytics;
 mod bodies;
+mod claims;
 mod create;
 mod document;
 mod domains;

@@ -49,7 +49,7 @@ async fn a_method_that_a_path_does_not_take_is_told_which_ones_it_does() {
         (Method::DELETE, "/analytics/scans", "GET,HEAD"),
         (Method::DELETE, "/workspaces/default", "GET,HEAD,PATCH"),
         (Method::GET, "/keys/a", "DELETE"),
-        (Method::GET, "/domains/a", "PATCH"),
+        (Method::GET, "/domains/a", "DELETE,PATCH"),
         (Method::POST, "/openapi.json", "GET,HEAD"),
         (Method::OPTIONS, "/tags", "GET,HEAD,POST"),
     ] {

@@ -1,9 +1,12 @@
 //! A running admin for one test, and a client that says what it was answered.
 
+#[path = "dns.rs"]
+pub mod dns;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use admin::{Admin, AdminOptions, PublicUrl, Timeouts};
+use admin::{Admin, AdminOptions, DomainProof, PublicUrl, Timeouts};
 use analytics::SqliteStore;
 use journal::{Journal, LocalEdges, SqliteJournal};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
@@ -13,10 +16,15 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use dns::Dns;
+
 /// What short URLs begin with in tests.
 pub const PUBLIC_URL: &str = "http://go.example.net:8080";
 /// What is not public and may be an upstream all the same.
 pub const UPSTREAM_NETWORK: &str = "10.1.0.0/16";
+
+/// Where a test's sites are, of which a proof is asked.
+pub const SITE_NETWORK: &str = "127.0.0.2/32";
 
 /// An admin on a free port, which ends with the test.
 pub struct Server {
@@ -24,6 +32,7 @@ pub struct Server {
     pub data_dir: PathBuf,
     pub admin: Admin,
     pub edges: LocalEdges,
+    pub dns: Dns,
     folder: Arc<TempDir>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -97,10 +106,16 @@ impl Server {
         public_url: &str,
         timeouts: Timeouts,
     ) -> Self {
+        let dns = Dns::default();
         let options = AdminOptions {
             data_dir: data_dir.clone(),
             public_url: PublicUrl::parse(public_url).unwrap(),
-            upstream_networks: vec![UPSTREAM_NETWORK.parse().unwrap()],
+            upstream_networks: [UPSTREAM_NETWORK, SITE_NETWORK]
+                .map(|network| network.parse().unwrap())
+                .to_vec(),
+            domain_proof: DomainProof::Required {
+                resolver: Arc::new(dns.clone()),
+            },
         };
         let store = SqliteStore::open(&data_dir.join("scans.sqlite")).unwrap();
         let edges = LocalEdges::new();
@@ -122,6 +137,7 @@ impl Server {
             data_dir,
             admin,
             edges,
+            dns,
             folder,
             stop,
             task,
@@ -168,6 +184,14 @@ impl Server {
             .post("/workspaces", json!({"name": "Another"}))
             .await;
         self.with_key(made.created()["key"]["secret"].as_str().unwrap())
+    }
+
+    /// Makes a domain a tenant's, who is not the operator.
+    pub async fn verified(&self, tenant: &Api, name: &str) {
+        let made = tenant.post("/domains", json!({"name": name})).await;
+        self.dns.publish(&made.created()["challenge"]);
+        let verify = format!("/domains/{name}/verify");
+        tenant.post(&verify, Value::Null).await.ok();
     }
 
     /// A client with a key of this role in the workspace of `owner`.

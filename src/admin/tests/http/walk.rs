@@ -30,33 +30,46 @@ struct Step {
     expected: Expected,
 }
 
-/// Another tenant's identifiers, all of which hold the word `victim` where a tenant may choose them.
+/// Another tenant and its identifiers, all of which hold the word `victim` where a tenant may choose them.
 struct Victim {
+    api: Api,
     workspace: String,
     key: String,
 }
 
 const CODE: &str = "victim-code";
 const DOMAIN: &str = "victim.example.org";
+/// Not proven yet.
+const PENDING: &str = "pending.victim.example.org";
 
 impl Victim {
-    /// The workspace `default`, with one of everything.
+    /// A workspace with one of everything.
     async fn of(server: &Server) -> Self {
-        let owner = server.owner();
-        owner
-            .post("/domains", json!({"name": DOMAIN}))
-            .await
-            .created();
+        let made = json!({"name": "victim workspace"});
+        let made = server.owner().post("/workspaces", made).await.created();
+        let api = server.with_key(made["key"]["secret"].as_str().unwrap());
+        server.verified(&api, DOMAIN).await;
+        let claim = json!({"name": PENDING});
+        api.post("/domains", claim).await.created();
         let tag = json!({"code": CODE, "destination": "https://example.com/victim", "name": "victim", "campaign": "victim", "labels": ["victim"]});
-        owner.post("/tags", tag).await.created();
+        api.post("/tags", tag).await.created();
         let key = json!({"name": "victim", "role": "viewer"});
-        let key = owner.post("/keys", key).await.created();
-        let workspace = json!({"name": "victim workspace"});
-        owner.patch("/workspaces/default", workspace).await.ok();
+        let key = api.post("/keys", key).await.created();
         Self {
-            workspace: "default".to_owned(),
+            api,
+            workspace: made["id"].as_str().unwrap().to_owned(),
             key: key["id"].as_str().unwrap().to_owned(),
         }
+    }
+
+    /// All that the walk could change of it.
+    async fn state(&self) -> Vec<Value> {
+        let mut state = Vec::new();
+        let workspace = format!("/workspaces/{}", self.workspace);
+        for path in ["/tags", "/keys", "/domains", &workspace] {
+            state.push(self.api.get(path).await.ok());
+        }
+        state
     }
 
     fn steps(&self) -> Vec<Step> {
@@ -143,6 +156,36 @@ impl Victim {
                 json!({"home_url": null}),
                 NotFound,
             ),
+            step(
+                "patch /domains/{name}",
+                format!("/domains/{PENDING}"),
+                json!({"home_url": null}),
+                NotFound,
+            ),
+            step(
+                "delete /domains/{name}",
+                format!("/domains/{DOMAIN}"),
+                none.clone(),
+                NotFound,
+            ),
+            step(
+                "delete /domains/{name}",
+                format!("/domains/{PENDING}"),
+                none.clone(),
+                NotFound,
+            ),
+            step(
+                "post /domains/{name}/verify",
+                format!("/domains/{DOMAIN}/verify"),
+                none.clone(),
+                NotFound,
+            ),
+            step(
+                "post /domains/{name}/verify",
+                format!("/domains/{PENDING}/verify"),
+                none.clone(),
+                NotFound,
+            ),
             step("get /edges", "/edges", none, Forbidden),
         ]
     }
@@ -202,21 +245,11 @@ async fn no_endpoint_tells_a_tenant_of_another_s() {
     let steps = victim.steps();
     let walked: BTreeSet<String> = steps.iter().map(|step| step.operation.to_owned()).collect();
     assert_eq!(walked, documented(&server).await);
-    let before = state(&server).await;
+    let before = victim.state().await;
     for step in steps {
         step.walk(&tenant).await;
     }
-    assert_eq!(state(&server).await, before);
-}
-
-/// All that the walk could have changed of the other's.
-async fn state(server: &Server) -> Vec<Value> {
-    let owner = server.owner();
-    let mut state = Vec::new();
-    for path in ["/tags", "/keys", "/domains", "/workspaces/default"] {
-        state.push(owner.get(path).await.ok());
-    }
-    state
+    assert_eq!(victim.state().await, before);
 }
 
 /// The least role that may use each endpoint, with a path that changes nothing.
@@ -249,6 +282,16 @@ const ROLES: &[(&str, &str, &str)] = &[
     ("owner", "post /keys/{id}/rotate", "/keys/key_none/rotate"),
     ("owner", "post /domains", "/domains"),
     ("owner", "patch /domains/{name}", "/domains/go.example.net"),
+    (
+        "owner",
+        "delete /domains/{name}",
+        "/domains/none.example.org",
+    ),
+    (
+        "owner",
+        "post /domains/{name}/verify",
+        "/domains/none.example.org/verify",
+    ),
     ("owner", "post /workspaces", "/workspaces"),
     ("owner", "patch /workspaces/{id}", "/workspaces/default"),
 ];

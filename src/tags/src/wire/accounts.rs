@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use prost::Message;
 
-use super::{MAJOR, WireError, field, time, unspecified};
+use super::{DomainRecord, MAJOR, WireError, field, time, unspecified};
 use crate::{
-    ApiKey, KeyId, Permission, Permissions, PreviousSecret, Role, SecretHash, WorkspaceId,
+    ApiKey, DomainClaim, KeyId, Permission, Permissions, PreviousSecret, Role, SecretHash,
+    WorkspaceId,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -108,6 +109,49 @@ impl TryFrom<KeyRecord> for ApiKey {
             created_at: time("created_at", record.created_at)?,
             expires_at: optional_time("expires_at", record.expires_at)?,
             revoked_at: optional_time("revoked_at", record.revoked_at)?,
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ClaimRecord {
+    #[prost(uint32, tag = "1")]
+    pub(super) major: u32,
+    #[prost(string, tag = "2")]
+    workspace: String,
+    #[prost(message, optional, tag = "3")]
+    domain: Option<DomainRecord>,
+    #[prost(string, tag = "4")]
+    token: String,
+    #[prost(int64, optional, tag = "5")]
+    ended_at: Option<i64>,
+}
+
+impl From<&DomainClaim> for ClaimRecord {
+    fn from(claim: &DomainClaim) -> Self {
+        Self {
+            major: MAJOR,
+            workspace: claim.workspace.to_string(),
+            domain: Some(DomainRecord::from(&claim.domain)),
+            token: claim.token.clone(),
+            ended_at: claim.ended_at.map(Timestamp::as_microsecond),
+        }
+    }
+}
+
+impl TryFrom<ClaimRecord> for DomainClaim {
+    type Error = WireError;
+    fn try_from(record: ClaimRecord) -> Result<Self, WireError> {
+        // An empty token would be proven by an empty record.
+        if record.token.is_empty() {
+            return Err(unspecified("token"));
+        }
+        let domain = record.domain.ok_or_else(|| unspecified("domain"))?;
+        Ok(Self {
+            workspace: field("workspace", WorkspaceId::parse(&record.workspace))?,
+            domain: domain.try_into()?,
+            token: record.token,
+            ended_at: optional_time("ended_at", record.ended_at)?,
         })
     }
 }

@@ -105,6 +105,16 @@ pub(crate) const HEALTH_PATH: Kind<String> = Kind {
     },
 };
 
+/// Whether something is asked for.
+pub(crate) const REQUIREMENT: Kind<bool> = Kind {
+    allowed: "required or off",
+    parse: |text| match text {
+        "required" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    },
+};
+
 pub(crate) const LOG_FORMAT: Kind<LogFormat> = Kind {
     allowed: "auto, json or text",
     parse: |text| text.parse().ok(),

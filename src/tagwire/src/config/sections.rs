@@ -4,9 +4,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use admin::PublicUrl;
+use admin::{DomainProof, PublicUrl, SystemResolver};
 use ipnet::IpNet;
 use telemetry::logging::LogFormat;
 
@@ -178,13 +179,23 @@ impl Edge {
 pub(crate) struct Admin {
     /// `admin.listen`
     pub(crate) listen: SocketAddr,
+    /// `admin.domain_verification`: what a workspace has to show before it may use a domain.
+    pub(crate) domain_proof: DomainProof,
 }
 
 impl Admin {
     pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
         let listen = values.one("admin.listen", &kinds::ADDRESS)?;
+        let required = values.one("admin.domain_verification", &kinds::REQUIREMENT)?;
         Ok(Self {
             listen: listen.unwrap_or(loopback(8081)),
+            domain_proof: if required.unwrap_or(true) {
+                DomainProof::Required {
+                    resolver: Arc::new(SystemResolver),
+                }
+            } else {
+                DomainProof::Off
+            },
         })
     }
 }

@@ -36,6 +36,7 @@ impl Admin {
             data_dir: data.path().to_owned(),
             public_url,
             upstream_networks: config.upstream.networks.clone(),
+            domain_proof: config.admin.domain_proof.clone(),
         };
         let api = Api::start(program, api, options, journal, store, edges, Vec::new())?;
         let operations = Operations::start(program, operations)?;

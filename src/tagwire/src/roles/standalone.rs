@@ -71,6 +71,7 @@ impl Standalone {
             data_dir: data.path().to_owned(),
             public_url: public_url.clone(),
             upstream_networks: config.upstream.networks.clone(),
+            domain_proof: config.admin.domain_proof.clone(),
         };
         let api = Api::start(
             program,
