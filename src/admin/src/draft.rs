@@ -1,5 +1,7 @@
 //! The writable part of a tag while a request is being read into it: every rule that a tag's fields must keep, in one place.
 
+mod defaults;
+
 use jiff::Timestamp;
 use tags::{
     Code, Destination, Domain, QueryMode, RedirectStatus, Status, Tag, Version, WorkspaceId,

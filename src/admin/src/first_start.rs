@@ -41,12 +41,8 @@ pub(crate) async fn prepare(admin: &Admin) -> Result<(), FirstStartError> {
     if !installation.has_keys()? {
         let workspace = WorkspaceId::default_workspace();
         if installation.workspace(&workspace)?.is_none() {
-            changes.push(Change::Workspace(Workspace {
-                id: workspace.clone(),
-                name: "Default".into(),
-                fallback_url: None,
-                created_at: admin.now(),
-            }));
+            let made = Workspace::new(workspace.clone(), "Default".to_owned(), admin.now());
+            changes.push(Change::Workspace(made));
         }
         changes.push(Change::Key(first_key(admin, workspace)?));
     }

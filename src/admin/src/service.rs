@@ -19,6 +19,7 @@ use tags::{Change, Permission, Topic};
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::auth::Principal;
+use crate::edits::Rooms;
 use crate::first_start::{self, FirstStartError};
 use crate::fleet::{self, Fleet};
 use crate::follow::{self, Progress, Reader};
@@ -124,6 +125,7 @@ struct Parts {
     index: Arc<Index>,
     visible: Vec<Visible>,
     locks: Vec<Mutex<()>>,
+    rooms: Rooms,
     proofs: Semaphore,
     ready: AtomicBool,
     metrics: AdminMetrics,
@@ -160,6 +162,7 @@ impl Admin {
             index,
             visible,
             locks,
+            rooms: Rooms::default(),
             proofs: Semaphore::new(PROOFS),
             ready: AtomicBool::new(false),
             metrics: AdminMetrics::unregistered(),
@@ -282,6 +285,11 @@ impl Admin {
 
     pub(crate) fn fleet(&self) -> &Fleet {
         &self.0.fleet
+    }
+
+    /// How many tags are being made.
+    pub(crate) fn rooms(&self) -> &Rooms {
+        &self.0.rooms
     }
 
     /// Whoever holds one may look for a domain's proof.

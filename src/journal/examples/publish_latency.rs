@@ -93,12 +93,7 @@ async fn measure(name: &str, journal: Arc<dyn Journal>) -> anyhow::Result<()> {
 fn edit(number: usize) -> anyhow::Result<Vec<Change>> {
     let id = WorkspaceId::parse(&format!("w{number}"))?;
     let at = Timestamp::now();
-    let workspace = Workspace {
-        id: id.clone(),
-        name: "Latency".to_owned(),
-        fallback_url: None,
-        created_at: at,
-    };
+    let workspace = Workspace::new(id.clone(), "Latency".to_owned(), at);
     let entry = AuditEntry {
         subject: format!("workspace/{id}"),
         workspace: id,

@@ -32,7 +32,7 @@ pub use names::{Code, Domain, InvalidName, WorkspaceId};
 pub use path::{CODE_PREFIXES, code_in_path};
 pub use permission::{Permission, Permissions};
 pub use query::QueryMode;
-pub use settings::{DomainSettings, Hsts, Workspace};
+pub use settings::{DomainSettings, Hsts, Limits, TagDefaults, Workspace};
 pub use tag::{InvalidValue, RedirectStatus, Status, Tag, TagView, Version};
 pub use upstream::{UpstreamError, UpstreamHost, UpstreamUrl, is_upstream_address};
 pub use wire::WireError;

@@ -4,7 +4,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::{Destination, Domain, UpstreamHost, UpstreamUrl, WorkspaceId};
+use crate::{
+    Destination, Domain, QueryMode, RedirectStatus, UpstreamHost, UpstreamUrl, WorkspaceId,
+};
 
 /// A tenant.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +17,52 @@ pub struct Workspace {
     pub name: String,
     /// Where its tags lead when they do not redirect and have no fallback of their own.
     pub fallback_url: Option<Destination>,
+    /// What new tags have that say nothing of it.
+    pub defaults: TagDefaults,
+    /// What it may have and use; none: as much as there is.
+    pub limits: Limits,
+    /// For how many days its scans are kept; none: for ever.
+    pub retention_days: Option<u32>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl Workspace {
+    /// A workspace about which nothing is said.
+    #[must_use]
+    pub fn new(id: WorkspaceId, name: String, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            name,
+            fallback_url: None,
+            defaults: TagDefaults::default(),
+            limits: Limits::default(),
+            retention_days: None,
+            created_at,
+        }
+    }
+}
+
+/// What new tags of a workspace have that say nothing of it; none: what is so everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TagDefaults {
+    /// The status code of their redirects.
+    pub redirect_status: Option<RedirectStatus>,
+    /// What becomes of a visitor's query.
+    pub query: Option<QueryMode>,
+}
+
+/// What a workspace may have and use at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Tags that are not revoked.
+    pub max_tags: Option<u32>,
+    /// Keys that have not ended.
+    pub max_keys: Option<u32>,
+    /// Requests to the admin API, in one second.
+    pub api_requests_per_second: Option<u32>,
+    /// Scans that are answered, in one second.
+    pub redirects_per_second: Option<u32>,
 }
 
 /// A host name and how it answers what is not a tag.

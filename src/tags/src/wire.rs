@@ -8,8 +8,8 @@ use prost::Message;
 use self::accounts::{ClaimRecord, KeyRecord};
 use crate::{
     Action, AuditEntry, Change, Code, Destination, DestinationError, Domain, DomainSettings, Hsts,
-    InvalidName, InvalidValue, QueryMode, RedirectStatus, Status, Tag, Topic, UpstreamError,
-    UpstreamHost, UpstreamUrl, Version, Workspace, WorkspaceId, major_format,
+    InvalidName, InvalidValue, Limits, QueryMode, RedirectStatus, Status, Tag, TagDefaults, Topic,
+    UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace, WorkspaceId, major_format,
 };
 
 /// The newest major format that this build reads, and the one that it writes.
@@ -131,6 +131,25 @@ enum QueryModeRecord {
     Override = 3,
 }
 
+impl From<QueryMode> for QueryModeRecord {
+    fn from(mode: QueryMode) -> Self {
+        match mode {
+            QueryMode::Drop => Self::Drop,
+            QueryMode::Append => Self::Append,
+            QueryMode::Override => Self::Override,
+        }
+    }
+}
+
+fn query_mode(record: QueryModeRecord) -> Option<QueryMode> {
+    match record {
+        QueryModeRecord::Unspecified => None,
+        QueryModeRecord::Drop => Some(QueryMode::Drop),
+        QueryModeRecord::Append => Some(QueryMode::Append),
+        QueryModeRecord::Override => Some(QueryMode::Override),
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 enum UpstreamHostRecord {
@@ -203,6 +222,20 @@ struct WorkspaceRecord {
     fallback_url: String,
     #[prost(int64, tag = "5")]
     created_at: i64,
+    #[prost(uint32, tag = "6")]
+    default_redirect_status: u32,
+    #[prost(enumeration = "QueryModeRecord", tag = "7")]
+    default_query: i32,
+    #[prost(uint32, optional, tag = "8")]
+    max_tags: Option<u32>,
+    #[prost(uint32, optional, tag = "9")]
+    max_keys: Option<u32>,
+    #[prost(uint32, optional, tag = "10")]
+    api_requests_per_second: Option<u32>,
+    #[prost(uint32, optional, tag = "11")]
+    redirects_per_second: Option<u32>,
+    #[prost(uint32, optional, tag = "12")]
+    retention_days: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -277,12 +310,7 @@ impl From<&Tag> for TagRecord {
             starts_at: tag.starts_at.map(Timestamp::as_microsecond),
             expires_at: tag.expires_at.map(Timestamp::as_microsecond),
             fallback_url: text(tag.fallback_url.as_ref()),
-            query: match tag.query {
-                QueryMode::Drop => QueryModeRecord::Drop,
-                QueryMode::Append => QueryModeRecord::Append,
-                QueryMode::Override => QueryModeRecord::Override,
-            }
-            .into(),
+            query: QueryModeRecord::from(tag.query).into(),
             campaign: tag.campaign.clone(),
             name: tag.name.clone(),
             labels: tag.labels.clone(),
@@ -303,12 +331,7 @@ impl TryFrom<TagRecord> for Tag {
                 StatusRecord::Revoked => Status::Revoked,
                 StatusRecord::Unspecified => return Err(unspecified("status")),
             },
-            query: match record.query() {
-                QueryModeRecord::Drop => QueryMode::Drop,
-                QueryModeRecord::Append => QueryMode::Append,
-                QueryModeRecord::Override => QueryMode::Override,
-                QueryModeRecord::Unspecified => return Err(unspecified("query")),
-            },
+            query: query_mode(record.query()).ok_or_else(|| unspecified("query"))?,
             workspace: field("workspace", WorkspaceId::keep(record.workspace))?,
             domain: field("domain", Domain::keep(record.domain))?,
             code: field("code", Code::keep(record.code))?,
@@ -343,6 +366,20 @@ impl From<&Workspace> for WorkspaceRecord {
             name: workspace.name.clone(),
             fallback_url: text(workspace.fallback_url.as_ref()),
             created_at: workspace.created_at.as_microsecond(),
+            default_redirect_status: workspace
+                .defaults
+                .redirect_status
+                .map_or(0, |status| status.code().into()),
+            default_query: match workspace.defaults.query {
+                None => QueryModeRecord::Unspecified,
+                Some(mode) => mode.into(),
+            }
+            .into(),
+            max_tags: workspace.limits.max_tags,
+            max_keys: workspace.limits.max_keys,
+            api_requests_per_second: workspace.limits.api_requests_per_second,
+            redirects_per_second: workspace.limits.redirects_per_second,
+            retention_days: workspace.retention_days,
         }
     }
 }
@@ -350,7 +387,25 @@ impl From<&Workspace> for WorkspaceRecord {
 impl TryFrom<WorkspaceRecord> for Workspace {
     type Error = WireError;
     fn try_from(record: WorkspaceRecord) -> Result<Self, WireError> {
+        let redirect_status = match record.default_redirect_status {
+            0 => None,
+            code => Some(field(
+                "default_redirect_status",
+                RedirectStatus::try_from(code),
+            )?),
+        };
         Ok(Self {
+            defaults: TagDefaults {
+                redirect_status,
+                query: query_mode(record.default_query()),
+            },
+            limits: Limits {
+                max_tags: record.max_tags,
+                max_keys: record.max_keys,
+                api_requests_per_second: record.api_requests_per_second,
+                redirects_per_second: record.redirects_per_second,
+            },
+            retention_days: record.retention_days,
             id: field("id", WorkspaceId::parse(&record.id))?,
             name: record.name,
             fallback_url: url("fallback_url", record.fallback_url)?,

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use prost::Message;
 use tags::{
     Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainClaim, DomainSettings,
-    Hsts, KeyId, Permission, PreviousSecret, QueryMode, RedirectStatus, Role, SecretHash, Status,
-    Tag, Topic, UpstreamHost, UpstreamUrl, Version, WireError, Workspace, WorkspaceId,
+    Hsts, KeyId, Limits, Permission, PreviousSecret, QueryMode, RedirectStatus, Role, SecretHash,
+    Status, Tag, TagDefaults, Topic, UpstreamHost, UpstreamUrl, Version, WireError, Workspace,
+    WorkspaceId,
 };
 
 fn time(microsecond: i64) -> Timestamp {
@@ -43,6 +44,17 @@ fn one_of_each() -> Vec<Change> {
             id: WorkspaceId::parse("acme").expect("valid"),
             name: "Acme".into(),
             fallback_url: None,
+            defaults: TagDefaults {
+                redirect_status: Some(RedirectStatus::SeeOther),
+                query: Some(QueryMode::Drop),
+            },
+            limits: Limits {
+                max_tags: Some(1),
+                max_keys: Some(0),
+                api_requests_per_second: Some(3),
+                redirects_per_second: Some(u32::MAX),
+            },
+            retention_days: Some(400),
             created_at: time(5),
         }),
         Change::Domain(DomainSettings {

@@ -188,10 +188,8 @@ fn changes() -> Vec<Change> {
     let mut changes: Vec<_> = settings_and_tags().into_iter().step_by(2).collect();
     changes.extend([
         Change::Workspace(Workspace {
-            id: workspace.clone(),
-            name: "Acme".to_owned(),
-            fallback_url: None,
-            created_at: time(),
+            retention_days: Some(400),
+            ..Workspace::new(workspace.clone(), "Acme".to_owned(), time())
         }),
         Change::Key(ApiKey {
             name: "ci".to_owned(),

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tags::{DomainSettings, Tag, Workspace};
+use tags::{DomainSettings, QueryMode, RedirectStatus, Tag, Workspace};
 use utoipa::ToSchema;
 
 use super::domains::ChallengeAnswer;
@@ -207,16 +207,38 @@ pub(crate) struct WorkspaceAnswer {
     name: String,
     /// Where its tags lead when they do not redirect and have no fallback of their own.
     fallback_url: Option<String>,
+    /// The `redirect_status` of new tags that say nothing of it; null: 302.
+    default_redirect_status: Option<u16>,
+    /// The `query` of new tags that say nothing of it; null: `append`.
+    default_query: Option<&'static str>,
+    /// For how many days its scans are kept; null: for ever.
+    retention_days: Option<u32>,
+    /// How many tags it may have that are not revoked; null: no limit, here and below.
+    max_tags: Option<u32>,
+    /// How many keys it may have that have not ended.
+    max_keys: Option<u32>,
+    /// How many requests to this API it may make in a second.
+    api_requests_per_second: Option<u32>,
+    /// How many of its scans are answered in a second.
+    redirects_per_second: Option<u32>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 
 impl From<&Workspace> for WorkspaceAnswer {
     fn from(workspace: &Workspace) -> Self {
+        let (defaults, limits) = (&workspace.defaults, &workspace.limits);
         Self {
             id: workspace.id.to_string(),
             name: workspace.name.clone(),
             fallback_url: workspace.fallback_url.as_ref().map(ToString::to_string),
+            default_redirect_status: defaults.redirect_status.map(RedirectStatus::code),
+            default_query: defaults.query.map(QueryMode::as_str),
+            retention_days: workspace.retention_days,
+            max_tags: limits.max_tags,
+            max_keys: limits.max_keys,
+            api_requests_per_second: limits.api_requests_per_second,
+            redirects_per_second: limits.redirects_per_second,
             created_at: workspace.created_at,
         }
     }
@@ -241,6 +263,22 @@ pub(crate) struct WorkspaceFields {
     name: Option<String>,
     /// As a tag's `destination`.
     fallback_url: Option<String>,
+    /// 302, 303 or 307.
+    default_redirect_status: Option<u16>,
+    /// `drop`, `append` or `override`.
+    default_query: Option<String>,
+    /// 1 to 3650.
+    #[schema(minimum = 1, maximum = 3650)]
+    retention_days: Option<u32>,
+    /// For an owner of `default` to set, as are those below.
+    #[schema(minimum = 1)]
+    max_tags: Option<u32>,
+    #[schema(minimum = 1)]
+    max_keys: Option<u32>,
+    #[schema(minimum = 1)]
+    api_requests_per_second: Option<u32>,
+    #[schema(minimum = 1)]
+    redirects_per_second: Option<u32>,
 }
 
 /// All tenants.

@@ -74,19 +74,12 @@ pub(crate) async fn get(
     params: Params,
 ) -> Result<Json<WorkspaceAnswer>, Problem> {
     params.allow(&[])?;
-    let not_found = || Problem::not_found("workspace");
-    let id = WorkspaceId::parse(&id).map_err(|_| not_found())?;
-    let workspace = if id == who.workspace {
-        admin.tenant(&who).workspace()?
-    } else {
-        let installation = admin.installation(&who).map_err(|_| not_found())?;
-        installation.workspace(&id)?
-    };
-    let workspace = workspace.ok_or_else(not_found)?;
+    let id = WorkspaceId::parse(&id).map_err(|_| Problem::not_found("workspace"))?;
+    let workspace = admin.find_workspace(&who, &id)?;
     Ok(Json(WorkspaceAnswer::from(&workspace)))
 }
 
-/// Changes the key's workspace: a JSON merge patch (RFC 7396).
+/// Changes the key's workspace, or for an owner of `default` any: a JSON merge patch (RFC 7396). Limits are for an owner of `default` to set.
 #[utoipa::path(
     patch, path = "/api/v1/workspaces/{id}", tag = "settings", request_body = WorkspaceFields, params(("id" = String, Path)),
     responses(
@@ -103,9 +96,6 @@ pub(crate) async fn patch(
     body: Body,
 ) -> Result<Json<WorkspaceAnswer>, Problem> {
     params.allow(&[])?;
-    if id != who.workspace.as_str() {
-        return Err(Problem::not_found("workspace"));
-    }
-    let workspace = to_the_end(async move { admin.patch_workspace(&who, body).await }).await?;
+    let workspace = to_the_end(async move { admin.patch_workspace(&who, &id, body).await }).await?;
     Ok(Json(WorkspaceAnswer::from(&workspace)))
 }

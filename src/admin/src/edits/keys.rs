@@ -72,6 +72,8 @@ impl Admin {
         fields.finish(&READ_ONLY)?;
         let new = self.new_key(who.workspace.clone(), terms)?;
         refuse_more_than_own(who, new.key.permissions())?;
+        let _lock = self.lock(&format!("keys/{}", who.workspace)).await;
+        self.refuse_too_many_keys(who)?;
         let audit = self.audit(who, Action::Create, format!("key/{}", new.key.id));
         self.publish(vec![Change::Key(new.key.clone()), Change::Audit(audit)])
             .await?;
@@ -152,6 +154,22 @@ impl Admin {
             ..ApiKey::new(id, workspace, terms.role, hash_secret(&secret), self.now())
         };
         Ok(NewKey { key, secret })
+    }
+
+    fn refuse_too_many_keys(&self, who: &Principal) -> Result<(), Problem> {
+        let tenant = self.tenant(who);
+        let workspace = tenant.workspace()?;
+        let Some(most) = workspace.and_then(|workspace| workspace.limits.max_keys) else {
+            return Ok(());
+        };
+        let now = self.now();
+        let keys = tenant.keys()?;
+        if keys.iter().filter(|key| key.is_valid(now)).count() < most as usize {
+            return Ok(());
+        }
+        let detail =
+            format!("The workspace has its {most} keys (max_keys); revoke one of them first.");
+        Err(Problem::new(StatusCode::CONFLICT, detail))
     }
 
     fn find_key(&self, who: &Principal, id: &str) -> Result<ApiKey, Problem> {

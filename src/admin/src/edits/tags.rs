@@ -104,13 +104,16 @@ impl Admin {
                 .map_err(|error| fields.refuse("code", error))
                 .ok()
         });
-        let mut draft = Draft::new();
+        let workspace = self.tenant(who).workspace()?;
+        let defaults = workspace.map(|workspace| workspace.defaults);
+        let mut draft = Draft::with(&defaults.unwrap_or_default());
         draft.read(&mut fields, &self.is_own_domain(), Some(now));
         fields.finish(&READ_ONLY)?;
         let Some(domain) = domain else {
             return Err(Problem::not_found("domain"));
         };
 
+        let _room = self.room_for_tags(who, 1)?;
         for _ in 0..CODE_ATTEMPTS {
             let code = match &chosen {
                 Some(code) => code.clone(),

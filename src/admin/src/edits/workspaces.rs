@@ -1,6 +1,8 @@
 //! Edits of workspaces.
 
-use tags::{Action, Change, Role, Workspace, WorkspaceId};
+use tags::{
+    Action, AuditEntry, Change, Permission, QueryMode, RedirectStatus, Role, Workspace, WorkspaceId,
+};
 
 use super::keys::{KeyTerms, NewKey};
 use super::required_name;
@@ -8,9 +10,21 @@ use crate::auth::Principal;
 use crate::body::Body;
 use crate::codes::random_id;
 use crate::draft::{MAX_NAME, parse_destination};
-use crate::fields::Given;
+use crate::fields::{Fields, Given};
 use crate::problem::Problem;
 use crate::service::Admin;
+
+/// The longest time for which scans may be said to be kept: ten years, in days. Longer is for ever.
+const MAX_RETENTION_DAYS: u32 = 3_650;
+/// In answers, but not for requests to set.
+const READ_ONLY: [&str; 2] = ["id", "created_at"];
+/// What who runs the installation sets, and nobody for themselves.
+const LIMITS: [&str; 4] = [
+    "max_tags",
+    "max_keys",
+    "api_requests_per_second",
+    "redirects_per_second",
+];
 
 impl Admin {
     /// Makes a workspace with its first owner key.
@@ -19,22 +33,14 @@ impl Admin {
         who: &Principal,
         body: Body,
     ) -> Result<(Workspace, NewKey), Problem> {
-        let mut fields = body.fields()?;
-        let name = required_name(&mut fields);
-        let mut fallback_url = None;
-        let is_own = self.is_own_domain();
-        fields
-            .parsed("fallback_url", |text| parse_destination(text, &is_own))
-            .replace(&mut fallback_url);
-        fields.finish(&["id", "created_at"])?;
         let id = random_id("ws_").map_err(|error| Problem::internal(&error))?;
         let id = WorkspaceId::parse(&id).map_err(|error| Problem::internal(&error))?;
-        let workspace = Workspace {
-            id: id.clone(),
-            name,
-            fallback_url,
-            created_at: self.now(),
-        };
+        let mut fields = body.fields()?;
+        let name = required_name(&mut fields);
+        let mut workspace = Workspace::new(id.clone(), name, self.now());
+        self.read_workspace(&mut workspace, &mut fields);
+        read_limits(&mut workspace, &mut fields);
+        fields.finish(&READ_ONLY)?;
         let terms = KeyTerms {
             name: "first key".to_owned(),
             role: Role::Owner,
@@ -52,28 +58,36 @@ impl Admin {
         Ok((workspace, new))
     }
 
-    /// Changes the principal's own workspace.
+    /// Changes the principal's own workspace, or for who runs the installation any. Limits are theirs to set.
     pub(crate) async fn patch_workspace(
         &self,
         who: &Principal,
+        id: &str,
         body: Body,
     ) -> Result<Workspace, Problem> {
-        let _lock = self.lock(&format!("workspace/{}", who.workspace)).await;
-        let found = self.tenant(who).workspace()?;
-        let mut workspace = found.ok_or_else(|| Problem::not_found("workspace"))?;
+        let not_found = || Problem::not_found("workspace");
+        let id = WorkspaceId::parse(id).map_err(|_| not_found())?;
+        let _lock = self.lock(&format!("workspace/{id}")).await;
+        let mut workspace = self.find_workspace(who, &id)?;
         let before = workspace.clone();
         let mut fields = body.fields()?;
         match fields.label("name", MAX_NAME) {
             Given::Null => fields.refuse("name", "is required"),
             given => given.replace_or_default(&mut workspace.name, String::new()),
         }
-        let is_own = self.is_own_domain();
-        fields
-            .parsed("fallback_url", |text| parse_destination(text, &is_own))
-            .replace(&mut workspace.fallback_url);
-        fields.finish(&["id", "created_at"])?;
+        self.read_workspace(&mut workspace, &mut fields);
+        if who.permissions.contains(Permission::Operations) {
+            read_limits(&mut workspace, &mut fields);
+            fields.finish(&READ_ONLY)?;
+        } else {
+            fields.finish(&[READ_ONLY.as_slice(), &LIMITS].concat())?;
+        }
         if workspace != before {
-            let audit = self.audit(who, Action::Update, format!("workspace/{}", workspace.id));
+            // Whoever changed it, its own people are to see that it was.
+            let audit = AuditEntry {
+                workspace: id.clone(),
+                ..self.audit(who, Action::Update, format!("workspace/{id}"))
+            };
             self.publish(vec![
                 Change::Workspace(workspace.clone()),
                 Change::Audit(audit),
@@ -81,5 +95,59 @@ impl Admin {
             .await?;
         }
         Ok(workspace)
+    }
+
+    /// The principal's own workspace, or for who runs the installation any.
+    pub(crate) fn find_workspace(
+        &self,
+        who: &Principal,
+        id: &WorkspaceId,
+    ) -> Result<Workspace, Problem> {
+        let not_found = || Problem::not_found("workspace");
+        let found = if *id == who.workspace {
+            self.tenant(who).workspace()?
+        } else {
+            let installation = self.installation(who).map_err(|_| not_found())?;
+            installation.workspace(id)?
+        };
+        found.ok_or_else(not_found)
+    }
+
+    fn read_workspace(&self, workspace: &mut Workspace, fields: &mut Fields) {
+        let is_own = self.is_own_domain();
+        fields
+            .parsed("fallback_url", |text| parse_destination(text, &is_own))
+            .replace(&mut workspace.fallback_url);
+        let defaults = &mut workspace.defaults;
+        fields
+            .checked_integer("default_redirect_status", temporary)
+            .replace(&mut defaults.redirect_status);
+        fields
+            .word::<QueryMode>("default_query")
+            .replace(&mut defaults.query);
+        fields
+            .integer("retention_days", 1, MAX_RETENTION_DAYS)
+            .replace(&mut workspace.retention_days);
+    }
+}
+
+fn read_limits(workspace: &mut Workspace, fields: &mut Fields) {
+    let limits = &mut workspace.limits;
+    let places = [
+        &mut limits.max_tags,
+        &mut limits.max_keys,
+        &mut limits.api_requests_per_second,
+        &mut limits.redirects_per_second,
+    ];
+    for (name, limit) in LIMITS.into_iter().zip(places) {
+        fields.integer(name, 1, u32::MAX).replace(limit);
+    }
+}
+
+/// What clients keep for good is decided tag by tag.
+fn temporary(code: u32) -> Result<RedirectStatus, &'static str> {
+    match RedirectStatus::try_from(code) {
+        Ok(status) if !status.is_permanent() => Ok(status),
+        _ => Err("must be 302, 303 or 307"),
     }
 }

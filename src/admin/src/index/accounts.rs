@@ -68,6 +68,16 @@ impl Index {
         .collect()
     }
 
+    /// How many tags of a workspace are not revoked.
+    pub(super) fn live_tags(&self, workspace: &WorkspaceId) -> Result<u64, IndexError> {
+        let reader = self.look_up();
+        let live: Option<i64> = reader
+            .prepare_cached("SELECT live FROM tag_counts WHERE workspace = ?1")?
+            .query_row([workspace.as_str()], |row| row.get(0))
+            .optional()?;
+        Ok(live.map_or(0, i64::cast_unsigned))
+    }
+
     /// A domain, whoever's it is.
     pub(super) fn domain(&self, name: &Domain) -> Result<Option<DomainSettings>, IndexError> {
         let reader = self.look_up();

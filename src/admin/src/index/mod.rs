@@ -31,6 +31,13 @@ CREATE TABLE tags (
 ) WITHOUT ROWID;
 CREATE INDEX tags_newest ON tags (workspace, created_at, domain, code);
 CREATE INDEX tags_campaign ON tags (workspace, campaign, created_at, domain, code);
+CREATE TABLE tag_counts (workspace TEXT PRIMARY KEY, live INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER tag_made AFTER INSERT ON tags WHEN NEW.status <> 'revoked' BEGIN
+    INSERT INTO tag_counts VALUES (NEW.workspace, 1) ON CONFLICT DO UPDATE SET live = live + 1;
+END;
+CREATE TRIGGER tag_revoked AFTER UPDATE OF status ON tags WHEN OLD.status <> 'revoked' AND NEW.status = 'revoked' BEGIN
+    UPDATE tag_counts SET live = live - 1 WHERE workspace = OLD.workspace;
+END;
 CREATE TABLE labels (
     domain TEXT NOT NULL, code TEXT NOT NULL, label TEXT NOT NULL, PRIMARY KEY (label, domain, code)
 ) WITHOUT ROWID;

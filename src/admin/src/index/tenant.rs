@@ -60,6 +60,11 @@ impl Tenant {
         self.index.tags(&self.workspace, filter, cursor, limit)
     }
 
+    /// How many of the workspace's tags are not revoked.
+    pub fn live_tags(&self) -> Result<u64, IndexError> {
+        self.index.live_tags(&self.workspace)
+    }
+
     /// The domains on which the workspace may have tags: its own, oldest first, then the default one that all share.
     pub fn domains(&self) -> Result<Vec<DomainSettings>, IndexError> {
         self.index.domains(&self.workspace)

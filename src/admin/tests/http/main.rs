@@ -27,3 +27,4 @@ mod symbols;
 mod tenants;
 mod times;
 mod walk;
+mod workspaces;

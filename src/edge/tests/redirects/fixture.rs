@@ -61,10 +61,8 @@ pub fn changes() -> Vec<Change> {
         ..domain(BRAND)
     };
     let workspace = Workspace {
-        id: acme.clone(),
-        name: "Acme".to_owned(),
         fallback_url: Some(destination("https://brand.example.org/workspace")),
-        created_at: Timestamp::UNIX_EPOCH,
+        ..Workspace::new(acme.clone(), "Acme".to_owned(), Timestamp::UNIX_EPOCH)
     };
     let of_acme = |code| Tag {
         workspace: acme.clone(),

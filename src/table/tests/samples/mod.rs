@@ -68,11 +68,11 @@ pub fn domain(name: &str, is_default: bool, case_insensitive: bool) -> DomainSet
 }
 
 pub fn workspace(id: &str) -> Workspace {
+    let id = WorkspaceId::parse(id).unwrap();
+    let name = id.as_str().to_uppercase();
     Workspace {
-        id: WorkspaceId::parse(id).unwrap(),
-        name: id.to_uppercase(),
         fallback_url: Some(url("https://example.com/workspace")),
-        created_at: Default::default(),
+        ..Workspace::new(id, name, Default::default())
     }
 }
 
