@@ -7,9 +7,12 @@ use std::time::Duration;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::RData;
+use tokio::time::timeout;
 
 use super::{Challenge, Resolver};
 
+/// How long all of them may take together.
+const LOOK_UP: Duration = Duration::from_secs(10);
 /// How long a server may take to answer, and how often it is asked again.
 const PATIENCE: Duration = Duration::from_secs(3);
 const ATTEMPTS: usize = 1;
@@ -26,7 +29,9 @@ pub(super) async fn look_up(
     if challenge.domain.is_address() {
         return Err("An address has no TXT record.".to_owned());
     }
-    match resolver.txt(&name).await {
+    let asked = timeout(LOOK_UP, resolver.txt(&name)).await;
+    let late = |_| Err(io::ErrorKind::TimedOut.into());
+    match asked.unwrap_or_else(late) {
         Ok(texts) if texts.iter().any(|text| text.trim() == challenge.token) => Ok(()),
         Ok(texts) if texts.is_empty() => Err(format!("DNS has no TXT record at {name}.")),
         Ok(texts) => Err(format!(

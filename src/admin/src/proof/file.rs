@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use tags::is_upstream_address;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{Challenge, PATH, Resolver};
@@ -69,8 +70,9 @@ async fn ask(
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(broken)?;
-    // Ends with the sender, or with the peer.
-    let connection = tokio::spawn(connection);
+    // Ends with this set, and so with the question: a site that says nothing more is not waited for.
+    let mut connections = JoinSet::new();
+    connections.spawn(connection);
     let request = Request::get(PATH)
         .header(header::HOST, authority(host))
         .header(header::USER_AGENT, "tagwire")
@@ -78,7 +80,7 @@ async fn ask(
         .body(Empty::<Bytes>::new())
         .map_err(|error| format!("cannot be asked for: {error}"))?;
     let answer = sender.send_request(request).await.map_err(broken);
-    let body = match answer {
+    match answer {
         Ok(answer) if answer.status() != StatusCode::OK => {
             let status = answer.status();
             Err(format!(
@@ -91,9 +93,7 @@ async fn ask(
             .map(|body| body.to_bytes())
             .map_err(|error| format!("is not a small file: {error}")),
         Err(why) => Err(why),
-    };
-    connection.abort();
-    body
+    }
 }
 
 fn authority(host: &str) -> String {
