@@ -1,15 +1,18 @@
 //! Who is asking, and what they may do.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::{Extensions, HeaderMap, StatusCode, header, request::Parts};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, header, request::Parts};
 use sha2::{Digest, Sha256};
-use tags::{KeyId, Permission, Permissions, SecretHash, WorkspaceId};
+use tags::{KeyId, Permission, Permissions, SecretHash, UserId, WorkspaceId};
 
 use crate::codes::random_text;
 use crate::problem::Problem;
 use crate::service::Admin;
+use crate::sessions::{SignedIn, session_token};
 
 /// Marks a secret as Tagwire's, for people and for scanners of leaked secrets.
 const SECRET_PREFIX: &str = "tagwire_";
@@ -32,6 +35,48 @@ pub fn hash_secret(secret: &str) -> SecretHash {
     SecretHash(Sha256::digest(secret.as_bytes()).into())
 }
 
+/// Whoever does something, as the audit names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A program, or a person with a key.
+    Key(KeyId),
+    /// A person who has signed in.
+    User(UserId),
+}
+
+impl Actor {
+    /// The key's or user's id, which says what of both it is.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Key(id) => id.as_str(),
+            Self::User(id) => id.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// From where a request came, as the audit says it.
+#[derive(Clone, Debug)]
+pub struct Remote(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Remote {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(remote(&parts.extensions)))
+    }
+}
+
+fn remote(extensions: &Extensions) -> String {
+    let remote = extensions.get::<ConnectInfo<SocketAddr>>();
+    remote.map_or_else(String::new, |address| address.0.ip().to_string())
+}
+
 /// Who is asking, in the one workspace that this opens.
 #[derive(Clone, Debug)]
 pub struct Principal {
@@ -39,22 +84,32 @@ pub struct Principal {
     pub workspace: WorkspaceId,
     /// What may be done there.
     pub permissions: Permissions,
-    /// The key, by its id.
-    pub actor: KeyId,
+    /// Which key or user.
+    pub actor: Actor,
     /// From where the request came.
     pub remote: String,
 }
 
 impl Principal {
-    /// Whoever a request's headers prove it to be from; else 401.
+    /// Whoever a request's headers prove it to be from: a key's holder, or who has signed in. Else 401.
     pub fn authenticate(
         admin: &Admin,
+        method: &Method,
         headers: &HeaderMap,
         extensions: &Extensions,
     ) -> Result<Self, Problem> {
         let Some(authorization) = headers.get(header::AUTHORIZATION) else {
+            if session_token(headers).is_some() {
+                let SignedIn { user, .. } = SignedIn::find(admin, method, headers)?;
+                return Ok(Self {
+                    permissions: user.permissions(),
+                    workspace: user.workspace,
+                    actor: Actor::User(user.id),
+                    remote: remote(extensions),
+                });
+            }
             return Err(Problem::unauthorized(
-                "Send an API key: 'Authorization: Bearer KEY'.",
+                "Send an API key: 'Authorization: Bearer KEY', or sign in.",
             ));
         };
         let secret = authorization.to_str().ok().and_then(bearer_token);
@@ -71,13 +126,11 @@ impl Principal {
                 "This key is not valid, or no longer: it was revoked, was replaced, or has expired.",
             ));
         };
-        let remote = extensions.get::<ConnectInfo<SocketAddr>>();
-        let remote = remote.map_or_else(String::new, |address| address.0.ip().to_string());
         Ok(Self {
             permissions: key.permissions(),
             workspace: key.workspace,
-            actor: key.id,
-            remote,
+            actor: Actor::Key(key.id),
+            remote: remote(extensions),
         })
     }
 
@@ -87,7 +140,7 @@ impl Principal {
             return Ok(());
         }
         let detail = format!(
-            "This needs the permission {permission}; the key has {}.",
+            "This needs the permission {permission}; who asks has {}.",
             self.permissions
         );
         Err(Problem::new(StatusCode::FORBIDDEN, detail))

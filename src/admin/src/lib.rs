@@ -15,10 +15,12 @@ mod fleet;
 mod follow;
 mod index;
 mod metrics;
+mod passwords;
 mod problem;
 mod proof;
 mod public_url;
 mod service;
+mod sessions;
 mod texts;
 
 pub use api::{Timeouts, openapi, serve, serve_within};

@@ -1,5 +1,7 @@
 //! What a request is refused with: RFC 9457 problem details.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -56,6 +58,7 @@ pub struct Problem {
     detail: String,
     pub(crate) errors: Vec<FieldError>,
     parameter: Option<String>,
+    retry_after: Option<Duration>,
 }
 
 impl Problem {
@@ -66,6 +69,18 @@ impl Problem {
             detail: detail.to_string(),
             errors: Vec::new(),
             parameter: None,
+            retry_after: None,
+        }
+    }
+
+    /// 429: it may be tried again after this.
+    pub fn too_many(wait: Duration) -> Self {
+        // Whole seconds (RFC 9110 §10.2.3), and none too early.
+        let wait = Duration::from_secs(wait.as_secs() + 1);
+        let detail = format!("Too many attempts; try again in {} s.", wait.as_secs());
+        Self {
+            retry_after: Some(wait),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
         }
     }
 
@@ -172,6 +187,9 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, wait.as_secs().into());
+        }
         match self.status {
             StatusCode::UNAUTHORIZED => {
                 let challenge = HeaderValue::from_static("Bearer realm=\"tagwire\"");

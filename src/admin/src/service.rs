@@ -25,9 +25,11 @@ use crate::fleet::{self, Fleet};
 use crate::follow::{self, Progress, Reader};
 use crate::index::{Index, IndexError, Installation, Tenant};
 use crate::metrics::AdminMetrics;
+use crate::passwords::Passwords;
 use crate::problem::Problem;
 use crate::proof::DomainProof;
 use crate::public_url::PublicUrl;
+use crate::sessions::{Attempts, Sessions};
 
 /// Edits of one key wait for one another; this many keys at a time do not.
 const EDIT_LOCKS: usize = 1024;
@@ -126,6 +128,9 @@ struct Parts {
     visible: Vec<Visible>,
     locks: Vec<Mutex<()>>,
     rooms: Rooms,
+    passwords: Passwords,
+    sessions: Sessions,
+    attempts: Attempts,
     proofs: Semaphore,
     ready: AtomicBool,
     metrics: AdminMetrics,
@@ -163,6 +168,9 @@ impl Admin {
             visible,
             locks,
             rooms: Rooms::default(),
+            passwords: Passwords::default(),
+            sessions: Sessions::default(),
+            attempts: Attempts::default(),
             proofs: Semaphore::new(PROOFS),
             ready: AtomicBool::new(false),
             metrics: AdminMetrics::unregistered(),
@@ -285,6 +293,19 @@ impl Admin {
 
     pub(crate) fn fleet(&self) -> &Fleet {
         &self.0.fleet
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
+    /// How often passwords were tried.
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.0.attempts
+    }
+
+    pub(crate) fn passwords(&self) -> &Passwords {
+        &self.0.passwords
     }
 
     /// How many tags are being made.

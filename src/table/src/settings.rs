@@ -28,7 +28,12 @@ impl Settings {
                 let id = workspace.id.clone();
                 self.workspaces.insert(id.as_str(), workspace);
             }
-            Change::Tag(_) | Change::Key(_) | Change::Claim(_) | Change::Audit(_) => {}
+            Change::Tag(_)
+            | Change::Key(_)
+            | Change::Claim(_)
+            | Change::User(_)
+            | Change::Invitation(_)
+            | Change::Audit(_) => {}
         }
     }
 

@@ -258,7 +258,11 @@ impl Table {
                 }
                 None => self.serve_settings(change, writer),
             },
-            Change::Key(_) | Change::Claim(_) | Change::Audit(_) => Effect::NotForRedirects,
+            Change::Key(_)
+            | Change::Claim(_)
+            | Change::User(_)
+            | Change::Invitation(_)
+            | Change::Audit(_) => Effect::NotForRedirects,
         }
     }
 
@@ -282,7 +286,11 @@ impl Table {
                 }
                 self.serve_settings(change, writer)
             }
-            Change::Key(_) | Change::Claim(_) | Change::Audit(_) => Effect::NotForRedirects,
+            Change::Key(_)
+            | Change::Claim(_)
+            | Change::User(_)
+            | Change::Invitation(_)
+            | Change::Audit(_) => Effect::NotForRedirects,
         }
     }
 

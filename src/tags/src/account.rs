@@ -1,4 +1,4 @@
-//! Who may do what: API keys and roles. Only the admin reads these.
+//! Who may do what: API keys and roles, and how those who may are named. Only the admin reads these.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,41 +7,56 @@ use jiff::Timestamp;
 
 use crate::{InvalidValue, Permissions, WorkspaceId};
 
+macro_rules! account_id {
+    ($name:ident, $what:literal) => {
+        impl $name {
+            /// `[a-z0-9_]{1,64}`.
+            pub fn parse(text: &str) -> Result<Self, InvalidValue> {
+                let ok = (1..=64).contains(&text.len())
+                    && text
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+                if ok {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(InvalidValue::new(
+                        $what,
+                        text,
+                        "1 to 64 characters of a-z, 0-9 and '_'",
+                    ))
+                }
+            }
+
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
 /// The public part of an API key's identity; the secret is never stored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(Box<str>);
+account_id!(KeyId, "key id");
 
-impl KeyId {
-    /// `[a-z0-9_]{1,64}`.
-    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
-        let ok = (1..=64).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if ok {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidValue::new(
-                "key id",
-                text,
-                "1 to 64 characters of a-z, 0-9 and '_'",
-            ))
-        }
-    }
+/// A user's identifier.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Box<str>);
+account_id!(UserId, "user id");
 
-    /// The identifier as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+/// An invitation's identifier.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InvitationId(Box<str>);
+account_id!(InvitationId, "invitation id");
 
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What a key may do in its workspace; each role may also do what the ones before it may.
+/// What a key or user may do in its workspace; each role may also do what the ones before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Reads tags.

@@ -1,7 +1,8 @@
 //! A change as the journal carries it: one whole record, its topic and its key.
 
 use crate::{
-    ApiKey, AuditEntry, Code, Domain, DomainClaim, DomainSettings, Tag, WireError, Workspace, wire,
+    ApiKey, AuditEntry, Code, Domain, DomainClaim, DomainSettings, Invitation, Tag, User,
+    WireError, Workspace, wire,
 };
 
 /// The journal's topics.
@@ -11,7 +12,7 @@ pub enum Topic {
     Tags,
     /// Workspaces and domains by `kind/id`, compacted: what edges need beside tags.
     Settings,
-    /// Keys and claims by `kind/id`, compacted: the admin alone reads it.
+    /// Keys, claims, users and invitations by `kind/id`, compacted: the admin alone reads it.
     Accounts,
     /// Every change, in order, for ever.
     Audit,
@@ -57,6 +58,10 @@ pub enum Change {
     Key(ApiKey),
     /// A host name that is not proven yet.
     Claim(DomainClaim),
+    /// Who may sign in.
+    User(User),
+    /// Who may become a user.
+    Invitation(Invitation),
     /// Who changed what.
     Audit(AuditEntry),
 }
@@ -67,7 +72,7 @@ impl Change {
         match self {
             Self::Tag(_) => Topic::Tags,
             Self::Workspace(_) | Self::Domain(_) => Topic::Settings,
-            Self::Key(_) | Self::Claim(_) => Topic::Accounts,
+            Self::Key(_) | Self::Claim(_) | Self::User(_) | Self::Invitation(_) => Topic::Accounts,
             Self::Audit(_) => Topic::Audit,
         }
     }
@@ -80,6 +85,8 @@ impl Change {
             Self::Domain(domain) => format!("domain/{}", domain.name),
             Self::Key(key) => format!("key/{}", key.id),
             Self::Claim(claim) => format!("claim/{}/{}", claim.workspace, claim.domain.name),
+            Self::User(user) => format!("user/{}", user.id),
+            Self::Invitation(invitation) => format!("invitation/{}", invitation.id),
             Self::Audit(entry) => entry.workspace.to_string(),
         }
     }

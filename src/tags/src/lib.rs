@@ -18,9 +18,10 @@ mod query;
 mod settings;
 mod tag;
 mod upstream;
+mod user;
 mod wire;
 
-pub use account::{ApiKey, KeyId, PreviousSecret, Role, SecretHash};
+pub use account::{ApiKey, InvitationId, KeyId, PreviousSecret, Role, SecretHash, UserId};
 pub use audit::{Action, AuditEntry};
 pub use change::{Change, Topic};
 pub use claim::DomainClaim;
@@ -35,4 +36,5 @@ pub use query::QueryMode;
 pub use settings::{DomainSettings, Hsts, Limits, TagDefaults, Workspace};
 pub use tag::{InvalidValue, RedirectStatus, Status, Tag, TagView, Version};
 pub use upstream::{UpstreamError, UpstreamHost, UpstreamUrl, is_upstream_address};
+pub use user::{Email, Invitation, PasswordHash, User};
 pub use wire::WireError;

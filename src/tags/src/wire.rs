@@ -5,7 +5,7 @@ mod accounts;
 use jiff::Timestamp;
 use prost::Message;
 
-use self::accounts::{ClaimRecord, KeyRecord};
+use self::accounts::{ClaimRecord, InvitationRecord, KeyRecord, UserRecord};
 use crate::{
     Action, AuditEntry, Change, Code, Destination, DestinationError, Domain, DomainSettings, Hsts,
     InvalidName, InvalidValue, Limits, QueryMode, RedirectStatus, Status, Tag, TagDefaults, Topic,
@@ -53,6 +53,8 @@ pub(crate) fn encode(change: &Change) -> Vec<u8> {
         Change::Domain(domain) => DomainRecord::from(domain).encode_to_vec(),
         Change::Key(key) => KeyRecord::from(key).encode_to_vec(),
         Change::Claim(claim) => ClaimRecord::from(claim).encode_to_vec(),
+        Change::User(user) => UserRecord::from(user).encode_to_vec(),
+        Change::Invitation(invitation) => InvitationRecord::from(invitation).encode_to_vec(),
         Change::Audit(entry) => AuditRecord::from(entry).encode_to_vec(),
     }
 }
@@ -66,6 +68,10 @@ pub(crate) fn decode(topic: Topic, key: &str, value: &[u8]) -> Result<Change, Wi
         (Topic::Settings, Some("domain")) => Ok(Change::Domain(read::<DomainRecord, _>(value)?)),
         (Topic::Accounts, Some("key")) => Ok(Change::Key(read::<KeyRecord, _>(value)?)),
         (Topic::Accounts, Some("claim")) => Ok(Change::Claim(read::<ClaimRecord, _>(value)?)),
+        (Topic::Accounts, Some("user")) => Ok(Change::User(read::<UserRecord, _>(value)?)),
+        (Topic::Accounts, Some("invitation")) => {
+            Ok(Change::Invitation(read::<InvitationRecord, _>(value)?))
+        }
         (Topic::Audit, _) => Ok(Change::Audit(read::<AuditRecord, _>(value)?)),
         _ => Err(WireError::Kind(key.to_owned())),
     }
@@ -110,6 +116,8 @@ versioned!(
     DomainRecord,
     KeyRecord,
     ClaimRecord,
+    UserRecord,
+    InvitationRecord,
     AuditRecord
 );
 

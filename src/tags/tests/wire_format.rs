@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use prost::Message;
 use tags::{
     Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainClaim, DomainSettings,
-    Hsts, KeyId, Limits, Permission, PreviousSecret, QueryMode, RedirectStatus, Role, SecretHash,
-    Status, Tag, TagDefaults, Topic, UpstreamHost, UpstreamUrl, Version, WireError, Workspace,
-    WorkspaceId,
+    Email, Hsts, Invitation, InvitationId, KeyId, Limits, PasswordHash, Permission, PreviousSecret,
+    QueryMode, RedirectStatus, Role, SecretHash, Status, Tag, TagDefaults, Topic, UpstreamHost,
+    UpstreamUrl, User, UserId, Version, WireError, Workspace, WorkspaceId,
 };
 
 fn time(microsecond: i64) -> Timestamp {
@@ -99,6 +99,27 @@ fn one_of_each() -> Vec<Change> {
                 ..DomainSettings::new(Domain::parse("qr.example.org").expect("valid"), time(5))
             },
             token: "token".into(),
+            ended_at: Some(time(6)),
+        }),
+        Change::User(User {
+            id: UserId::parse("user_1").expect("valid"),
+            workspace: WorkspaceId::default_workspace(),
+            email: Email::parse("ada@example.com").expect("valid"),
+            name: "Ada".into(),
+            role: Role::Owner,
+            password: PasswordHash("$argon2id$".into()),
+            created_at: time(5),
+            removed_at: Some(time(6)),
+        }),
+        Change::Invitation(Invitation {
+            id: InvitationId::parse("invitation_1").expect("valid"),
+            workspace: WorkspaceId::default_workspace(),
+            email: Email::parse("ada@example.com").expect("valid"),
+            role: Role::Analyst,
+            token_hash: SecretHash([9; 32]),
+            invited_by: "key_1".into(),
+            created_at: time(5),
+            expires_at: time(7),
             ended_at: Some(time(6)),
         }),
         Change::Audit(AuditEntry {
@@ -231,6 +252,8 @@ fn the_proto_file_names_each_field_with_the_number_that_is_written() {
         "Domain",
         "ApiKey",
         "DomainClaim",
+        "User",
+        "Invitation",
         "AuditEntry",
     ]) {
         let body = proto

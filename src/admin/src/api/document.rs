@@ -1,11 +1,12 @@
 //! The OpenAPI document, but for the routes: what holds for all of them.
 
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, Responses};
 use utoipa::{Modify, ToSchema};
 
 use super::endpoints::operations;
 use crate::problem::ProblemDetails;
+use crate::sessions::COOKIE;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -19,22 +20,23 @@ use crate::problem::ProblemDetails;
         (name = "settings", description = "Workspaces, domains and keys"),
         (name = "operations", description = "The edges, for who runs the installation")
     ),
-    modifiers(&BearerKey)
+    modifiers(&Schemes)
 )]
 pub(super) struct Document;
 
-/// The name of the security scheme.
+/// The names of the security schemes.
 pub(super) const KEY: &str = "key";
+pub(super) const SESSION: &str = "session";
 
-struct BearerKey;
+struct Schemes;
 
-impl Modify for BearerKey {
+impl Modify for Schemes {
     fn modify(&self, document: &mut OpenApi) {
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document
-            .components
-            .get_or_insert_with(Default::default)
-            .add_security_scheme(KEY, scheme);
+        let key = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        let session = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(COOKIE)));
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme(KEY, key);
+        components.add_security_scheme(SESSION, session);
     }
 }
 
@@ -50,8 +52,14 @@ pub(super) fn add_refusals(document: &mut OpenApi) {
 fn add_refusals_to(responses: &mut Responses, takes_body: bool) {
     let everywhere = [
         ("400", "The body or a query parameter cannot be read"),
-        ("401", "There is no key, or it is not valid"),
-        ("403", "The key's role or scopes do not allow it"),
+        (
+            "401",
+            "There is neither a key nor a session, or it is not valid",
+        ),
+        (
+            "403",
+            "The key's role or scopes, or the user's role, do not allow it; or a session's write lacks its X-CSRF-Token",
+        ),
         ("503", "The admin cannot read or write now"),
     ];
     let with_body = ("408", "The body did not arrive in time");

@@ -9,7 +9,7 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, SecurityRequirement};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use super::document::KEY;
+use super::document::{KEY, SESSION};
 use crate::auth::Principal;
 use crate::problem::Problem;
 use crate::service::Admin;
@@ -31,11 +31,35 @@ impl Endpoints {
     ) -> Self {
         for operation in paths.paths.values_mut().flat_map(operations) {
             // Of a scheme that is not OAuth 2, these are the roles that it takes (OpenAPI 3.1, Security Requirement Object).
-            let requirement = SecurityRequirement::new(KEY, [permission.as_str()]);
-            operation.security = Some(vec![requirement]);
+            let by = |scheme| SecurityRequirement::new(scheme, [permission.as_str()]);
+            operation.security = Some(vec![by(KEY), by(SESSION)]);
         }
         let check = move |request, next| authorize(permission, request, next);
         let methods = methods.route_layer(middleware::from_fn(check));
+        Self(self.0.routes((schemas, paths, methods)))
+    }
+
+    /// Endpoints of one path that are open to everyone: what they ask for is in the request itself.
+    #[must_use]
+    pub(super) fn open(self, (schemas, mut paths, methods): UtoipaMethodRouter<Admin>) -> Self {
+        for operation in paths.paths.values_mut().flat_map(operations) {
+            operation.security = Some(Vec::new());
+        }
+        let methods = methods.route_layer(middleware::from_fn(serve));
+        Self(self.0.routes((schemas, paths, methods)))
+    }
+
+    /// Endpoints of one path that are for who has signed in, whatever they may; the handlers see to that.
+    #[must_use]
+    pub(super) fn signed_in(
+        self,
+        (schemas, mut paths, methods): UtoipaMethodRouter<Admin>,
+    ) -> Self {
+        for operation in paths.paths.values_mut().flat_map(operations) {
+            let requirement = SecurityRequirement::new(SESSION, [""; 0]);
+            operation.security = Some(vec![requirement]);
+        }
+        let methods = methods.route_layer(middleware::from_fn(serve));
         Self(self.0.routes((schemas, paths, methods)))
     }
 
@@ -52,9 +76,16 @@ async fn authorize(
     next: Next,
 ) -> Result<Response, Problem> {
     let admin = Admin::serving(&request)?;
-    let who = Principal::authenticate(&admin, request.headers(), request.extensions())?;
+    let (method, headers) = (request.method(), request.headers());
+    let who = Principal::authenticate(&admin, method, headers, request.extensions())?;
     who.require(permission)?;
     request.extensions_mut().insert(who);
+    Ok(next.run(request).await)
+}
+
+/// As soon as there is someone to answer.
+async fn serve(request: Request, next: Next) -> Result<Response, Problem> {
+    Admin::serving(&request)?;
     Ok(next.run(request).await)
 }
 

@@ -5,12 +5,15 @@ mod document;
 mod domains;
 mod edges;
 mod endpoints;
+mod invitations;
 mod keys;
 mod params;
 mod qr;
 mod schema;
 mod segment;
+mod session;
 mod tags;
+mod users;
 mod wait;
 mod workspaces;
 
@@ -19,7 +22,7 @@ use std::time::Duration;
 
 use ::tags::Permission::{
     AnalyticsRead, KeysRead, KeysWrite, Operations, SettingsRead, SettingsWrite, TagsRead,
-    TagsWrite,
+    TagsWrite, UsersRead, UsersWrite,
 };
 use axum::extract::{DefaultBodyLimit, Extension, Request};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -85,6 +88,15 @@ fn endpoints() -> Endpoints {
         .needs(SettingsWrite, routes!(domains::create))
         .needs(SettingsWrite, routes!(domains::patch, domains::withdraw))
         .needs(SettingsWrite, routes!(domains::verify))
+        .needs(UsersRead, routes!(users::list))
+        .needs(UsersRead, routes!(users::get))
+        .needs(UsersWrite, routes!(users::patch, users::remove))
+        .needs(UsersRead, routes!(invitations::list))
+        .needs(UsersWrite, routes!(invitations::create))
+        .needs(UsersWrite, routes!(invitations::withdraw))
+        .open(routes!(invitations::accept))
+        .open(routes!(session::create))
+        .signed_in(routes!(session::get, session::end))
         .needs(Operations, routes!(edges::list))
 }
 

@@ -179,17 +179,18 @@ impl Admin {
     }
 }
 
-/// Who may make keys, and no more, must not make one that may more.
-fn refuse_more_than_own(who: &Principal, given: Permissions) -> Result<(), Problem> {
+/// Who may make keys or users, and no more, must not make one that may more.
+pub(super) fn refuse_more_than_own(who: &Principal, given: Permissions) -> Result<(), Problem> {
     let beyond = given.without(who.permissions);
     if beyond.is_empty() {
         return Ok(());
     }
-    let detail = format!("A key gives no more than it has itself; this one lacks {beyond}.");
+    let detail =
+        format!("Nobody gives or takes more than they have themselves; who asks lacks {beyond}.");
     Err(Problem::new(StatusCode::FORBIDDEN, detail))
 }
 
-fn required_role(fields: &mut Fields) -> Role {
+pub(super) fn required_role(fields: &mut Fields) -> Role {
     let role = fields.word::<Role>("role");
     if !fields.has("role") || role == Given::Null {
         fields.refuse("role", "is required: owner, editor, analyst or viewer");

@@ -4,6 +4,7 @@
 mod claims;
 mod domains;
 mod keys;
+mod people;
 mod room;
 mod tags;
 mod workspaces;
@@ -14,6 +15,7 @@ use ::tags::{Action, AuditEntry, Domain};
 
 pub(crate) use self::domains::OwnDomain;
 pub(crate) use self::keys::{NewKey, random_key_id};
+pub(crate) use self::people::NewInvitation;
 pub(crate) use self::room::Rooms;
 pub(crate) use self::tags::{Precondition, TagName};
 use crate::auth::Principal;

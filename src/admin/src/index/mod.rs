@@ -2,6 +2,7 @@
 //! journal is the truth.
 
 mod accounts;
+mod people;
 mod tags;
 mod tenant;
 
@@ -54,6 +55,10 @@ CREATE TABLE keys (
 ) WITHOUT ROWID;
 CREATE INDEX keys_by_previous_hash ON keys (previous_hash);
 CREATE TABLE claims (workspace TEXT NOT NULL, name TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (workspace, name)) WITHOUT ROWID;
+CREATE TABLE users (id TEXT PRIMARY KEY, workspace TEXT NOT NULL, email TEXT NOT NULL, record BLOB NOT NULL, UNIQUE (workspace, email))
+    WITHOUT ROWID;
+CREATE TABLE invitations (id TEXT PRIMARY KEY, workspace TEXT NOT NULL, token_hash BLOB NOT NULL UNIQUE, record BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX invitations_of_workspace ON invitations (workspace);
 CREATE INDEX keys_of_workspace ON keys (workspace, created_at, id);
 ";
 
@@ -147,6 +152,10 @@ impl Index {
                 }
                 Change::Key(key) => put_key(&transaction, key, change)?,
                 Change::Claim(claim) => put_claim(&transaction, claim, change)?,
+                Change::User(user) => people::put_user(&transaction, user, change)?,
+                Change::Invitation(invitation) => {
+                    people::put_invitation(&transaction, invitation, change)?;
+                }
             }
         }
         transaction.commit()?;

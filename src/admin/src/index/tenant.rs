@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ::tags::{
-    ApiKey, Code, Domain, DomainClaim, DomainSettings, Tag, Version, Workspace, WorkspaceId,
+    ApiKey, Code, Domain, DomainClaim, DomainSettings, Email, Invitation, Tag, User, Version,
+    Workspace, WorkspaceId,
 };
 
 use super::{Cursor, Index, IndexError, TagFilter, TagPage};
@@ -88,6 +89,26 @@ impl Tenant {
     pub fn claim(&self, name: &Domain) -> Result<Option<DomainClaim>, IndexError> {
         let mut claims = self.claims()?.into_iter();
         Ok(claims.find(|claim| claim.domain.name == *name))
+    }
+
+    /// The workspace's users, by e-mail address.
+    pub fn users(&self) -> Result<Vec<User>, IndexError> {
+        self.index.users(&self.workspace)
+    }
+
+    /// One of them.
+    pub fn user(&self, id: &str) -> Result<Option<User>, IndexError> {
+        self.index.user(&self.workspace, id)
+    }
+
+    /// The one with this address.
+    pub fn user_by_email(&self, email: &Email) -> Result<Option<User>, IndexError> {
+        self.index.user_by_email(&self.workspace, email)
+    }
+
+    /// The workspace's invitations that were neither accepted nor withdrawn.
+    pub fn invitations(&self) -> Result<Vec<Invitation>, IndexError> {
+        self.index.invitations(&self.workspace)
     }
 
     /// The workspace's keys, also revoked ones, oldest first.

@@ -32,6 +32,17 @@ const ROUTES: &[&str] = &[
     "patch /api/v1/domains/{name}",
     "delete /api/v1/domains/{name}",
     "post /api/v1/domains/{name}/verify",
+    "get /api/v1/users",
+    "get /api/v1/users/{id}",
+    "patch /api/v1/users/{id}",
+    "delete /api/v1/users/{id}",
+    "post /api/v1/invitations",
+    "get /api/v1/invitations",
+    "delete /api/v1/invitations/{id}",
+    "post /api/v1/invitations/accept",
+    "post /api/v1/session",
+    "get /api/v1/session",
+    "delete /api/v1/session",
     "get /api/v1/edges",
 ];
 
@@ -52,6 +63,7 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 /// What there is for a path to name: another key than the one that asks, since an operation may end it.
 struct Names {
     key: String,
+    user: String,
 }
 
 impl Names {
@@ -62,16 +74,17 @@ impl Names {
         let key = owner.post("/keys", key).await.created();
         Self {
             key: key["id"].as_str().unwrap().to_owned(),
+            user: server.user(&owner, "ada@example.com", "owner").await,
         }
     }
 
     /// The path below `/api/v1`, with names in it.
     fn fill(&self, path: &str) -> String {
         let path = path.strip_prefix("/api/v1").unwrap();
-        let id = if path.starts_with("/keys/") {
-            &self.key
-        } else {
-            "default"
+        let id = match path.split('/').nth(1) {
+            Some("keys") => &self.key,
+            Some("users") => &self.user,
+            _ => "default",
         };
         path.replace("{code}", "spring")
             .replace("{id}", id)

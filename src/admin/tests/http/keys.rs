@@ -32,7 +32,7 @@ async fn a_scoped_key_may_what_its_scopes_name_and_nothing_else_of_its_role() {
     let detail = refusal["detail"].as_str().unwrap();
     assert_eq!(
         detail,
-        "This needs the permission settings:read; the key has tags:write."
+        "This needs the permission settings:read; who asks has tags:write."
     );
     let api = scoped(&server, "owner", &["tags:read", "analytics:read"]).await;
     api.get("/tags/spring").await.ok();

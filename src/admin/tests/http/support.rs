@@ -23,6 +23,8 @@ pub const PUBLIC_URL: &str = "http://go.example.net:8080";
 /// What is not public and may be an upstream all the same.
 pub const UPSTREAM_NETWORK: &str = "10.1.0.0/16";
 
+/// Everyone's password in tests.
+pub const PASSWORD: &str = "correct horse battery";
 /// Where a test's sites are, of which a proof is asked.
 pub const SITE_NETWORK: &str = "127.0.0.2/32";
 
@@ -192,6 +194,17 @@ impl Server {
         self.dns.publish(&made.created()["challenge"]);
         let verify = format!("/domains/{name}/verify");
         tenant.post(&verify, Value::Null).await.ok();
+    }
+
+    /// Makes someone a user, with [`PASSWORD`], and says their id.
+    pub async fn user(&self, owner: &Api, email: &str, role: &str) -> String {
+        let invitation = json!({"email": email, "role": role});
+        let invitation = owner.post("/invitations", invitation).await.created();
+        let accepted =
+            json!({"token": invitation["token"], "name": "A person", "password": PASSWORD});
+        let accept = self.without_key();
+        let user = accept.post("/invitations/accept", accepted).await.created();
+        user["id"].as_str().unwrap().to_owned()
     }
 
     /// A client with a key of this role in the workspace of `owner`.

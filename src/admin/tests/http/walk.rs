@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Api, Server};
+use crate::support::{Api, PASSWORD, Server};
 
 /// What a tenant is answered who asks an endpoint for another's.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,9 +18,11 @@ enum Expected {
     OwnAlone,
     /// Only who runs the installation may ask.
     Forbidden,
+    /// Whoever asks is not who they say, or has not signed in.
+    Unauthorized,
 }
 
-use Expected::{Forbidden, NotFound, OwnAlone, Refused};
+use Expected::{Forbidden, NotFound, OwnAlone, Refused, Unauthorized};
 
 /// One request of the walk: the document's method and path, what is put into it, and what comes back.
 struct Step {
@@ -35,8 +37,12 @@ struct Victim {
     api: Api,
     workspace: String,
     key: String,
+    user: String,
+    invitation: String,
 }
 
+/// Whoever has this address at the other's may have it at one's own too.
+const EMAIL: &str = "ada@example.com";
 const CODE: &str = "victim-code";
 const DOMAIN: &str = "victim.example.org";
 /// Not proven yet.
@@ -55,8 +61,13 @@ impl Victim {
         api.post("/tags", tag).await.created();
         let key = json!({"name": "victim", "role": "viewer"});
         let key = api.post("/keys", key).await.created();
+        let user = server.user(&api, EMAIL, "owner").await;
+        let invitation = json!({"email": "victim@example.com", "role": "viewer"});
+        let invitation = api.post("/invitations", invitation).await.created();
         Self {
             api,
+            user,
+            invitation: invitation["id"].as_str().unwrap().to_owned(),
             workspace: made["id"].as_str().unwrap().to_owned(),
             key: key["id"].as_str().unwrap().to_owned(),
         }
@@ -66,7 +77,14 @@ impl Victim {
     async fn state(&self) -> Vec<Value> {
         let mut state = Vec::new();
         let workspace = format!("/workspaces/{}", self.workspace);
-        for path in ["/tags", "/keys", "/domains", &workspace] {
+        for path in [
+            "/tags",
+            "/keys",
+            "/domains",
+            "/users",
+            "/invitations",
+            &workspace,
+        ] {
             state.push(self.api.get(path).await.ok());
         }
         state
@@ -74,6 +92,7 @@ impl Victim {
 
     fn steps(&self) -> Vec<Step> {
         let (workspace, key) = (&self.workspace, &self.key);
+        let (user, invitation) = (&self.user, &self.invitation);
         let tag = json!({"destination": "https://example.com/"});
         let on_theirs = json!({"destination": "https://example.com/", "domain": DOMAIN});
         let none = Value::Null;
@@ -186,6 +205,52 @@ impl Victim {
                 none.clone(),
                 NotFound,
             ),
+            step("get /users", "/users", none.clone(), OwnAlone),
+            step(
+                "get /users/{id}",
+                format!("/users/{user}"),
+                none.clone(),
+                NotFound,
+            ),
+            step(
+                "patch /users/{id}",
+                format!("/users/{user}"),
+                json!({"role": "viewer"}),
+                NotFound,
+            ),
+            step(
+                "delete /users/{id}",
+                format!("/users/{user}"),
+                none.clone(),
+                NotFound,
+            ),
+            step("get /invitations", "/invitations", none.clone(), OwnAlone),
+            step(
+                "post /invitations",
+                "/invitations",
+                json!({"email": EMAIL, "role": "viewer"}),
+                OwnAlone,
+            ),
+            step(
+                "delete /invitations/{id}",
+                format!("/invitations/{invitation}"),
+                none.clone(),
+                NotFound,
+            ),
+            step(
+                "post /invitations/accept",
+                "/invitations/accept",
+                json!({"token": invitation, "name": "n", "password": PASSWORD}),
+                NotFound,
+            ),
+            step(
+                "post /session",
+                "/session",
+                json!({"workspace": workspace, "email": EMAIL, "password": "not the password"}),
+                Unauthorized,
+            ),
+            step("get /session", "/session", none.clone(), Unauthorized),
+            step("delete /session", "/session", none.clone(), Unauthorized),
             step("get /edges", "/edges", none, Forbidden),
         ]
     }
@@ -218,6 +283,7 @@ impl Step {
         match self.expected {
             NotFound => drop(answer.problem(404)),
             Forbidden => drop(answer.problem(403)),
+            Unauthorized => drop(answer.problem(401)),
             Refused(pointer) => assert_eq!(answer.pointers(422), [pointer]),
             OwnAlone => assert!(answer.status.is_success(), "{} {told}", self.path),
         }
@@ -292,6 +358,17 @@ const ROLES: &[(&str, &str, &str)] = &[
         "post /domains/{name}/verify",
         "/domains/none.example.org/verify",
     ),
+    ("owner", "get /users", "/users"),
+    ("owner", "get /users/{id}", "/users/user_none"),
+    ("owner", "patch /users/{id}", "/users/user_none"),
+    ("owner", "delete /users/{id}", "/users/user_none"),
+    ("owner", "get /invitations", "/invitations"),
+    ("owner", "post /invitations", "/invitations"),
+    ("owner", "delete /invitations/{id}", "/invitations/none"),
+    ("anyone", "post /invitations/accept", "/invitations/accept"),
+    ("anyone", "post /session", "/session"),
+    ("signed in", "get /session", "/session"),
+    ("signed in", "delete /session", "/session"),
     ("owner", "post /workspaces", "/workspaces"),
     ("owner", "patch /workspaces/{id}", "/workspaces/default"),
 ];
@@ -306,13 +383,18 @@ async fn each_endpoint_takes_the_roles_of_this_table_and_no_other() {
     for (rank, role) in roles.iter().enumerate() {
         let api = server.with_role(&server.owner(), role).await;
         for (needed, operation, path) in ROLES {
+            // None, of who needs no key at all, comes before all ranks.
             let allowed = roles.iter().position(|role| role == needed) <= Some(rank);
             let (method, _) = operation.split_once(' ').unwrap();
             let method = method.to_uppercase().parse().unwrap();
             let answer = api.raw(method, path, r#"{"unknown": 1}"#).await;
             let status = answer.status.as_u16();
             assert_eq!(status != 403, allowed, "{role}: {operation} is {status}");
-            let expected = [200, 400, 403, 404, 422];
+            // A key signs nobody in.
+            let expected = match *needed {
+                "signed in" => &[401],
+                _ => [200, 400, 403, 404, 422].as_slice(),
+            };
             assert!(expected.contains(&status), "{role}: {operation}: {status}");
         }
     }
@@ -326,6 +408,17 @@ async fn the_document_says_of_each_endpoint_which_permission_it_asks_for() {
     for (needed, operation, path) in ROLES {
         let (method, template) = operation.split_once(' ').unwrap();
         let documented = &document["paths"][format!("/api/v1{template}")][method]["security"];
+        match *needed {
+            "anyone" => assert_eq!(*documented, json!([]), "{operation}"),
+            "signed in" => assert_eq!(*documented, json!([{"session": []}]), "{operation}"),
+            _ => assert_eq!(
+                documented[0]["key"], documented[1]["session"],
+                "{operation}"
+            ),
+        }
+        if ["anyone", "signed in"].contains(needed) {
+            continue;
+        }
         let permission = documented[0]["key"][0].as_str().unwrap();
         if *needed != "viewer" {
             let method = method.to_uppercase().parse().unwrap();

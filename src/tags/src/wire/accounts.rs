@@ -5,8 +5,8 @@ use prost::Message;
 
 use super::{DomainRecord, MAJOR, WireError, field, time, unspecified};
 use crate::{
-    ApiKey, DomainClaim, KeyId, Permission, Permissions, PreviousSecret, Role, SecretHash,
-    WorkspaceId,
+    ApiKey, DomainClaim, Email, Invitation, InvitationId, KeyId, PasswordHash, Permission,
+    Permissions, PreviousSecret, Role, SecretHash, User, UserId, WorkspaceId,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -151,6 +151,118 @@ impl TryFrom<ClaimRecord> for DomainClaim {
             workspace: field("workspace", WorkspaceId::parse(&record.workspace))?,
             domain: domain.try_into()?,
             token: record.token,
+            ended_at: optional_time("ended_at", record.ended_at)?,
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct UserRecord {
+    #[prost(uint32, tag = "1")]
+    pub(super) major: u32,
+    #[prost(string, tag = "2")]
+    id: String,
+    #[prost(string, tag = "3")]
+    workspace: String,
+    #[prost(string, tag = "4")]
+    email: String,
+    #[prost(string, tag = "5")]
+    name: String,
+    #[prost(enumeration = "RoleRecord", tag = "6")]
+    role: i32,
+    #[prost(string, tag = "7")]
+    password_hash: String,
+    #[prost(int64, tag = "8")]
+    created_at: i64,
+    #[prost(int64, optional, tag = "9")]
+    removed_at: Option<i64>,
+}
+
+impl From<&User> for UserRecord {
+    fn from(user: &User) -> Self {
+        Self {
+            major: MAJOR,
+            id: user.id.to_string(),
+            workspace: user.workspace.to_string(),
+            email: user.email.to_string(),
+            name: user.name.clone(),
+            role: RoleRecord::from(user.role).into(),
+            password_hash: user.password.0.clone(),
+            created_at: user.created_at.as_microsecond(),
+            removed_at: user.removed_at.map(Timestamp::as_microsecond),
+        }
+    }
+}
+
+impl TryFrom<UserRecord> for User {
+    type Error = WireError;
+    fn try_from(record: UserRecord) -> Result<Self, WireError> {
+        Ok(Self {
+            role: role(record.role())?,
+            id: field("id", UserId::parse(&record.id))?,
+            workspace: field("workspace", WorkspaceId::parse(&record.workspace))?,
+            email: field("email", Email::parse(&record.email))?,
+            name: record.name,
+            password: PasswordHash(record.password_hash),
+            created_at: time("created_at", record.created_at)?,
+            removed_at: optional_time("removed_at", record.removed_at)?,
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct InvitationRecord {
+    #[prost(uint32, tag = "1")]
+    pub(super) major: u32,
+    #[prost(string, tag = "2")]
+    id: String,
+    #[prost(string, tag = "3")]
+    workspace: String,
+    #[prost(string, tag = "4")]
+    email: String,
+    #[prost(enumeration = "RoleRecord", tag = "5")]
+    role: i32,
+    #[prost(bytes = "vec", tag = "6")]
+    token_hash: Vec<u8>,
+    #[prost(string, tag = "7")]
+    invited_by: String,
+    #[prost(int64, tag = "8")]
+    created_at: i64,
+    #[prost(int64, tag = "9")]
+    expires_at: i64,
+    #[prost(int64, optional, tag = "10")]
+    ended_at: Option<i64>,
+}
+
+impl From<&Invitation> for InvitationRecord {
+    fn from(invitation: &Invitation) -> Self {
+        Self {
+            major: MAJOR,
+            id: invitation.id.to_string(),
+            workspace: invitation.workspace.to_string(),
+            email: invitation.email.to_string(),
+            role: RoleRecord::from(invitation.role).into(),
+            token_hash: invitation.token_hash.0.to_vec(),
+            invited_by: invitation.invited_by.clone(),
+            created_at: invitation.created_at.as_microsecond(),
+            expires_at: invitation.expires_at.as_microsecond(),
+            ended_at: invitation.ended_at.map(Timestamp::as_microsecond),
+        }
+    }
+}
+
+impl TryFrom<InvitationRecord> for Invitation {
+    type Error = WireError;
+    fn try_from(record: InvitationRecord) -> Result<Self, WireError> {
+        Ok(Self {
+            role: role(record.role())?,
+            id: field("id", InvitationId::parse(&record.id))?,
+            workspace: field("workspace", WorkspaceId::parse(&record.workspace))?,
+            email: field("email", Email::parse(&record.email))?,
+            token_hash: secret_hash("token_hash", &record.token_hash)?,
+            invited_by: record.invited_by,
+            created_at: time("created_at", record.created_at)?,
+            expires_at: time("expires_at", record.expires_at)?,
             ended_at: optional_time("ended_at", record.ended_at)?,
         })
     }
