@@ -7,6 +7,7 @@ mod api;
 mod auth;
 mod body;
 mod codes;
+mod difference;
 mod draft;
 mod edits;
 mod fields;

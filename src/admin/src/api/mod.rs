@@ -1,9 +1,12 @@
 //! The HTTP API under `/api/v1`: its routes, its document, and the server.
 
 mod analytics;
+mod audit;
 mod document;
 mod domains;
 mod edges;
+mod export;
+mod history;
 mod keys;
 mod params;
 mod qr;
@@ -59,7 +62,9 @@ fn documented_routes() -> OpenApiRouter<Admin> {
     OpenApiRouter::with_openapi(document::Document::openapi())
         .routes(routes!(tags::create, tags::list))
         .routes(routes!(tags::get, tags::patch, tags::revoke))
-        .routes(routes!(tags::versions))
+        .routes(routes!(history::versions))
+        .routes(routes!(history::version))
+        .routes(routes!(history::difference))
         .routes(routes!(tags::rollback))
         .routes(routes!(qr::svg))
         .routes(routes!(qr::png))
@@ -71,6 +76,7 @@ fn documented_routes() -> OpenApiRouter<Admin> {
         .routes(routes!(domains::create, domains::list))
         .routes(routes!(domains::patch))
         .routes(routes!(edges::list))
+        .routes(routes!(audit::list))
 }
 
 /// The OpenAPI 3.1 document, made from the code.

@@ -184,12 +184,6 @@ pub(crate) struct TagList {
     pub(crate) next_cursor: Option<String>,
 }
 
-/// A tag's versions, newest first.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct VersionList {
-    pub(crate) items: Vec<TagAnswer>,
-}
-
 /// Which version to go back to.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents what `Admin::roll_back_tag` reads")]

@@ -8,7 +8,7 @@ use tags::{Code, Role, Status, Tag, Version};
 
 use super::params::Params;
 use super::schema::{
-    EditedTag, NewTag, Revoked, Rollback, TagAnswer, TagList, TagPatch, VersionList,
+    EditedTag, NewTag, Revoked, Rollback, TagAnswer, TagList, TagPatch,
 };
 use super::segment::Segment;
 use super::wait::Wait;
@@ -214,32 +214,6 @@ pub(crate) async fn revoke(
     })
 }
 
-/// Lists a tag's versions, newest first.
-#[utoipa::path(
-    get, path = "/api/v1/tags/{code}/versions", tag = "tags",
-    params(("code" = String, Path), ("domain" = Option<String>, Query, description = "For another than the default")),
-    responses(
-        (status = 200, description = "The versions", body = VersionList),
-        (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails)
-    )
-)]
-pub(crate) async fn versions(
-    State(admin): State<Admin>,
-    who: Principal,
-    Segment(code): Segment,
-    params: Params,
-) -> Result<Json<VersionList>, Problem> {
-    let tag = admin.find_tag(&who, &tag_name(&code, params)?)?;
-    let index = admin.index().clone();
-    let versions = blocking(move || index.versions(&tag.domain, &tag.code)).await?;
-    Ok(Json(VersionList {
-        items: versions
-            .iter()
-            .map(|tag| TagAnswer::new(&admin, tag))
-            .collect(),
-    }))
-}
-
 /// Makes the content of an earlier version the newest one.
 #[utoipa::path(
     post, path = "/api/v1/tags/{code}/rollback", tag = "tags", request_body = Rollback,
@@ -278,7 +252,7 @@ pub(crate) async fn rollback(
 }
 
 /// The tag that a path and `?domain=` name. What no code can be does not exist.
-fn tag_name(code: &str, params: Params) -> Result<TagName, Problem> {
+pub(super) fn tag_name(code: &str, params: Params) -> Result<TagName, Problem> {
     named(code, &params.allow(&["domain"])?)
 }
 
@@ -289,7 +263,7 @@ fn tag_name_and_wait(code: &str, params: Params) -> Result<(TagName, Wait), Prob
     Ok((named(code, &params)?, Wait::read(&params)?))
 }
 
-fn named(code: &str, params: &Params) -> Result<TagName, Problem> {
+pub(super) fn named(code: &str, params: &Params) -> Result<TagName, Problem> {
     let domain = params.domain()?;
     let code = Code::parse(code).map_err(|_| Problem::not_found("tag"))?;
     Ok(TagName { domain, code })
@@ -308,7 +282,7 @@ async fn edited_answer(admin: &Admin, edited: &Edited<Tag>, wait: Wait) -> Respo
     tagged(&edited.what, Json(body))
 }
 
-fn tagged(tag: &Tag, body: impl IntoResponse) -> Response {
+pub(super) fn tagged(tag: &Tag, body: impl IntoResponse) -> Response {
     let mut response = body.into_response();
     if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", tag.version)) {
         response.headers_mut().insert(header::ETAG, etag);

@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::service::{Admin, Commit};
 
 /// In answers, but not for requests to set.
-const READ_ONLY: [&str; 9] = [
+pub(crate) const READ_ONLY: [&str; 9] = [
     "workspace",
     "domain",
     "code",

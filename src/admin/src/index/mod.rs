@@ -2,6 +2,7 @@
 //! journal is the truth.
 
 mod accounts;
+mod audit;
 mod tags;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use ::tags::{ApiKey, AuditEntry, Change, DomainSettings, Tag, Topic, WireError, 
 use rusqlite::{Connection, Transaction, params};
 use rusqlite_migration::{M, Migrations};
 
+pub use self::audit::{AuditCursor, AuditFilter, AuditPage};
 pub use self::tags::{Cursor, TagFilter};
 
 /// Look-ups of different requests do not wait for one another, up to this many.
@@ -34,6 +36,12 @@ CREATE INDEX labels_of_tag ON labels (domain, code);
 CREATE TABLE versions (
     domain TEXT NOT NULL, code TEXT NOT NULL, version INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (domain, code, version)
 ) WITHOUT ROWID;
+CREATE TABLE audit (
+    workspace TEXT NOT NULL, at INTEGER NOT NULL, subject TEXT NOT NULL, action TEXT NOT NULL, actor TEXT NOT NULL, remote TEXT NOT NULL,
+    before INTEGER, after INTEGER, UNIQUE (workspace, at, subject, action)
+);
+CREATE INDEX audit_of_subject ON audit (workspace, subject, at);
+CREATE INDEX audit_of_actor ON audit (workspace, actor, at);
 CREATE TABLE workspaces (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE domains (name TEXT PRIMARY KEY, workspace TEXT, is_default INTEGER NOT NULL, created_at INTEGER NOT NULL, record BLOB NOT NULL)
     WITHOUT ROWID;
@@ -112,7 +120,10 @@ impl Index {
         for change in changes {
             match change {
                 Change::Tag(tag) => put_tag(&transaction, tag, change)?,
-                Change::Audit(entry) => put_version(&transaction, entry)?,
+                Change::Audit(entry) => {
+                    put_versions(&transaction, entry)?;
+                    audit::put_entry(&transaction, entry)?;
+                }
                 Change::Workspace(workspace) => {
                     transaction
                         .prepare_cached("INSERT OR REPLACE INTO workspaces VALUES (?1, ?2)")?
@@ -239,19 +250,18 @@ fn put_key(transaction: &Transaction<'_>, key: &ApiKey, change: &Change) -> Resu
     Ok(())
 }
 
-/// The history is read from the audit topic, because the topic of tags forgets what was replaced.
-fn put_version(transaction: &Transaction<'_>, entry: &AuditEntry) -> Result<(), IndexError> {
-    let Some(tag) = &entry.after else {
-        return Ok(());
-    };
-    transaction
-        .prepare_cached("INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![
-            tag.domain.as_str(),
-            tag.code.as_str(),
-            tag.version.get().cast_signed(),
-            Change::Tag(tag.clone()).encode()
-        ])?;
+/// The history is read from the audit topic, because the topic of tags forgets what was replaced. What it says of a version first, stays.
+fn put_versions(transaction: &Transaction<'_>, entry: &AuditEntry) -> Result<(), IndexError> {
+    for tag in entry.before.iter().chain(&entry.after) {
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO versions VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![
+                tag.domain.as_str(),
+                tag.code.as_str(),
+                tag.version.get().cast_signed(),
+                Change::Tag(tag.clone()).encode()
+            ])?;
+    }
     Ok(())
 }
 

@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 use crate::support::Server;
 
 /// Every route of the API.
-const ROUTES: [&str; 21] = [
+const ROUTES: [&str; 24] = [
     "post /api/v1/tags",
     "get /api/v1/tags",
     "get /api/v1/tags/{code}",
     "patch /api/v1/tags/{code}",
     "delete /api/v1/tags/{code}",
     "get /api/v1/tags/{code}/versions",
+    "get /api/v1/tags/{code}/versions/{version}",
+    "get /api/v1/tags/{code}/diff",
+    "get /api/v1/audit",
     "post /api/v1/tags/{code}/rollback",
     "get /api/v1/tags/{code}/qr.svg",
     "get /api/v1/tags/{code}/qr.png",
@@ -88,6 +91,7 @@ async fn every_operation_answers_with_a_status_and_type_that_it_names() {
             .strip_prefix("/api/v1")
             .unwrap()
             .replace("{code}", "spring")
+            .replace("{version}", "1")
             .replace("{id}", "default")
             .replace("{name}", "go.example.net");
         let method: Method = method.to_uppercase().parse().unwrap();
@@ -143,6 +147,7 @@ async fn the_fields_that_it_names_are_those_that_are_read() {
             .strip_prefix("/api/v1")
             .unwrap()
             .replace("{code}", "spring")
+            .replace("{version}", "1")
             .replace("{id}", "default")
             .replace("{name}", "go.example.net");
         let request = owner

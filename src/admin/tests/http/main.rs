@@ -4,6 +4,7 @@
 
 mod accounts;
 mod analytics;
+mod audit;
 mod bodies;
 mod create;
 mod document;
@@ -11,6 +12,7 @@ mod domains;
 mod edges;
 mod edit;
 mod faults;
+mod history;
 mod life;
 mod list;
 mod loops;

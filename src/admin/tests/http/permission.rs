@@ -7,16 +7,19 @@ use serde_json::json;
 use crate::support::{Api, Server};
 
 /// Every operation, on a tag `spring`; wrong in its fields, so that it changes nothing.
-const OPERATIONS: [(&str, &str, &str); 21] = [
+const OPERATIONS: [(&str, &str, &str); 24] = [
     ("viewer", "GET", "/tags"),
     ("viewer", "GET", "/tags/spring"),
     ("viewer", "GET", "/tags/spring/versions"),
+    ("viewer", "GET", "/tags/spring/versions/1"),
+    ("viewer", "GET", "/tags/spring/diff?from=1"),
     ("viewer", "GET", "/tags/spring/qr.svg"),
     ("viewer", "GET", "/tags/spring/qr.png"),
     ("viewer", "GET", "/domains"),
     ("viewer", "GET", "/workspaces"),
     ("viewer", "GET", "/workspaces/default"),
     ("analyst", "GET", "/analytics/scans"),
+    ("analyst", "GET", "/audit"),
     ("editor", "POST", "/tags"),
     ("editor", "PATCH", "/tags/spring"),
     ("editor", "POST", "/tags/spring/rollback"),
