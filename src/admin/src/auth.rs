@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use tags::{KeyId, Role, SecretHash, WorkspaceId};
 
 use crate::codes::random_text;
+use crate::idempotency::Seal;
 use crate::problem::Problem;
 use crate::service::Admin;
 
@@ -39,6 +40,8 @@ pub struct Principal {
     pub key: KeyId,
     /// From where the request came.
     pub remote: String,
+    /// What seals that which only this client may read again.
+    pub(crate) seal: Seal,
 }
 
 impl Principal {
@@ -77,6 +80,7 @@ impl FromRequestParts<Admin> for Principal {
         };
         let secret = authorization.to_str().ok().and_then(bearer_token);
         // The hash is what is compared, so that the time it takes says nothing of the secret.
+        let seal = Seal::of(secret.unwrap_or_default());
         let key = secret
             .map(|secret| admin.index().key_by_secret(&hash_secret(secret)))
             .transpose()?
@@ -95,6 +99,7 @@ impl FromRequestParts<Admin> for Principal {
             role: key.role,
             key: key.id,
             remote,
+            seal,
         })
     }
 }

@@ -19,6 +19,11 @@ impl Body {
     /// The most bytes that it may have. A tag with every field at its limit has less than a tenth.
     pub(crate) const MAX_BYTES: usize = 256 * 1024;
 
+    /// What has come; none: it could not be taken.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        self.0.as_ref().ok().map(|bytes| &bytes[..])
+    }
+
     /// The fields of the JSON object that it must be.
     pub(crate) fn fields(self) -> Result<Fields, Problem> {
         Fields::parse(&self.0?)

@@ -14,6 +14,7 @@ mod fields;
 mod first_start;
 mod fleet;
 mod follow;
+mod idempotency;
 mod index;
 mod metrics;
 mod problem;

@@ -20,6 +20,7 @@ use tokio::sync::Mutex;
 use crate::first_start::{self, FirstStartError};
 use crate::fleet::{self, Fleet};
 use crate::follow::{self, Progress, Reader};
+use crate::idempotency::Idempotency;
 use crate::index::{Index, IndexError};
 use crate::metrics::AdminMetrics;
 use crate::problem::Problem;
@@ -111,6 +112,7 @@ struct Parts {
     index: Arc<Index>,
     visible: Vec<Visible>,
     locks: Vec<Mutex<()>>,
+    idempotency: Idempotency,
     ready: AtomicBool,
     metrics: AdminMetrics,
     reader: Reader,
@@ -146,6 +148,7 @@ impl Admin {
             index,
             visible,
             locks,
+            idempotency: Idempotency::default(),
             ready: AtomicBool::new(false),
             metrics: AdminMetrics::unregistered(),
             reader,
@@ -240,6 +243,10 @@ impl Admin {
 
     pub(crate) fn index(&self) -> &Arc<Index> {
         &self.0.index
+    }
+
+    pub(crate) fn idempotency(&self) -> &Idempotency {
+        &self.0.idempotency
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn ScanStore> {

@@ -28,7 +28,7 @@ impl Settings {
                 let id = workspace.id.clone();
                 self.workspaces.insert(id.as_str(), workspace);
             }
-            Change::Tag(_) | Change::Key(_) | Change::Audit(_) => {}
+            Change::Tag(_) | Change::Key(_) | Change::Idempotency(_) | Change::Audit(_) => {}
         }
     }
 

@@ -258,7 +258,7 @@ impl Table {
                 }
                 None => self.serve_settings(change, writer),
             },
-            Change::Key(_) | Change::Audit(_) => Effect::NotForRedirects,
+            Change::Key(_) | Change::Idempotency(_) | Change::Audit(_) => Effect::NotForRedirects,
         }
     }
 
@@ -282,7 +282,7 @@ impl Table {
                 }
                 self.serve_settings(change, writer)
             }
-            Change::Key(_) | Change::Audit(_) => Effect::NotForRedirects,
+            Change::Key(_) | Change::Idempotency(_) | Change::Audit(_) => Effect::NotForRedirects,
         }
     }
 

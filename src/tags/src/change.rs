@@ -1,6 +1,9 @@
 //! A change as the journal carries it: one whole record, its topic and its key.
 
-use crate::{ApiKey, AuditEntry, Code, Domain, DomainSettings, Tag, WireError, Workspace, wire};
+use crate::{
+    ApiKey, AuditEntry, Code, Domain, DomainSettings, IdempotencyEntry, Tag, WireError, Workspace,
+    wire,
+};
 
 /// The journal's topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -9,7 +12,7 @@ pub enum Topic {
     Tags,
     /// Workspaces and domains by `kind/id`, compacted: what edges need beside tags.
     Settings,
-    /// Keys by `kind/id`, compacted: the admin alone reads it.
+    /// Keys and answers to idempotent requests by `kind/id`, compacted: the admin alone reads it.
     Accounts,
     /// Every change, in order, for ever.
     Audit,
@@ -53,6 +56,8 @@ pub enum Change {
     Domain(DomainSettings),
     /// A key to the API.
     Key(ApiKey),
+    /// What a request that made something was answered.
+    Idempotency(IdempotencyEntry),
     /// Who changed what.
     Audit(AuditEntry),
 }
@@ -63,7 +68,7 @@ impl Change {
         match self {
             Self::Tag(_) => Topic::Tags,
             Self::Workspace(_) | Self::Domain(_) => Topic::Settings,
-            Self::Key(_) => Topic::Accounts,
+            Self::Key(_) | Self::Idempotency(_) => Topic::Accounts,
             Self::Audit(_) => Topic::Audit,
         }
     }
@@ -75,6 +80,9 @@ impl Change {
             Self::Workspace(workspace) => format!("workspace/{}", workspace.id),
             Self::Domain(domain) => format!("domain/{}", domain.name),
             Self::Key(key) => format!("key/{}", key.id),
+            Self::Idempotency(entry) => {
+                format!("idempotency/{}/{}", entry.workspace, entry.slot.get())
+            }
             Self::Audit(entry) => entry.workspace.to_string(),
         }
     }

@@ -1,5 +1,7 @@
 //! The journal's records in protobuf, as `proto/tags.proto` lays them down, and the way to and from the checked types.
 
+mod idempotency;
+
 use jiff::Timestamp;
 use prost::Message;
 
@@ -9,6 +11,7 @@ use crate::{
     SecretHash, Status, Tag, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace,
     WorkspaceId, major_format,
 };
+use idempotency::IdempotencyRecord;
 
 /// The newest major format that this build reads, and the one that it writes.
 const MAJOR: u32 = 1;
@@ -50,6 +53,7 @@ pub(crate) fn encode(change: &Change) -> Vec<u8> {
         Change::Workspace(workspace) => WorkspaceRecord::from(workspace).encode_to_vec(),
         Change::Domain(domain) => DomainRecord::from(domain).encode_to_vec(),
         Change::Key(key) => KeyRecord::from(key).encode_to_vec(),
+        Change::Idempotency(entry) => IdempotencyRecord::from(entry).encode_to_vec(),
         Change::Audit(entry) => AuditRecord::from(entry).encode_to_vec(),
     }
 }
@@ -62,6 +66,9 @@ pub(crate) fn decode(topic: Topic, key: &str, value: &[u8]) -> Result<Change, Wi
         }
         (Topic::Settings, Some("domain")) => Ok(Change::Domain(read::<DomainRecord, _>(value)?)),
         (Topic::Accounts, Some("key")) => Ok(Change::Key(read::<KeyRecord, _>(value)?)),
+        (Topic::Accounts, Some("idempotency")) => {
+            Ok(Change::Idempotency(read::<IdempotencyRecord, _>(value)?))
+        }
         (Topic::Audit, _) => Ok(Change::Audit(read::<AuditRecord, _>(value)?)),
         _ => Err(WireError::Kind(key.to_owned())),
     }

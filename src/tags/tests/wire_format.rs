@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use prost::Message;
 use tags::{
-    Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainSettings, Hsts, KeyId,
-    QueryMode, RedirectStatus, Role, SecretHash, Status, Tag, Topic, UpstreamHost, UpstreamUrl,
-    Version, WireError, Workspace, WorkspaceId,
+    Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainSettings, Hsts,
+    IdempotencyEntry, IdempotencySlot, KeyId, QueryMode, RedirectStatus, Role, SecretHash, Status,
+    Tag, Topic, UpstreamHost, UpstreamUrl, Version, WireError, Workspace, WorkspaceId,
 };
 
 fn time(microsecond: i64) -> Timestamp {
@@ -69,6 +69,14 @@ fn one_of_each() -> Vec<Change> {
             secret_hash: SecretHash([7; 32]),
             created_at: time(5),
             revoked_at: Some(time(6)),
+        }),
+        Change::Idempotency(IdempotencyEntry {
+            workspace: WorkspaceId::default_workspace(),
+            slot: IdempotencySlot::new(9_999).expect("valid"),
+            key_hash: [1; 32],
+            request_hash: [2; 32],
+            at: time(8),
+            answer: vec![3; 40],
         }),
         Change::Audit(AuditEntry {
             workspace: WorkspaceId::default_workspace(),
@@ -171,11 +179,14 @@ fn an_enum_at_zero_is_refused() {
 fn the_proto_file_names_each_field_with_the_number_that_is_written() {
     // Field numbers on the wire, in order, must all be declared in the message of the same name.
     let proto = include_str!("../proto/tags.proto");
-    for (change, message) in
-        one_of_each()
-            .iter()
-            .zip(["Tag", "Workspace", "Domain", "ApiKey", "AuditEntry"])
-    {
+    for (change, message) in one_of_each().iter().zip([
+        "Tag",
+        "Workspace",
+        "Domain",
+        "ApiKey",
+        "IdempotencyEntry",
+        "AuditEntry",
+    ]) {
         let body = proto
             .split(&format!("message {message} {{"))
             .nth(1)

@@ -2,9 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use tags::Role;
 
+use super::once::{Once, made_before, once};
 use super::params::Params;
 use super::schema::{KeyAnswer, KeyList, KeyWithSecret, NewKeyFields};
 use super::segment::Segment;
@@ -17,8 +19,12 @@ use crate::service::Admin;
 /// Makes a key. Its secret is shown this once.
 #[utoipa::path(
     post, path = "/api/v1/keys", tag = "settings", request_body = NewKeyFields,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key makes nothing more within 24 h, and is answered as before")
+    ),
     responses(
         (status = 201, description = "The key", body = KeyWithSecret),
+        (status = 409, description = "The same request is under way", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
     )
 )]
@@ -26,12 +32,20 @@ pub(crate) async fn create(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
+    headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<KeyWithSecret>), Problem> {
+) -> Result<Response, Problem> {
     who.require(Role::Owner)?;
     params.allow(&[])?;
-    let new = to_the_end(async move { admin.create_key(&who, body).await }).await?;
-    Ok((StatusCode::CREATED, Json(new.into())))
+    let answer = |_: &Admin, new: &_| serde_json::to_vec(&KeyWithSecret::from(new));
+    let once = once(&admin, who, &headers, "POST /keys", body, answer, {
+        let admin = admin.clone();
+        |who, body, keep| async move { admin.create_key(&who, body, &keep).await }
+    });
+    Ok(match once.await? {
+        Once::Before(answer) => made_before(answer),
+        Once::Made(new) => (StatusCode::CREATED, Json(KeyWithSecret::from(&new))).into_response(),
+    })
 }
 
 /// Lists the workspace's keys, also revoked ones.

@@ -8,6 +8,7 @@ mod edges;
 mod export;
 mod history;
 mod keys;
+mod once;
 mod params;
 mod qr;
 mod schema;

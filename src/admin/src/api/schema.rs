@@ -9,7 +9,7 @@ use tags::{ApiKey, DomainSettings, Tag, Workspace};
 use utoipa::ToSchema;
 
 use super::wait::PropagationAnswer;
-use crate::edits::NewKey;
+use crate::edits::{NewKey, NewWorkspace};
 use crate::service::Admin;
 
 /// A tag: one printed code and where it leads.
@@ -277,13 +277,22 @@ pub(crate) struct KeyWithSecret {
     secret: String,
 }
 
-impl From<NewKey> for KeyWithSecret {
-    fn from(new: NewKey) -> Self {
+impl From<&NewWorkspace> for NewWorkspaceAnswer {
+    fn from(new: &NewWorkspace) -> Self {
+        Self {
+            workspace: WorkspaceAnswer::from(&new.workspace),
+            key: KeyWithSecret::from(&new.key),
+        }
+    }
+}
+
+impl From<&NewKey> for KeyWithSecret {
+    fn from(new: &NewKey) -> Self {
         Self {
             id: new.key.id.to_string(),
-            name: new.key.name,
+            name: new.key.name.clone(),
             role: new.key.role.as_str(),
-            secret: new.secret,
+            secret: new.secret.clone(),
         }
     }
 }

@@ -8,12 +8,19 @@ use crate::body::Body;
 use crate::codes::random_id;
 use crate::draft::{MAX_NAME, parse_destination};
 use crate::fields::Given;
+use crate::idempotency::Keep;
 use crate::problem::Problem;
 use crate::service::Admin;
 
 /// A new key's identifier.
 pub(crate) fn random_key_id() -> Result<KeyId, getrandom::Error> {
     Ok(KeyId::parse(&random_id("key_")?).expect("the alphabet is within a key id's"))
+}
+
+/// A new workspace with its first key.
+pub(crate) struct NewWorkspace {
+    pub(crate) workspace: Workspace,
+    pub(crate) key: NewKey,
 }
 
 /// A new key and the only copy of its secret.
@@ -28,7 +35,8 @@ impl Admin {
         &self,
         who: &Principal,
         body: Body,
-    ) -> Result<(Workspace, NewKey), Problem> {
+        keep: &Keep<NewWorkspace>,
+    ) -> Result<NewWorkspace, Problem> {
         let mut fields = body.fields()?;
         let name = required_name(&mut fields);
         let mut fallback_url = None;
@@ -45,15 +53,17 @@ impl Admin {
             fallback_url,
             created_at: self.now(),
         };
-        let new = self.new_key(id, "first key".to_owned(), Role::Owner)?;
+        let key = self.new_key(id, "first key".to_owned(), Role::Owner)?;
         let audit = self.audit(who, Action::Create, format!("workspace/{}", workspace.id));
-        let changes = vec![
-            Change::Workspace(workspace.clone()),
-            Change::Key(new.key.clone()),
+        let new = NewWorkspace { workspace, key };
+        let mut changes = vec![
+            Change::Workspace(new.workspace.clone()),
+            Change::Key(new.key.key.clone()),
             Change::Audit(audit),
         ];
+        changes.extend(keep.entry(self, who, &new)?);
         self.publish(changes).await?;
-        Ok((workspace, new))
+        Ok(new)
     }
 
     /// Changes the principal's own workspace.
@@ -88,7 +98,12 @@ impl Admin {
     }
 
     /// Makes a key of the principal's workspace.
-    pub(crate) async fn create_key(&self, who: &Principal, body: Body) -> Result<NewKey, Problem> {
+    pub(crate) async fn create_key(
+        &self,
+        who: &Principal,
+        body: Body,
+        keep: &Keep<NewKey>,
+    ) -> Result<NewKey, Problem> {
         let mut fields = body.fields()?;
         let name = required_name(&mut fields);
         let role = fields.word::<Role>("role");
@@ -101,8 +116,9 @@ impl Admin {
             .ok_or_else(|| Problem::field("role", "is required"))?;
         let new = self.new_key(who.workspace.clone(), name, role)?;
         let audit = self.audit(who, Action::Create, format!("key/{}", new.key.id));
-        self.publish(vec![Change::Key(new.key.clone()), Change::Audit(audit)])
-            .await?;
+        let mut changes = vec![Change::Key(new.key.clone()), Change::Audit(audit)];
+        changes.extend(keep.entry(self, who, &new)?);
+        self.publish(changes).await?;
         Ok(new)
     }
 

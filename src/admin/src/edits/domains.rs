@@ -7,6 +7,7 @@ use crate::auth::Principal;
 use crate::body::Body;
 use crate::draft::parse_destination;
 use crate::fields::{Fields, Given};
+use crate::idempotency::Keep;
 use crate::problem::Problem;
 use crate::service::Admin;
 
@@ -19,6 +20,7 @@ impl Admin {
         &self,
         who: &Principal,
         body: Body,
+        keep: &Keep<DomainSettings>,
     ) -> Result<Edited<DomainSettings>, Problem> {
         let mut fields = body.fields()?;
         let name = fields.word::<Domain>("name");
@@ -45,7 +47,8 @@ impl Admin {
             ));
         }
         let audit = self.audit(who, Action::Create, format!("domain/{}", domain.name));
-        let changes = vec![Change::Domain(domain.clone()), Change::Audit(audit)];
+        let mut changes = vec![Change::Domain(domain.clone()), Change::Audit(audit)];
+        changes.extend(keep.entry(self, who, &domain)?);
         let commit = self.publish(changes).await?;
         Ok(Edited {
             what: domain,

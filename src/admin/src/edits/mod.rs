@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ::tags::{Action, AuditEntry, Domain};
 
-pub(crate) use self::accounts::{NewKey, random_key_id};
+pub(crate) use self::accounts::{NewKey, NewWorkspace, random_key_id};
 pub(crate) use self::tags::{Precondition, READ_ONLY, TagName};
 use crate::auth::Principal;
 use crate::draft::MAX_NAME;

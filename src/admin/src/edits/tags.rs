@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::codes::random_code;
 use crate::draft::{Draft, Identity};
 use crate::fields::{Fields, Given};
+use crate::idempotency::Keep;
 use crate::index::IndexError;
 use crate::problem::Problem;
 use crate::service::{Admin, Commit};
@@ -92,6 +93,7 @@ impl Admin {
         &self,
         who: &Principal,
         body: Body,
+        keep: &Keep<Tag>,
     ) -> Result<Edited<Tag>, Problem> {
         let now = self.now();
         let mut fields = body.fields()?;
@@ -136,7 +138,9 @@ impl Admin {
                 created_at: now,
             };
             let tag = draft.clone().into_tag(identity, now, who.key.as_str())?;
-            let commit = self.publish_tag(who, Action::Create, None, &tag).await?;
+            let mut changes = self.tag_changes(who, Action::Create, None, &tag);
+            changes.extend(keep.entry(self, who, &tag)?);
+            let commit = self.publish(changes).await?;
             return Ok(Edited { what: tag, commit });
         }
         Err(Problem::unavailable("No free code was found; try again."))
@@ -294,14 +298,24 @@ impl Admin {
         before: Option<Tag>,
         after: &Tag,
     ) -> Result<Commit, Problem> {
+        let changes = self.tag_changes(who, action, before, after);
+        Ok(self.publish(changes).await?)
+    }
+
+    fn tag_changes(
+        &self,
+        who: &Principal,
+        action: Action,
+        before: Option<Tag>,
+        after: &Tag,
+    ) -> Vec<Change> {
         let subject = format!("tag/{}/{}", after.domain, after.code);
         let audit = AuditEntry {
             before,
             after: Some(after.clone()),
             ..self.audit(who, action, subject)
         };
-        let changes = vec![Change::Tag(after.clone()), Change::Audit(audit)];
-        Ok(self.publish(changes).await?)
+        vec![Change::Tag(after.clone()), Change::Audit(audit)]
     }
 }
 

@@ -259,7 +259,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::create(&folder.path().join("index.sqlite")).unwrap();
         let second = entry(2, "a", Some(tag(1)), tag(2));
-        index.apply(&[second.clone()]).unwrap();
+        index.apply(std::slice::from_ref(&second)).unwrap();
         index.apply(&[second.clone(), second.clone()]).unwrap();
         // Of the same version and moment, with other contents: the first stays.
         let mut forged = tag(2);

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod audit;
+mod idempotency;
 mod tags;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,11 @@ CREATE INDEX labels_of_tag ON labels (domain, code);
 CREATE TABLE versions (
     domain TEXT NOT NULL, code TEXT NOT NULL, version INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (domain, code, version)
 ) WITHOUT ROWID;
+CREATE TABLE idempotency (
+    workspace TEXT NOT NULL, slot INTEGER NOT NULL, key_hash BLOB NOT NULL, at INTEGER NOT NULL, record BLOB NOT NULL,
+    PRIMARY KEY (workspace, slot)
+) WITHOUT ROWID;
+CREATE INDEX idempotency_keys ON idempotency (workspace, key_hash, at);
 CREATE TABLE audit (
     workspace TEXT NOT NULL, at INTEGER NOT NULL, subject TEXT NOT NULL, action TEXT NOT NULL, actor TEXT NOT NULL, remote TEXT NOT NULL,
     before INTEGER, after INTEGER, UNIQUE (workspace, at, subject, action)
@@ -143,6 +149,7 @@ impl Index {
                         ])?;
                 }
                 Change::Key(key) => put_key(&transaction, key, change)?,
+                Change::Idempotency(entry) => idempotency::put(&transaction, entry, change)?,
             }
         }
         transaction.commit()?;

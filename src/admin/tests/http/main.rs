@@ -13,6 +13,7 @@ mod edges;
 mod edit;
 mod faults;
 mod history;
+mod idempotency;
 mod life;
 mod list;
 mod loops;
