@@ -19,6 +19,9 @@ use crate::ground::Ground;
 use crate::steady::Steady;
 use crate::support::DEADLINE;
 
+/// What is done to the index's file.
+type Damage = fn(&Path) -> std::io::Result<()>;
+
 /// Each edits a tag of its own, so that it knows what its last edit was.
 const WRITERS: usize = 8;
 /// How often the admin is killed.
@@ -183,7 +186,7 @@ pub async fn row_22_the_index_is_deleted_and_damaged(ground: &mut Ground) -> any
     api.send(Method::DELETE, &gone, None).await?;
 
     let before = (everything(&api).await?, everything(&theirs).await?);
-    let damage: [(&str, fn(&Path) -> std::io::Result<()>); 4] = [
+    let damage: [(&str, Damage); 4] = [
         ("deleted", |file| fs::remove_file(file)),
         ("garbage", |file| fs::write(file, vec![0xa5; 100_000])),
         ("truncated", |file| {
