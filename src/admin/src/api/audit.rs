@@ -12,7 +12,7 @@ use tags::{Action, AuditEntry, Role, WorkspaceId};
 use utoipa::ToSchema;
 
 use super::blocking;
-use super::export::{Format, cell};
+use super::format::{Format, cell};
 use super::history::content;
 use super::params::Params;
 use super::tags::named;

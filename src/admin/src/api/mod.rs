@@ -5,7 +5,7 @@ mod audit;
 mod document;
 mod domains;
 mod edges;
-mod export;
+mod format;
 mod history;
 mod keys;
 mod once;
