@@ -213,6 +213,7 @@ impl Draft {
             created_at: identity.created_at,
             updated_at: now,
             updated_by: by.to_owned(),
+            scheduled: None,
         })
     }
 }

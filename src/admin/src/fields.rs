@@ -248,6 +248,14 @@ impl Fields {
         self.take(name, "true or false", |value| value.as_bool())
     }
 
+    /// An object, whose fields are read apart.
+    pub fn object(&mut self, name: &'static str) -> Given<Map<String, Value>> {
+        self.take(name, "an object", |value| match value {
+            Value::Object(object) => Some(object),
+            _ => None,
+        })
+    }
+
     /// All errors, with those of fields that nobody asked for: `read_only` ones exist in answers and cannot be set here.
     pub fn finish(self, read_only: &[&str]) -> Result<(), Problem> {
         let Self {

@@ -19,6 +19,7 @@ mod index;
 mod metrics;
 mod problem;
 mod public_url;
+mod schedules;
 mod service;
 mod texts;
 

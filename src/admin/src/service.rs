@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use analytics::ScanStore;
@@ -25,6 +25,7 @@ use crate::index::{Index, IndexError};
 use crate::metrics::AdminMetrics;
 use crate::problem::Problem;
 use crate::public_url::PublicUrl;
+use crate::schedules;
 
 /// Edits of one key wait for one another; this many keys at a time do not.
 const EDIT_LOCKS: usize = 1024;
@@ -102,6 +103,15 @@ pub enum StartError {
 /// The running admin; cheap to clone.
 #[derive(Clone)]
 pub struct Admin(Arc<Parts>);
+
+/// The admin, for who must not keep it.
+pub(crate) struct WeakAdmin(Weak<Parts>);
+
+impl WeakAdmin {
+    pub(crate) fn upgrade(&self) -> Option<Admin> {
+        self.0.upgrade().map(Admin)
+    }
+}
 
 struct Parts {
     options: AdminOptions,
@@ -190,6 +200,7 @@ impl Admin {
             .await
             .map_err(StartError::ReaderEnded)?;
         first_start::prepare(self).await?;
+        schedules::run(WeakAdmin(Arc::downgrade(&self.0)));
         // Release: who sees the admin ready sees what was prepared.
         self.0.ready.store(true, Ordering::Release);
         Ok(())

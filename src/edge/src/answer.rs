@@ -290,7 +290,7 @@ fn tag<'a>(
 ) -> Answer<'a> {
     let code = as_stored(code, domain);
     let name = domain.name.as_str();
-    let Some(tag) = view.tag(name, &code) else {
+    let Some(tag) = view.tag_at(name, &code, now) else {
         let workspace = domain
             .workspace
             .as_ref()

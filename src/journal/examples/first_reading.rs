@@ -38,6 +38,7 @@ fn tag(number: u64) -> anyhow::Result<Change> {
         created_at: now,
         updated_at: now,
         updated_by: "k1".to_owned(),
+        scheduled: None,
     }))
 }
 

@@ -2,8 +2,6 @@
 
 use std::{hint, iter};
 
-use tags::TagView;
-
 use crate::arena::{Arena, Front, Full, Room};
 use crate::index::Index;
 use crate::key::{Key, KeyHasher};
@@ -82,10 +80,6 @@ impl Base {
     /// Whether so much has been replaced that it is worth to copy the rest.
     pub(crate) fn is_wasteful(&self) -> bool {
         self.dead > self.arena.bytes() / 8
-    }
-
-    pub(crate) fn get(&self, key: &Key<'_>) -> Option<TagView<'_>> {
-        self.record(key).map(|record| record.tag)
     }
 
     pub(crate) fn record(&self, key: &Key<'_>) -> Option<Record<'_>> {
@@ -293,7 +287,7 @@ mod tests {
         );
         for tag in tags {
             let key = base.hasher.key(tag.domain.as_str(), tag.code.as_str());
-            let found = base.get(&key).map(|tag| tag.destination);
+            let found = base.record(&key).map(|record| record.tag.destination);
             assert_eq!(found, Some(tag.destination.as_str()));
         }
     }

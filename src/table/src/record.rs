@@ -14,6 +14,8 @@
 //! text      fallback URL                             FALLBACK
 //! text      destination
 //! text      further content, such as rules           MORE; no format up to the present one has it
+//! 8 bytes   when the tag becomes another, µs         SCHEDULED
+//! bytes     their number, then that tag's record, every name spelt out
 //! ```
 //!
 //! Numbers are little-endian, a varint is LEB128, a text is its length as a varint and its bytes. A name is a varint whose lowest
@@ -23,15 +25,17 @@ use jiff::Timestamp;
 use tags::{Code, Destination, QueryMode, RedirectStatus, Status, Tag, TagView, Version};
 
 use crate::key::Key;
-use crate::names::Names;
+use crate::names::{Names, SPELT_OUT};
 
 const CAMPAIGN: u8 = 1;
 const CACHE_MAX_AGE: u8 = 1 << 1;
 const STARTS_AT: u8 = 1 << 2;
 const EXPIRES_AT: u8 = 1 << 3;
 const FALLBACK: u8 = 1 << 4;
+/// From snapshot format 2 on.
+const SCHEDULED: u8 = 1 << 6;
 /// Bit 5 is kept for MORE. Whoever gives it a meaning raises the snapshot's format, so that an older build refuses the file.
-const KNOWN: u8 = CAMPAIGN | CACHE_MAX_AGE | STARTS_AT | EXPIRES_AT | FALLBACK;
+const KNOWN: u8 = CAMPAIGN | CACHE_MAX_AGE | STARTS_AT | EXPIRES_AT | FALLBACK | SCHEDULED;
 
 /// A tag by its key, with what a redirect reads of it.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +43,35 @@ pub(crate) struct Record<'a> {
     pub(crate) domain: &'a str,
     pub(crate) code: &'a str,
     pub(crate) tag: TagView<'a>,
+    pub(crate) scheduled: Option<Scheduled<'a>>,
+}
+
+/// What becomes of a tag by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scheduled<'a> {
+    at: Timestamp,
+    then: Then<'a>,
+}
+
+/// The tag that it becomes.
+#[derive(Clone, Copy, Debug)]
+enum Then<'a> {
+    /// As the journal has it.
+    Whole(&'a Tag),
+    /// As a record, every name spelt out.
+    Packed(&'a [u8]),
+}
+
+impl<'a> Then<'a> {
+    fn record(self) -> Option<Record<'a>> {
+        match self {
+            Self::Whole(tag) => Some(Record::of(tag)),
+            Self::Packed(bytes) => {
+                let (record, len) = Record::read(bytes, &SPELT_OUT)?;
+                (len == bytes.len() && record.scheduled.is_none()).then_some(record)
+            }
+        }
+    }
 }
 
 impl<'a> Record<'a> {
@@ -48,14 +81,37 @@ impl<'a> Record<'a> {
     /// The record of a tag. Of a revoked one only what its answer needs is kept, since it is kept for ever.
     pub(crate) fn of(tag: &'a Tag) -> Self {
         let mut view = tag.view();
+        let mut scheduled = tag.scheduled.as_deref().map(|scheduled| Scheduled {
+            at: scheduled.at,
+            then: Then::Whole(&scheduled.tag),
+        });
         if view.status == Status::Revoked {
             view.destination = "";
             (view.cache_max_age, view.starts_at, view.expires_at) = (None, None, None);
+            scheduled = None;
         }
         Self {
             domain: tag.domain.as_str(),
             code: tag.code.as_str(),
             tag: view,
+            scheduled,
+        }
+    }
+
+    /// The tag as it is at this moment. What is scheduled ends what clients may keep of the answer before.
+    pub(crate) fn at(self, now: Timestamp) -> TagView<'a> {
+        let Some(scheduled) = self.scheduled else {
+            return self.tag;
+        };
+        if scheduled.at <= now {
+            return scheduled.then.record().map_or(self.tag, |then| then.tag);
+        }
+        let left = scheduled.at.duration_since(now).as_secs();
+        let left = u32::try_from(left).unwrap_or(u32::MAX);
+        let kept = self.tag.cache_max_age.unwrap_or(Tag::DEFAULT_CACHE_MAX_AGE);
+        TagView {
+            cache_max_age: Some(kept.min(left)),
+            ..self.tag
         }
     }
 
@@ -83,7 +139,8 @@ impl<'a> Record<'a> {
                 | flag(tag.cache_max_age.is_some(), CACHE_MAX_AGE)
                 | flag(tag.starts_at.is_some(), STARTS_AT)
                 | flag(tag.expires_at.is_some(), EXPIRES_AT)
-                | flag(tag.fallback_url.is_some(), FALLBACK),
+                | flag(tag.fallback_url.is_some(), FALLBACK)
+                | flag(self.scheduled.is_some(), SCHEDULED),
         );
         out.push(self.code.len() as u8); // a code has at most 64 bytes
         out.extend_from_slice(self.code.as_bytes());
@@ -110,6 +167,19 @@ impl<'a> Record<'a> {
             put_text(out, url);
         }
         put_text(out, tag.destination);
+        if let Some(Scheduled { at, then }) = self.scheduled {
+            out.extend_from_slice(&at.as_microsecond().to_le_bytes());
+            match then {
+                Then::Packed(bytes) => put_bytes(out, bytes),
+                Then::Whole(tag) => {
+                    let mut bytes = Vec::with_capacity(256);
+                    // Not a closure, of which each call within would be of another type.
+                    let spelt_out: fn(&str) -> Option<u64> = |_| None;
+                    Record::of(tag).write(&mut bytes, spelt_out);
+                    put_bytes(out, &bytes);
+                }
+            }
+        }
     }
 
     /// Reads the record at the beginning of `bytes`, and says how long it is. None: these bytes are no record.
@@ -152,6 +222,13 @@ impl<'a> Record<'a> {
             None
         };
         let destination = cursor.text()?;
+        let scheduled = if has(SCHEDULED) {
+            let at = cursor.time()?;
+            let then = Then::Packed(cursor.bytes()?);
+            Some(Scheduled { at, then })
+        } else {
+            None
+        };
         let tag = TagView {
             workspace,
             version,
@@ -165,7 +242,13 @@ impl<'a> Record<'a> {
             query: query_mode(bits)?,
             campaign,
         };
-        Some((Self { domain, code, tag }, bytes.len() - cursor.rest.len()))
+        let record = Self {
+            domain,
+            code,
+            tag,
+            scheduled,
+        };
+        Some((record, bytes.len() - cursor.rest.len()))
     }
 
     /// Whether the record at the beginning of `bytes` has this key.
@@ -192,6 +275,12 @@ impl<'a> Record<'a> {
             && word(tag.workspace, 64)
             && (url(tag.destination) || tag.destination.is_empty() && tag.status == Status::Revoked)
             && tag.fallback_url.is_none_or(url)
+            && self.scheduled.is_none_or(|scheduled| {
+                let then = scheduled.then.record();
+                then.is_some_and(|then| {
+                    (then.domain, then.code) == (self.domain, self.code) && then.is_sound()
+                })
+            })
     }
 }
 
@@ -261,8 +350,12 @@ fn put_varint(out: &mut Vec<u8>, mut number: u64) {
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
-    put_varint(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
+    put_bytes(out, text.as_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
 }
 
 struct Cursor<'a> {
@@ -298,6 +391,11 @@ impl<'a> Cursor<'a> {
         str::from_utf8(self.take(usize::try_from(len).ok()?)?).ok()
     }
 
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = self.varint()?;
+        self.take(usize::try_from(len).ok()?)
+    }
+
     fn text(&mut self) -> Option<&'a str> {
         let len = self.varint()?;
         self.utf8(len)
@@ -321,7 +419,6 @@ impl<'a> Cursor<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::SPELT_OUT;
 
     fn full() -> Record<'static> {
         Record {
@@ -340,7 +437,103 @@ mod tests {
                 query: QueryMode::Override,
                 campaign: "Sommer ü",
             },
+            scheduled: None,
         }
+    }
+
+    fn tag(version: u64) -> Tag {
+        Tag {
+            version: Version::new(version).expect("not 0"),
+            campaign: format!("campaign {version}"),
+            ..Tag::new(
+                tags::WorkspaceId::default_workspace(),
+                tags::Domain::parse("qr.example.com").expect("valid"),
+                Code::parse("a").expect("valid"),
+                Destination::parse(&format!("https://example.com/{version}")).expect("valid"),
+                Timestamp::UNIX_EPOCH,
+            )
+        }
+    }
+
+    /// Version 1, which is version 2 from the second 100 on.
+    fn scheduled() -> Tag {
+        Tag {
+            scheduled: Some(Box::new(tags::Scheduled {
+                at: second(100),
+                set: String::new(),
+                by: String::new(),
+                tag: tag(2),
+            })),
+            redirect_status: RedirectStatus::PermanentRedirect,
+            ..tag(1)
+        }
+    }
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    #[test]
+    fn what_is_scheduled_takes_the_place_of_the_tag_at_its_moment() {
+        let (tag, mut bytes, mut again) = (scheduled(), Vec::new(), Vec::new());
+        Record::of(&tag).write(&mut bytes, |_| None);
+        let (read, len) = Record::read(&bytes, &SPELT_OUT).expect("a record");
+        assert!(read.is_sound() && len == bytes.len());
+        // As when a base is made of another.
+        read.write(&mut again, |_| None);
+        assert_eq!(again, bytes);
+        for record in [Record::of(&tag), read] {
+            let at = |now: Timestamp| {
+                let tag = record.at(now);
+                (
+                    tag.version.get(),
+                    tag.destination,
+                    tag.campaign,
+                    tag.cache_max_age,
+                )
+            };
+            let before = |seconds| (1, "https://example.com/1", "campaign 1", Some(seconds));
+            assert_eq!(at(second(-10_000)), before(Tag::DEFAULT_CACHE_MAX_AGE));
+            assert_eq!(at(second(70)), before(30));
+            let just_before = Timestamp::from_microsecond(99_999_999).expect("a time");
+            assert_eq!(at(just_before), before(0));
+            let after = (2, "https://example.com/2", "campaign 2", None);
+            assert_eq!((at(second(100)), at(second(200))), (after, after));
+        }
+    }
+
+    #[test]
+    fn what_is_scheduled_is_judged_like_the_rest() {
+        let mut bytes = Vec::new();
+        Record::of(&scheduled()).write(&mut bytes, |_| None);
+        for len in 0..bytes.len() {
+            let read = Record::read(&bytes[..len], &SPELT_OUT);
+            assert!(read.is_none(), "{len}");
+        }
+        let of_another = Tag {
+            scheduled: scheduled().scheduled,
+            code: Code::parse("b").expect("valid"),
+            ..tag(1)
+        };
+        assert!(!Record::of(&of_another).is_sound());
+        let within = Tag {
+            scheduled: Some(Box::new(tags::Scheduled {
+                at: second(1),
+                set: String::new(),
+                by: String::new(),
+                tag: scheduled(),
+            })),
+            ..tag(0x7f)
+        };
+        let mut bytes = Vec::new();
+        Record::of(&within).write(&mut bytes, |_| None);
+        let (read, _) = Record::read(&bytes, &SPELT_OUT).expect("a record");
+        assert!(!read.is_sound());
+        assert_eq!(
+            read.at(second(50)).version.get(),
+            0x7f,
+            "what cannot be read does not take place"
+        );
     }
 
     #[test]
@@ -368,7 +561,7 @@ mod tests {
     fn a_record_with_content_that_this_build_does_not_know_is_none() {
         let mut bytes = Vec::new();
         full().write(&mut bytes, |_| None);
-        for unknown in [1 << 5, 1 << 6, 1 << 7] {
+        for unknown in [1 << 5, 1 << 7] {
             let mut newer = bytes.clone();
             newer[1] |= unknown;
             assert!(Record::read(&newer, &SPELT_OUT).is_none());

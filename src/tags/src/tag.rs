@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::{Code, Destination, Domain, QueryMode, WorkspaceId};
+use crate::{Code, Destination, Domain, QueryMode, Scheduled, WorkspaceId};
 
 /// A word or number that is none of the allowed ones.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -185,6 +185,8 @@ pub struct Tag {
     pub updated_at: Timestamp,
     /// Which key made this version.
     pub updated_by: String,
+    /// What becomes of it by itself.
+    pub scheduled: Option<Box<Scheduled>>,
 }
 
 impl Tag {
@@ -219,6 +221,7 @@ impl Tag {
             created_at: made_at,
             updated_at: made_at,
             updated_by: String::new(),
+            scheduled: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The journal's records in protobuf, as `proto/tags.proto` lays them down, and the way to and from the checked types.
 
 mod idempotency;
+mod scheduled;
 
 use jiff::Timestamp;
 use prost::Message;
@@ -12,6 +13,7 @@ use crate::{
     WorkspaceId, major_format,
 };
 use idempotency::IdempotencyRecord;
+use scheduled::ScheduledRecord;
 
 /// The newest major format that this build reads, and the one that it writes.
 const MAJOR: u32 = 1;
@@ -201,6 +203,8 @@ struct TagRecord {
     updated_at: i64,
     #[prost(string, tag = "19")]
     updated_by: String,
+    #[prost(message, optional, boxed, tag = "30")]
+    scheduled: Option<Box<ScheduledRecord>>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -321,14 +325,16 @@ impl From<&Tag> for TagRecord {
             created_at: tag.created_at.as_microsecond(),
             updated_at: tag.updated_at.as_microsecond(),
             updated_by: tag.updated_by.clone(),
+            scheduled: tag.scheduled.as_deref().map(scheduled::record),
         }
     }
 }
 
 impl TryFrom<TagRecord> for Tag {
     type Error = WireError;
-    fn try_from(record: TagRecord) -> Result<Self, WireError> {
-        Ok(Self {
+    fn try_from(mut record: TagRecord) -> Result<Self, WireError> {
+        let scheduled = record.scheduled.take();
+        let tag = Self {
             status: match record.status() {
                 StatusRecord::Active => Status::Active,
                 StatusRecord::Paused => Status::Paused,
@@ -363,7 +369,15 @@ impl TryFrom<TagRecord> for Tag {
             created_at: time("created_at", record.created_at)?,
             updated_at: time("updated_at", record.updated_at)?,
             updated_by: record.updated_by,
-        })
+            scheduled: None,
+        };
+        match scheduled {
+            None => Ok(tag),
+            Some(record) => {
+                let scheduled = Some(Box::new(scheduled::read(*record, &tag)?));
+                Ok(Self { scheduled, ..tag })
+            }
+        }
     }
 }
 

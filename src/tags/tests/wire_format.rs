@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use prost::Message;
 use tags::{
     Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainSettings, Hsts,
-    IdempotencyEntry, IdempotencySlot, KeyId, QueryMode, RedirectStatus, Role, SecretHash, Status,
-    Tag, Topic, UpstreamHost, UpstreamUrl, Version, WireError, Workspace, WorkspaceId,
+    IdempotencyEntry, IdempotencySlot, KeyId, QueryMode, RedirectStatus, Role, Scheduled,
+    SecretHash, Status, Tag, Topic, UpstreamHost, UpstreamUrl, Version, WireError, Workspace,
+    WorkspaceId,
 };
 
 fn time(microsecond: i64) -> Timestamp {
@@ -33,12 +34,30 @@ fn tag() -> Tag {
         created_at: time(1_790_000_000_000_000),
         updated_at: time(1_790_000_000_000_001),
         updated_by: "key_1".into(),
+        scheduled: None,
+    }
+}
+
+/// The same, which is to become `tag`.
+fn scheduled(tag: Tag) -> Tag {
+    Tag {
+        scheduled: Some(Box::new(Scheduled {
+            at: time(7),
+            set: r#"{"name": "later"}"#.into(),
+            by: "key_2".into(),
+            tag,
+        })),
+        ..self::tag()
     }
 }
 
 fn one_of_each() -> Vec<Change> {
     vec![
-        Change::Tag(tag()),
+        Change::Tag(scheduled(Tag {
+            version: Version::FIRST.next(),
+            name: "later".into(),
+            ..tag()
+        })),
         Change::Workspace(Workspace {
             id: WorkspaceId::parse("acme").expect("valid"),
             name: "Acme".into(),
@@ -164,6 +183,32 @@ fn an_invalid_field_is_named() {
     let error =
         Change::decode(Topic::Settings, "workspace/Not Valid", &bytes).expect_err("refused");
     assert!(error.to_string().starts_with("field id:"), "{error}");
+}
+
+#[test]
+fn what_is_scheduled_has_to_be_a_later_version_of_the_same_tag() {
+    let next = || Version::FIRST.next();
+    let later = Tag {
+        version: next(),
+        ..tag()
+    };
+    for wrong in [
+        tag(),
+        scheduled(later.clone()),
+        Tag {
+            code: Code::parse("other").expect("valid"),
+            ..later.clone()
+        },
+        Tag {
+            workspace: WorkspaceId::parse("acme").expect("valid"),
+            ..later.clone()
+        },
+    ] {
+        let change = Change::Tag(scheduled(wrong));
+        let error = Change::decode(Topic::Tags, &change.key(), &change.encode());
+        let error = error.expect_err("refused").to_string();
+        assert!(error.starts_with("field scheduled:"), "{error}");
+    }
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub(super) fn add_refusals(document: &mut OpenApi) {
         let operations = [
             &mut item.get,
             &mut item.post,
+            &mut item.put,
             &mut item.patch,
             &mut item.delete,
         ];

@@ -142,12 +142,12 @@ pub(crate) async fn difference(
     }))
 }
 
-/// What requests set of a tag, as its answer shows it: what versions are compared by.
+/// What requests set of a tag and schedule for it, as its answer shows it: what versions are compared by.
 pub(super) fn content(admin: &Admin, tag: &Tag) -> Result<Value, Problem> {
     let answer = serde_json::to_value(TagAnswer::new(admin, tag));
     let mut answer = answer.map_err(|error| Problem::internal(&error))?;
     if let Value::Object(members) = &mut answer {
-        members.retain(|name, _| !READ_ONLY.contains(&name.as_str()));
+        members.retain(|name, _| name == "scheduled" || !READ_ONLY.contains(&name.as_str()));
     }
     Ok(answer)
 }

@@ -11,6 +11,7 @@ mod keys;
 mod once;
 mod params;
 mod qr;
+mod schedule;
 mod schema;
 mod segment;
 mod tags;
@@ -67,6 +68,7 @@ fn documented_routes() -> OpenApiRouter<Admin> {
         .routes(routes!(history::version))
         .routes(routes!(history::difference))
         .routes(routes!(tags::rollback))
+        .routes(routes!(schedule::put, schedule::get, schedule::delete))
         .routes(routes!(qr::svg))
         .routes(routes!(qr::png))
         .routes(routes!(analytics::scans))

@@ -5,7 +5,8 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tags::{ApiKey, DomainSettings, Tag, Workspace};
+use serde_json::Value;
+use tags::{ApiKey, DomainSettings, Scheduled, Tag, Workspace};
 use utoipa::ToSchema;
 
 use super::wait::PropagationAnswer;
@@ -60,6 +61,44 @@ pub(crate) struct TagAnswer {
     updated_by: String,
     /// Where its symbol is.
     qr: QrLinks,
+    /// What becomes of it by itself.
+    scheduled: Option<ScheduledAnswer>,
+}
+
+/// A change that takes place by itself, at every edge at once.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Scheduled)]
+pub(crate) struct ScheduledAnswer {
+    /// From this moment on.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// The fields that change then, as PATCH takes them; applied anew when the tag changes before.
+    #[schema(value_type = Object)]
+    set: Value,
+    /// The key that has scheduled it.
+    by: String,
+}
+
+impl From<&Scheduled> for ScheduledAnswer {
+    fn from(scheduled: &Scheduled) -> Self {
+        Self {
+            at: scheduled.at,
+            // It was JSON when it was taken.
+            set: serde_json::from_str(&scheduled.set).unwrap_or_default(),
+            by: scheduled.by.clone(),
+        }
+    }
+}
+
+/// What is to become of a tag.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents what `Admin::schedule_tag` reads")]
+pub(crate) struct NewSchedule {
+    /// When, in the future.
+    #[schema(format = DateTime)]
+    at: String,
+    /// The fields that change then, as PATCH takes them.
+    set: TagPatch,
 }
 
 /// A tag that was made or changed.
@@ -120,6 +159,7 @@ impl TagAnswer {
                 svg: symbol("svg"),
                 png: symbol("png"),
             },
+            scheduled: tag.scheduled.as_deref().map(ScheduledAnswer::from),
         }
     }
 }

@@ -280,7 +280,7 @@ pub(super) fn tag_name(code: &str, params: Params) -> Result<TagName, Problem> {
 }
 
 /// The same for an edit, with what it waits for.
-fn tag_name_and_wait(code: &str, params: Params) -> Result<(TagName, Wait), Problem> {
+pub(super) fn tag_name_and_wait(code: &str, params: Params) -> Result<(TagName, Wait), Problem> {
     let [wait, timeout] = Wait::PARAMETERS;
     let params = params.allow(&["domain", wait, timeout])?;
     Ok((named(code, &params)?, Wait::read(&params)?))
@@ -297,7 +297,7 @@ fn answer(admin: &Admin, tag: &Tag) -> Response {
 }
 
 /// The answer to an edit, once who was to be waited for has been.
-async fn edited_answer(admin: &Admin, edited: &Edited<Tag>, wait: Wait) -> Response {
+pub(super) async fn edited_answer(admin: &Admin, edited: &Edited<Tag>, wait: Wait) -> Response {
     let body = EditedTag {
         propagation: wait.propagation(admin, &edited.commit).await,
         tag: TagAnswer::new(admin, &edited.what),
@@ -318,7 +318,7 @@ fn versioned(version: Version, body: impl IntoResponse) -> Response {
 }
 
 /// Reads `If-Match` (RFC 9110 §13.1.1). Our entity tags are versions; another's matches none, so it asks for no version at all.
-fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
+pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
     let mut versions = Vec::new();
     let mut given = false;
     for value in headers.get_all(header::IF_MATCH) {

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod domains;
+mod schedule;
 mod tags;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use ::tags::{Action, AuditEntry, Domain};
 
 pub(crate) use self::accounts::{NewKey, NewWorkspace, random_key_id};
+pub(crate) use self::schedule::nothing_scheduled;
 pub(crate) use self::tags::{Precondition, READ_ONLY, TagName};
 use crate::auth::Principal;
 use crate::draft::MAX_NAME;

@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::service::{Admin, Commit};
 
 /// In answers, but not for requests to set.
-pub(crate) const READ_ONLY: [&str; 9] = [
+pub(crate) const READ_ONLY: [&str; 10] = [
     "workspace",
     "domain",
     "code",
@@ -27,6 +27,7 @@ pub(crate) const READ_ONLY: [&str; 9] = [
     "updated_at",
     "updated_by",
     "qr",
+    "scheduled",
 ];
 /// A random code is taken by chance about never; so many times in a row means that something else is wrong.
 const CODE_ATTEMPTS: usize = 20;
@@ -41,7 +42,7 @@ pub(crate) enum Precondition {
 }
 
 impl Precondition {
-    fn check(&self, tag: &Tag) -> Result<(), Problem> {
+    pub(super) fn check(&self, tag: &Tag) -> Result<(), Problem> {
         match self {
             Self::OneOf(versions) if !versions.contains(&tag.version) => Err(Problem::new(
                 axum::http::StatusCode::PRECONDITION_FAILED,
@@ -63,8 +64,13 @@ pub(crate) struct TagName {
 }
 
 impl Admin {
-    /// The principal's tag of this name; another tenant's is as absent as none.
+    /// The principal's tag of this name as it is now; another tenant's is as absent as none.
     pub(crate) fn find_tag(&self, who: &Principal, name: &TagName) -> Result<Tag, Problem> {
+        Ok(self.find_stored_tag(who, name)?.into_current(self.now()))
+    }
+
+    /// The same as the journal has it, also when what is scheduled in it has taken place.
+    fn find_stored_tag(&self, who: &Principal, name: &TagName) -> Result<Tag, Problem> {
         let domains = match &name.domain {
             Some(domain) => vec![domain.clone()],
             None => self
@@ -215,6 +221,7 @@ impl Admin {
         }
         expected.check(&tag)?;
         let revoked = Tag {
+            scheduled: None,
             status: Status::Revoked,
             version: tag.version.next(),
             updated_at: self.now(),
@@ -255,20 +262,21 @@ impl Admin {
         }
     }
 
-    /// The tag, with all other edits of it kept out.
-    async fn lock_tag(
+    /// The tag as it is now, with all other edits of it kept out.
+    pub(super) async fn lock_tag(
         &self,
         who: &Principal,
         name: &TagName,
     ) -> Result<(Tag, MutexGuard<'_, ()>), Problem> {
-        let tag = self.find_tag(who, name)?;
+        let tag = self.find_stored_tag(who, name)?;
         let lock = self.lock(&format!("{}/{}", tag.domain, tag.code)).await;
         // It may have changed while we waited.
         let exact = TagName {
             domain: Some(tag.domain),
             code: tag.code,
         };
-        Ok((self.find_tag(who, &exact)?, lock))
+        let tag = self.find_stored_tag(who, &exact)?;
+        Ok((self.take_place(tag).await?, lock))
     }
 
     async fn publish_next(
@@ -282,16 +290,14 @@ impl Admin {
             let commit = self.earlier_commit();
             return Ok(Edited { what: tag, commit });
         }
-        let next = draft.into_tag(
-            Identity::next_version_of(&tag),
-            self.now(),
-            who.key.as_str(),
-        )?;
+        let identity = Identity::next_version_of(&tag);
+        let mut next = draft.into_tag(identity, self.now(), who.key.as_str())?;
+        next.scheduled = self.rescheduled(&tag, &next)?;
         let commit = self.publish_tag(who, action, Some(tag), &next).await?;
         Ok(Edited { what: next, commit })
     }
 
-    async fn publish_tag(
+    pub(super) async fn publish_tag(
         &self,
         who: &Principal,
         action: Action,
@@ -302,7 +308,7 @@ impl Admin {
         Ok(self.publish(changes).await?)
     }
 
-    fn tag_changes(
+    pub(super) fn tag_changes(
         &self,
         who: &Principal,
         action: Action,
@@ -319,7 +325,7 @@ impl Admin {
     }
 }
 
-fn refuse_revoked(tag: &Tag) -> Result<(), Problem> {
+pub(super) fn refuse_revoked(tag: &Tag) -> Result<(), Problem> {
     if tag.status == Status::Revoked {
         let detail = "The tag was revoked, which is for ever; make a new one.";
         return Err(Problem::new(axum::http::StatusCode::CONFLICT, detail));

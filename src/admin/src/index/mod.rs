@@ -4,6 +4,7 @@
 mod accounts;
 mod audit;
 mod idempotency;
+mod schedules;
 mod tags;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ CREATE INDEX labels_of_tag ON labels (domain, code);
 CREATE TABLE versions (
     domain TEXT NOT NULL, code TEXT NOT NULL, version INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (domain, code, version)
 ) WITHOUT ROWID;
+CREATE TABLE schedules (domain TEXT NOT NULL, code TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (domain, code)) WITHOUT ROWID;
+CREATE INDEX schedules_due ON schedules (at);
 CREATE TABLE idempotency (
     workspace TEXT NOT NULL, slot INTEGER NOT NULL, key_hash BLOB NOT NULL, at INTEGER NOT NULL, record BLOB NOT NULL,
     PRIMARY KEY (workspace, slot)
@@ -222,6 +225,7 @@ fn put_tag(transaction: &Transaction<'_>, tag: &Tag, change: &Change) -> Result<
     if written == 0 {
         return Ok(());
     }
+    schedules::put(transaction, tag)?;
     transaction
         .prepare_cached("DELETE FROM labels WHERE domain = ?1 AND code = ?2")?
         .execute([domain, code])?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::Server;
 
 /// Every route of the API.
-const ROUTES: [&str; 24] = [
+const ROUTES: [&str; 27] = [
     "post /api/v1/tags",
     "get /api/v1/tags",
     "get /api/v1/tags/{code}",
@@ -19,6 +19,9 @@ const ROUTES: [&str; 24] = [
     "get /api/v1/tags/{code}/diff",
     "get /api/v1/audit",
     "post /api/v1/tags/{code}/rollback",
+    "put /api/v1/tags/{code}/schedule",
+    "get /api/v1/tags/{code}/schedule",
+    "delete /api/v1/tags/{code}/schedule",
     "get /api/v1/tags/{code}/qr.svg",
     "get /api/v1/tags/{code}/qr.png",
     "get /api/v1/analytics/scans",
@@ -171,7 +174,7 @@ async fn the_fields_that_it_names_are_those_that_are_read() {
         assert_eq!(properties(&document, schema), read, "{method} {path}");
         checked += 1;
     }
-    assert_eq!(checked, 8);
+    assert_eq!(checked, 9);
 }
 
 #[tokio::test]

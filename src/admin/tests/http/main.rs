@@ -22,6 +22,7 @@ mod permission;
 mod races;
 mod revoked;
 mod roads;
+mod schedule;
 mod slow;
 mod support;
 mod symbols;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{Api, Server};
 
 /// Every operation, on a tag `spring`; wrong in its fields, so that it changes nothing.
-const OPERATIONS: [(&str, &str, &str); 24] = [
+const OPERATIONS: [(&str, &str, &str); 27] = [
     ("viewer", "GET", "/tags"),
     ("viewer", "GET", "/tags/spring"),
     ("viewer", "GET", "/tags/spring/versions"),
@@ -24,6 +24,9 @@ const OPERATIONS: [(&str, &str, &str); 24] = [
     ("editor", "PATCH", "/tags/spring"),
     ("editor", "POST", "/tags/spring/rollback"),
     ("editor", "DELETE", "/tags/spring?wrong=1"),
+    ("viewer", "GET", "/tags/spring/schedule"),
+    ("editor", "PUT", "/tags/spring/schedule"),
+    ("editor", "DELETE", "/tags/spring/schedule"),
     ("owner", "GET", "/edges"),
     ("owner", "GET", "/keys"),
     ("owner", "POST", "/keys"),

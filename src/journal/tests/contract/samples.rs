@@ -18,6 +18,7 @@ pub(crate) fn tag(code: &str, version: u64) -> Tag {
         campaign: "spring".to_owned(),
         labels: vec!["print".to_owned()],
         updated_by: "k1".to_owned(),
+        scheduled: None,
         ..Tag::new(
             WorkspaceId::default_workspace(),
             Domain::parse("qr.example.com").unwrap(),

@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use super::SnapshotError;
 
 /// The newest format that this build reads, and the one that it writes. It is raised for whatever an older build would misread.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"tagwire\x1a";
 /// Far more than any writer makes, and little enough to be read for nothing.

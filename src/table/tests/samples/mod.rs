@@ -19,6 +19,7 @@ pub fn tag(domain: &str, code: &str, version: u64, status: Status) -> Tag {
         name: "a name".to_owned(),
         labels: vec!["a label".to_owned()],
         updated_by: "a key".to_owned(),
+        scheduled: None,
         ..Tag::new(
             WorkspaceId::default_workspace(),
             Domain::parse(domain).unwrap(),
