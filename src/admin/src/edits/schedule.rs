@@ -95,7 +95,7 @@ impl Admin {
     }
 
     /// What is scheduled for `before`, applied anew to `next`; refused where the two do not go together.
-    pub(super) fn rescheduled(
+    pub(crate) fn rescheduled(
         &self,
         before: &Tag,
         next: &Tag,

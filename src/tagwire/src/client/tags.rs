@@ -92,6 +92,25 @@ pub(crate) enum Command {
         #[command(flatten)]
         change: Change,
     },
+    /// Schedule a change of a tag, in the place of what was scheduled before
+    Schedule {
+        #[command(flatten)]
+        tag: Name,
+        /// When it takes place, as in RFC 3339
+        #[arg(long)]
+        at: String,
+        #[command(flatten)]
+        fields: Fields,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Take back what is scheduled for a tag
+    Unschedule {
+        #[command(flatten)]
+        tag: Name,
+        #[command(flatten)]
+        change: Change,
+    },
     /// Revoke a tag for ever; its code is never given out again
     Revoke {
         #[command(flatten)]

@@ -166,6 +166,24 @@ async fn a_tag_is_made_changed_compared_and_brought_back() {
         "{}",
         some.stderr
     );
+    let at = "2090-01-01T00:00:00Z";
+    let scheduled = [
+        "tags",
+        "schedule",
+        "spring",
+        "--at",
+        at,
+        "name=Later",
+        "--json",
+    ];
+    let scheduled = here.run(&scheduled).await.json();
+    assert_eq!(scheduled["scheduled"]["at"], at);
+    let back = here.run(&["tags", "unschedule", "spring"]).await;
+    assert!(
+        back.stderr.contains("Nothing is scheduled"),
+        "{}",
+        back.stderr
+    );
     assert_eq!(here.run(&["tags", "revoke", "spring"]).await.code, Some(2));
     here.run(&["tags", "revoke", "spring", "--yes"]).await.ok();
     let audit = here

@@ -115,14 +115,27 @@ pub(crate) fn run(command: &Command, api: &Connection, output: Output) -> Result
                 output,
             )
         }
+        Command::Schedule {
+            tag,
+            at,
+            fields,
+            change,
+        } => {
+            let (path, query) = (["tags", &tag.code, "schedule"], change.query(tag));
+            let body = json!({"at": at, "set": fields.object()?});
+            let answer = api.send(Method::PUT, &path, &query, &body, change.if_version)?;
+            changed(answer, output)
+        }
+        Command::Unschedule { tag, change } => {
+            let path = ["tags", &tag.code, "schedule"];
+            let answer = api.delete(&path, &change.query(tag), change.if_version)?;
+            let done = format!("Nothing is scheduled for tag {} any more.", tag.code);
+            ended(&answer, &done, output)
+        }
         Command::Revoke { tag, change, .. } => {
-            let answer = api.delete(&["tags", &tag.code], &change.query(tag), change.if_version)?;
-            if output.json && !answer.is_null() {
-                return output.thing(&answer);
-            }
-            output.note(&format!("Tag {} is revoked.", tag.code));
-            told(&answer, output);
-            Ok(())
+            let path = ["tags", &tag.code];
+            let answer = api.delete(&path, &change.query(tag), change.if_version)?;
+            ended(&answer, &format!("Tag {} is revoked.", tag.code), output)
         }
         Command::Simulate { tag, facts } => {
             let path = ["tags", &tag.code, "simulate"];
@@ -180,6 +193,16 @@ fn changed(mut tag: Value, output: Output) -> Result<(), Failure> {
             cell(&warning["detail"])
         ));
     }
+    Ok(())
+}
+
+/// Says that something is no more, and what edges have of it.
+fn ended(answer: &Value, done: &str, output: Output) -> Result<(), Failure> {
+    if output.json && !answer.is_null() {
+        return output.thing(answer);
+    }
+    output.note(done);
+    told(answer, output);
     Ok(())
 }
 
