@@ -100,21 +100,18 @@ impl Admin {
         before: &Tag,
         next: &Tag,
     ) -> Result<Option<Box<Scheduled>>, Problem> {
-        let Some(scheduled) = &before.scheduled else {
+        let Some(Scheduled { at, set, by, .. }) = before.scheduled.as_deref() else {
             return Ok(None);
         };
-        let set = serde_json::from_str(&scheduled.set);
-        let set: Map<String, Value> = set.map_err(|error| Problem::internal(&error))?;
-        let scheduled = self.scheduled(next, scheduled.at, set, &scheduled.by);
+        let set: Map<String, Value> =
+            serde_json::from_str(set).map_err(|error| Problem::internal(&error))?;
+        let scheduled = self.scheduled(next, *at, set, by);
         scheduled.map(Box::new).map(Some).map_err(|refused| {
-            let at = before.scheduled.as_ref().map(|scheduled| scheduled.at);
-            let at = at.unwrap_or_default();
             let errors = refused.errors.iter();
             let errors = errors.map(|error| format!("{}: {}", error.pointer, error.detail));
-            let errors: Vec<_> = errors.collect();
             let detail = format!(
-                "What is scheduled for {at} would no longer be valid ({}); change or take it back first.",
-                errors.join("; ")
+                "What is scheduled for {at} would no longer be valid ({}); change it or take it back first.",
+                errors.collect::<Vec<_>>().join("; ")
             );
             Problem::new(axum::http::StatusCode::CONFLICT, detail)
         })
