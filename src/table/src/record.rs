@@ -13,14 +13,16 @@
 //! 8 bytes   expires_at, µs since 1970                EXPIRES_AT
 //! text      fallback URL                             FALLBACK
 //! text      destination
-//! text      further content, such as rules           MORE; no format up to the present one has it
+//! text      compiled rules, as tags::RulesView       RULES
 //! ```
 //!
 //! Numbers are little-endian, a varint is LEB128, a text is its length as a varint and its bytes. A name is a varint whose lowest
 //! bit says what the others are: 0, a number in the list of [`Names`]; 1, the length of the text that follows.
 
 use jiff::Timestamp;
-use tags::{Code, Destination, QueryMode, RedirectStatus, Status, Tag, TagView, Version};
+use tags::{
+    Code, Destination, QueryMode, RedirectStatus, Rules, RulesView, Status, Tag, TagView, Version,
+};
 
 use crate::key::Key;
 use crate::names::Names;
@@ -30,14 +32,13 @@ const CACHE_MAX_AGE: u8 = 1 << 1;
 const STARTS_AT: u8 = 1 << 2;
 const EXPIRES_AT: u8 = 1 << 3;
 const FALLBACK: u8 = 1 << 4;
-/// Bit 5 is kept for MORE. Whoever gives it a meaning raises the snapshot's format, so that an older build refuses the file.
-const KNOWN: u8 = CAMPAIGN | CACHE_MAX_AGE | STARTS_AT | EXPIRES_AT | FALLBACK;
+/// From snapshot format 2 on. Whoever gives another bit a meaning raises that format, so that an older build refuses the file.
+const RULES: u8 = 1 << 5;
+const KNOWN: u8 = CAMPAIGN | CACHE_MAX_AGE | STARTS_AT | EXPIRES_AT | FALLBACK | RULES;
 
 /// A tag by its key, with what a redirect reads of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record<'a> {
-    pub(crate) domain: &'a str,
-    pub(crate) code: &'a str,
     pub(crate) tag: TagView<'a>,
 }
 
@@ -50,13 +51,10 @@ impl<'a> Record<'a> {
         let mut view = tag.view();
         if view.status == Status::Revoked {
             view.destination = "";
+            view.rules = RulesView::NONE;
             (view.cache_max_age, view.starts_at, view.expires_at) = (None, None, None);
         }
-        Self {
-            domain: tag.domain.as_str(),
-            code: tag.code.as_str(),
-            tag: view,
-        }
+        Self { tag: view }
     }
 
     /// Whether this may stand where `known` is. A journal is read at least once, so what comes again must change nothing; and a
@@ -83,10 +81,11 @@ impl<'a> Record<'a> {
                 | flag(tag.cache_max_age.is_some(), CACHE_MAX_AGE)
                 | flag(tag.starts_at.is_some(), STARTS_AT)
                 | flag(tag.expires_at.is_some(), EXPIRES_AT)
-                | flag(tag.fallback_url.is_some(), FALLBACK),
+                | flag(tag.fallback_url.is_some(), FALLBACK)
+                | flag(!tag.rules.is_empty(), RULES),
         );
-        out.push(self.code.len() as u8); // a code has at most 64 bytes
-        out.extend_from_slice(self.code.as_bytes());
+        out.push(tag.code.len() as u8); // a code has at most 64 bytes
+        out.extend_from_slice(tag.code.as_bytes());
         let mut name = |out: &mut Vec<u8>, text: &str| match number(text) {
             Some(number) => put_varint(out, number << 1),
             None => {
@@ -94,7 +93,7 @@ impl<'a> Record<'a> {
                 out.extend_from_slice(text.as_bytes());
             }
         };
-        name(out, self.domain);
+        name(out, tag.domain);
         put_varint(out, tag.version.get());
         name(out, tag.workspace);
         if !tag.campaign.is_empty() {
@@ -110,6 +109,11 @@ impl<'a> Record<'a> {
             put_text(out, url);
         }
         put_text(out, tag.destination);
+        if !tag.rules.is_empty() {
+            let rules = tag.rules.as_bytes();
+            put_varint(out, rules.len() as u64);
+            out.extend_from_slice(rules);
+        }
     }
 
     /// Reads the record at the beginning of `bytes`, and says how long it is. None: these bytes are no record.
@@ -152,11 +156,19 @@ impl<'a> Record<'a> {
             None
         };
         let destination = cursor.text()?;
+        let rules = if has(RULES) {
+            RulesView::new(cursor.bytes()?)
+        } else {
+            RulesView::NONE
+        };
         let tag = TagView {
+            domain,
+            code,
             workspace,
             version,
             status: status(bits)?,
             destination,
+            rules,
             redirect_status: redirect_status(bits)?,
             cache_max_age,
             starts_at,
@@ -165,7 +177,7 @@ impl<'a> Record<'a> {
             query: query_mode(bits)?,
             campaign,
         };
-        Some((Self { domain, code, tag }, bytes.len() - cursor.rest.len()))
+        Some((Self { tag }, bytes.len() - cursor.rest.len()))
     }
 
     /// Whether the record at the beginning of `bytes` has this key.
@@ -187,11 +199,13 @@ impl<'a> Record<'a> {
             (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
         };
         let tag = &self.tag;
-        Code::is_well_formed(self.code)
-            && word(self.domain, tags::Domain::MAX_LEN)
+        let rules = tag.rules.as_bytes();
+        Code::is_well_formed(tag.code)
+            && word(tag.domain, tags::Domain::MAX_LEN)
             && word(tag.workspace, 64)
             && (url(tag.destination) || tag.destination.is_empty() && tag.status == Status::Revoked)
             && tag.fallback_url.is_none_or(url)
+            && (rules.is_empty() || Rules::from_compiled(rules).is_some())
     }
 }
 
@@ -298,6 +312,11 @@ impl<'a> Cursor<'a> {
         str::from_utf8(self.take(usize::try_from(len).ok()?)?).ok()
     }
 
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = self.varint()?;
+        self.take(usize::try_from(len).ok()?)
+    }
+
     fn text(&mut self) -> Option<&'a str> {
         let len = self.varint()?;
         self.utf8(len)
@@ -323,15 +342,20 @@ mod tests {
     use super::*;
     use crate::names::SPELT_OUT;
 
+    /// Two language tags; one rule, `a`, for both; one destination.
+    const RULES_OF_ONE: &[u8] =
+        b"\x02\0\x02\0\x04\0deen\x20\x01a\x20\0\x02\0\0\x01\0\x01\0\x14https://example.com/";
+
     fn full() -> Record<'static> {
         Record {
-            domain: "a.example.com",
-            code: "abc",
             tag: TagView {
+                domain: "a.example.com",
+                code: "abc",
                 workspace: "w",
                 version: Version::new(u64::MAX).expect("not 0"),
                 status: Status::Paused,
                 destination: "https://example.com/",
+                rules: RulesView::new(RULES_OF_ONE),
                 redirect_status: RedirectStatus::PermanentRedirect,
                 cache_max_age: Some(u32::MAX),
                 starts_at: Some(Timestamp::from_microsecond(-1).expect("a time")),
@@ -368,7 +392,7 @@ mod tests {
     fn a_record_with_content_that_this_build_does_not_know_is_none() {
         let mut bytes = Vec::new();
         full().write(&mut bytes, |_| None);
-        for unknown in [1 << 5, 1 << 6, 1 << 7] {
+        for unknown in [1 << 6, 1 << 7] {
             let mut newer = bytes.clone();
             newer[1] |= unknown;
             assert!(Record::read(&newer, &SPELT_OUT).is_none());
@@ -382,8 +406,9 @@ mod tests {
             change(&mut record);
             record.is_sound()
         };
-        assert!(!with(|r| r.code = "a b"));
-        assert!(!with(|r| r.domain = ""));
+        assert!(!with(|r| r.tag.code = "a b"));
+        assert!(!with(|r| r.tag.domain = ""));
+        assert!(!with(|r| r.tag.rules = RulesView::new(&RULES_OF_ONE[..20])));
         assert!(!with(|r| r.tag.workspace = "a\nb"));
         assert!(!with(
             |r| r.tag.destination = "https://example.com/\r\nSet-Cookie: a=b"
