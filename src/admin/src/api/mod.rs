@@ -9,6 +9,7 @@ mod params;
 mod qr;
 mod schema;
 mod segment;
+mod simulate;
 mod tags;
 mod wait;
 mod workspaces;
@@ -61,6 +62,7 @@ fn documented_routes() -> OpenApiRouter<Admin> {
         .routes(routes!(tags::get, tags::patch, tags::revoke))
         .routes(routes!(tags::versions))
         .routes(routes!(tags::rollback))
+        .routes(routes!(simulate::simulate))
         .routes(routes!(qr::svg))
         .routes(routes!(qr::png))
         .routes(routes!(analytics::scans))

@@ -255,7 +255,7 @@ pub(crate) async fn versions(
         (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails),
         (status = 409, description = "It was revoked", body = ProblemDetails),
         (status = 412, description = "It was changed meanwhile", body = ProblemDetails),
-        (status = 422, description = "There is no such version, or its destination is no longer allowed", body = ProblemDetails)
+        (status = 422, description = "There is no such version, or a destination in it is no longer allowed", body = ProblemDetails)
     )
 )]
 pub(crate) async fn rollback(
@@ -278,7 +278,7 @@ pub(crate) async fn rollback(
 }
 
 /// The tag that a path and `?domain=` name. What no code can be does not exist.
-fn tag_name(code: &str, params: Params) -> Result<TagName, Problem> {
+pub(super) fn tag_name(code: &str, params: Params) -> Result<TagName, Problem> {
     named(code, &params.allow(&["domain"])?)
 }
 

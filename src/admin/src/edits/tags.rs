@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::service::{Admin, Commit};
 
 /// In answers, but not for requests to set.
-const READ_ONLY: [&str; 9] = [
+const READ_ONLY: [&str; 10] = [
     "workspace",
     "domain",
     "code",
@@ -26,6 +26,7 @@ const READ_ONLY: [&str; 9] = [
     "updated_at",
     "updated_by",
     "qr",
+    "warnings",
 ];
 /// A random code is taken by chance about never; so many times in a row means that something else is wrong.
 const CODE_ATTEMPTS: usize = 20;

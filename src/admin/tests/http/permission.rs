@@ -7,10 +7,11 @@ use serde_json::json;
 use crate::support::{Api, Server};
 
 /// Every operation, on a tag `spring`; wrong in its fields, so that it changes nothing.
-const OPERATIONS: [(&str, &str, &str); 21] = [
+const OPERATIONS: [(&str, &str, &str); 22] = [
     ("viewer", "GET", "/tags"),
     ("viewer", "GET", "/tags/spring"),
     ("viewer", "GET", "/tags/spring/versions"),
+    ("viewer", "POST", "/tags/spring/simulate"),
     ("viewer", "GET", "/tags/spring/qr.svg"),
     ("viewer", "GET", "/tags/spring/qr.png"),
     ("viewer", "GET", "/domains"),
