@@ -1,5 +1,6 @@
 //! Reading a request's JSON object field by field, so that every wrong field is reported at once and by name.
 
+use std::cell::RefCell;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::problem::{FieldError, Problem};
+use crate::strict_json::{Strict, escaped};
 use crate::texts::{check_label, parse_time};
 
 /// The most errors told at once; more than a request can have that is meant seriously.
@@ -72,7 +74,7 @@ impl Fields {
                 format!("The body is not valid JSON: {error}."),
             )
         };
-        let Members(members) = match serde_json::from_slice(body) {
+        let Members { members, doubled } = match serde_json::from_slice(body) {
             Ok(members) => members,
             Err(error) if error.is_data() => {
                 serde_json::from_slice::<IgnoredAny>(body).map_err(malformed)?;
@@ -98,6 +100,12 @@ impl Fields {
                 fields.given.push(name);
             }
         }
+        fields
+            .errors
+            .extend(doubled.into_iter().map(|pointer| FieldError {
+                pointer,
+                detail: "is given twice".to_owned(),
+            }));
         Ok(fields)
     }
 
@@ -211,6 +219,25 @@ impl Fields {
         })
     }
 
+    /// A value that is read elsewhere, with pointers from the body on to what is wrong in it.
+    pub fn value<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Value) -> Result<T, Vec<FieldError>>,
+    ) -> Given<T> {
+        match self.take(name, "a value", Some) {
+            Given::Absent => Given::Absent,
+            Given::Null => Given::Null,
+            Given::Value(value) => match read(value) {
+                Ok(value) => Given::Value(value),
+                Err(errors) => {
+                    self.errors.extend(errors);
+                    Given::Absent
+                }
+            },
+        }
+    }
+
     /// A whole number within a range.
     pub fn integer(&mut self, name: &'static str, min: u32, max: u32) -> Given<u32> {
         let number = self.take(name, "a whole number", |value| value.as_u64());
@@ -306,8 +333,11 @@ impl Fields {
     }
 }
 
-/// An object's members as they are written, repeated ones too.
-struct Members(Vec<(String, Value)>);
+/// An object's members as they are written, repeated ones too; and the pointers of what is repeated inside of them.
+struct Members {
+    members: Vec<(String, Value)>,
+    doubled: Vec<String>,
+}
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -321,10 +351,17 @@ impl<'de> Deserialize<'de> for Members {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
                 let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+                let doubled = RefCell::default();
+                while let Some(name) = map.next_key::<String>()? {
+                    let at = format!("/{}", escaped(&name));
+                    let value = map.next_value_seed(Strict {
+                        at,
+                        doubled: &doubled,
+                    })?;
+                    members.push((name, value));
                 }
-                Ok(Members(members))
+                let doubled = doubled.into_inner();
+                Ok(Members { members, doubled })
             }
         }
         deserializer.deserialize_map(InOrder)
@@ -385,6 +422,22 @@ mod tests {
         fields.label("name", 9);
         let problem = fields.finish(&[]).expect_err("refused");
         assert_eq!(problem.errors, [FieldError::new("name", "is given twice")]);
+    }
+
+    #[test]
+    fn what_is_given_twice_is_found_at_any_depth() {
+        let fields =
+            fields(r#"{"a": [{"b": 1, "b": 2}, {"c/d": {"e": null, "e": null}}], "f": 1}"#);
+        let pointers: Vec<_> = fields
+            .errors
+            .iter()
+            .map(|error| error.pointer.as_str())
+            .collect();
+        assert_eq!(pointers, ["/a/0/b", "/a/1/c~1d/e"]);
+        assert_eq!(
+            fields.object["a"],
+            serde_json::json!([{"b": 2}, {"c/d": {"e": null}}])
+        );
     }
 
     #[test]

@@ -14,13 +14,17 @@ mod fields;
 mod first_start;
 mod fleet;
 mod follow;
+#[doc(hidden)]
+pub mod fuzzing;
 mod idempotency;
 mod index;
 mod metrics;
 mod problem;
 mod public_url;
+mod rules;
 mod schedules;
 mod service;
+mod strict_json;
 mod texts;
 
 pub use api::{Timeouts, openapi, serve, serve_within};

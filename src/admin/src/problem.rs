@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::index::IndexError;
+use crate::strict_json::escaped;
 
 /// One field of the request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -23,7 +24,7 @@ impl FieldError {
     /// An error of a top-level field.
     pub fn new(field: &str, detail: impl ToString) -> Self {
         Self {
-            pointer: format!("/{}", field.replace('~', "~0").replace('/', "~1")),
+            pointer: format!("/{}", escaped(field)),
             detail: detail.to_string(),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use analytics::ScanStore;
+use facts::{LazyAgents, PlacesFile};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use journal::{
@@ -49,6 +50,10 @@ pub struct AdminOptions {
     pub public_url: PublicUrl,
     /// Networks that are not public and to which a domain's upstream may lead all the same.
     pub upstream_networks: Vec<IpNet>,
+    /// Where addresses are, for simulations; whoever gives it keeps it current.
+    pub places: Arc<PlacesFile>,
+    /// What browsers say of themselves, for simulations.
+    pub agents: Arc<LazyAgents>,
 }
 
 /// Someone who applies changes, and for whom an edit waits before it is answered: the admin's own index; in one process with an edge, also

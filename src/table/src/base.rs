@@ -107,7 +107,7 @@ impl Base {
         record: &Record<'_>,
         stands: impl FnOnce(&Record<'_>) -> bool,
     ) -> Result<Put, Full> {
-        let key = self.hasher.key(record.domain, record.code);
+        let key = self.hasher.key(record.tag.domain, record.tag.code);
         let found = self.index.find(key.hash, |place| self.is(place, &key));
         let Some((slot, place)) = found else {
             let place = self.append(record)?;
@@ -137,7 +137,7 @@ impl Base {
     pub(crate) fn put_all(&mut self, records: &[Record<'_>]) -> Result<(), Full> {
         let places = records
             .iter()
-            .map(|record| self.touch(record.domain, record.code));
+            .map(|record| self.touch(record.tag.domain, record.tag.code));
         hint::black_box(places.fold(0, u8::wrapping_add));
         records
             .iter()
@@ -146,7 +146,7 @@ impl Base {
 
     /// Takes a record of a base in whose names are numbered as they are here, unless its key is there already.
     pub(crate) fn copy(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<(), Full> {
-        let key = self.hasher.key(record.domain, record.code);
+        let key = self.hasher.key(record.tag.domain, record.tag.code);
         if self
             .index
             .find(key.hash, |place| self.is(place, &key))
@@ -182,7 +182,7 @@ impl Base {
     }
 
     fn is_live(&self, record: &Record<'_>, place: u32) -> bool {
-        let key = self.hasher.key(record.domain, record.code);
+        let key = self.hasher.key(record.tag.domain, record.tag.code);
         self.index.find(key.hash, |other| other == place).is_some()
     }
 
@@ -214,7 +214,7 @@ impl Base {
                 return; // with all that follows where it is
             };
             next = self.arena.after(place, len);
-            let key = self.hasher.key(record.domain, record.code);
+            let key = self.hasher.key(record.tag.domain, record.tag.code);
             // Those that have been moved are before this place.
             if let Some((slot, _)) = self.index.find(key.hash, |other| other == place) {
                 let to = self.arena.slide(place, len, &mut front);
@@ -249,7 +249,10 @@ impl Base {
         let believed = self.promised.min(self.len().saturating_mul(BELIEVED));
         let mut index = Index::for_tags(more.max(believed));
         for (record, _, place) in self.places().filter(|(_, _, place)| *place != newest) {
-            index.insert(self.hasher.key(record.domain, record.code).hash, place);
+            index.insert(
+                self.hasher.key(record.tag.domain, record.tag.code).hash,
+                place,
+            );
         }
         self.index = index;
     }

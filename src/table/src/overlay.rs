@@ -45,7 +45,7 @@ impl Overlay {
     pub(crate) fn put(&self, record: &Record<'_>, hasher: &KeyHasher) {
         let mut bytes = Vec::with_capacity(256);
         record.write(&mut bytes, |_| None);
-        let hash = hasher.key(record.domain, record.code).hash;
+        let hash = hasher.key(record.tag.domain, record.tag.code).hash;
         let bytes = bytes.into_boxed_slice();
         self.entries.pin().insert(Entry { hash, bytes }, ());
     }
@@ -88,7 +88,7 @@ impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
         self.hash == other.hash
             && other.record().is_some_and(|record| {
-                let (domain, code) = (record.domain, record.code);
+                let (domain, code) = (record.tag.domain, record.tag.code);
                 Record::has_key(
                     &self.bytes,
                     &SPELT_OUT,

@@ -13,7 +13,7 @@
 //! 8 bytes   expires_at, µs since 1970                EXPIRES_AT
 //! text      fallback URL                             FALLBACK
 //! text      destination
-//! text      further content, such as rules           MORE; no format up to the present one has it
+//! text      compiled rules, as tags::RulesView       RULES
 //! 8 bytes   when the tag becomes another, µs         SCHEDULED
 //! bytes     their number, then that tag's record, every name spelt out
 //! ```
@@ -22,7 +22,9 @@
 //! bit says what the others are: 0, a number in the list of [`Names`]; 1, the length of the text that follows.
 
 use jiff::Timestamp;
-use tags::{Code, Destination, QueryMode, RedirectStatus, Status, Tag, TagView, Version};
+use tags::{
+    Code, Destination, QueryMode, RedirectStatus, Rules, RulesView, Status, Tag, TagView, Version,
+};
 
 use crate::key::Key;
 use crate::names::{Names, SPELT_OUT};
@@ -32,16 +34,14 @@ const CACHE_MAX_AGE: u8 = 1 << 1;
 const STARTS_AT: u8 = 1 << 2;
 const EXPIRES_AT: u8 = 1 << 3;
 const FALLBACK: u8 = 1 << 4;
-/// From snapshot format 2 on.
+/// From snapshot format 2 on, as the next. Whoever gives another bit a meaning raises that format, so that an older build refuses the file.
+const RULES: u8 = 1 << 5;
 const SCHEDULED: u8 = 1 << 6;
-/// Bit 5 is kept for MORE. Whoever gives it a meaning raises the snapshot's format, so that an older build refuses the file.
-const KNOWN: u8 = CAMPAIGN | CACHE_MAX_AGE | STARTS_AT | EXPIRES_AT | FALLBACK | SCHEDULED;
+const KNOWN: u8 = CAMPAIGN | CACHE_MAX_AGE | STARTS_AT | EXPIRES_AT | FALLBACK | RULES | SCHEDULED;
 
 /// A tag by its key, with what a redirect reads of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record<'a> {
-    pub(crate) domain: &'a str,
-    pub(crate) code: &'a str,
     pub(crate) tag: TagView<'a>,
     pub(crate) scheduled: Option<Scheduled<'a>>,
 }
@@ -87,12 +87,11 @@ impl<'a> Record<'a> {
         });
         if view.status == Status::Revoked {
             view.destination = "";
+            view.rules = RulesView::NONE;
             (view.cache_max_age, view.starts_at, view.expires_at) = (None, None, None);
             scheduled = None;
         }
         Self {
-            domain: tag.domain.as_str(),
-            code: tag.code.as_str(),
             tag: view,
             scheduled,
         }
@@ -140,10 +139,11 @@ impl<'a> Record<'a> {
                 | flag(tag.starts_at.is_some(), STARTS_AT)
                 | flag(tag.expires_at.is_some(), EXPIRES_AT)
                 | flag(tag.fallback_url.is_some(), FALLBACK)
+                | flag(!tag.rules.is_empty(), RULES)
                 | flag(self.scheduled.is_some(), SCHEDULED),
         );
-        out.push(self.code.len() as u8); // a code has at most 64 bytes
-        out.extend_from_slice(self.code.as_bytes());
+        out.push(tag.code.len() as u8); // a code has at most 64 bytes
+        out.extend_from_slice(tag.code.as_bytes());
         let mut name = |out: &mut Vec<u8>, text: &str| match number(text) {
             Some(number) => put_varint(out, number << 1),
             None => {
@@ -151,7 +151,7 @@ impl<'a> Record<'a> {
                 out.extend_from_slice(text.as_bytes());
             }
         };
-        name(out, self.domain);
+        name(out, tag.domain);
         put_varint(out, tag.version.get());
         name(out, tag.workspace);
         if !tag.campaign.is_empty() {
@@ -167,6 +167,9 @@ impl<'a> Record<'a> {
             put_text(out, url);
         }
         put_text(out, tag.destination);
+        if !tag.rules.is_empty() {
+            put_bytes(out, tag.rules.as_bytes());
+        }
         if let Some(Scheduled { at, then }) = self.scheduled {
             out.extend_from_slice(&at.as_microsecond().to_le_bytes());
             match then {
@@ -222,6 +225,11 @@ impl<'a> Record<'a> {
             None
         };
         let destination = cursor.text()?;
+        let rules = if has(RULES) {
+            RulesView::new(cursor.bytes()?)
+        } else {
+            RulesView::NONE
+        };
         let scheduled = if has(SCHEDULED) {
             let at = cursor.time()?;
             let then = Then::Packed(cursor.bytes()?);
@@ -230,10 +238,13 @@ impl<'a> Record<'a> {
             None
         };
         let tag = TagView {
+            domain,
+            code,
             workspace,
             version,
             status: status(bits)?,
             destination,
+            rules,
             redirect_status: redirect_status(bits)?,
             cache_max_age,
             starts_at,
@@ -242,13 +253,7 @@ impl<'a> Record<'a> {
             query: query_mode(bits)?,
             campaign,
         };
-        let record = Self {
-            domain,
-            code,
-            tag,
-            scheduled,
-        };
-        Some((record, bytes.len() - cursor.rest.len()))
+        Some((Self { tag, scheduled }, bytes.len() - cursor.rest.len()))
     }
 
     /// Whether the record at the beginning of `bytes` has this key.
@@ -270,15 +275,17 @@ impl<'a> Record<'a> {
             (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
         };
         let tag = &self.tag;
-        Code::is_well_formed(self.code)
-            && word(self.domain, tags::Domain::MAX_LEN)
+        let rules = tag.rules.as_bytes();
+        Code::is_well_formed(tag.code)
+            && word(tag.domain, tags::Domain::MAX_LEN)
             && word(tag.workspace, 64)
             && (url(tag.destination) || tag.destination.is_empty() && tag.status == Status::Revoked)
             && tag.fallback_url.is_none_or(url)
+            && (rules.is_empty() || Rules::from_compiled(rules).is_some())
             && self.scheduled.is_none_or(|scheduled| {
                 let then = scheduled.then.record();
                 then.is_some_and(|then| {
-                    (then.domain, then.code) == (self.domain, self.code) && then.is_sound()
+                    (then.tag.domain, then.tag.code) == (tag.domain, tag.code) && then.is_sound()
                 })
             })
     }
@@ -420,15 +427,20 @@ impl<'a> Cursor<'a> {
 mod tests {
     use super::*;
 
+    /// Two language tags; one rule, `a`, for both; one destination.
+    const RULES_OF_ONE: &[u8] =
+        b"\x02\0\x02\0\x04\0deen\x20\x01a\x20\0\x02\0\0\x01\0\x01\0\x14https://example.com/";
+
     fn full() -> Record<'static> {
         Record {
-            domain: "a.example.com",
-            code: "abc",
             tag: TagView {
+                domain: "a.example.com",
+                code: "abc",
                 workspace: "w",
                 version: Version::new(u64::MAX).expect("not 0"),
                 status: Status::Paused,
                 destination: "https://example.com/",
+                rules: RulesView::new(RULES_OF_ONE),
                 redirect_status: RedirectStatus::PermanentRedirect,
                 cache_max_age: Some(u32::MAX),
                 starts_at: Some(Timestamp::from_microsecond(-1).expect("a time")),
@@ -561,11 +573,8 @@ mod tests {
     fn a_record_with_content_that_this_build_does_not_know_is_none() {
         let mut bytes = Vec::new();
         full().write(&mut bytes, |_| None);
-        for unknown in [1 << 5, 1 << 7] {
-            let mut newer = bytes.clone();
-            newer[1] |= unknown;
-            assert!(Record::read(&newer, &SPELT_OUT).is_none());
-        }
+        bytes[1] |= 1 << 7;
+        assert!(Record::read(&bytes, &SPELT_OUT).is_none());
     }
 
     #[test]
@@ -575,8 +584,9 @@ mod tests {
             change(&mut record);
             record.is_sound()
         };
-        assert!(!with(|r| r.code = "a b"));
-        assert!(!with(|r| r.domain = ""));
+        assert!(!with(|r| r.tag.code = "a b"));
+        assert!(!with(|r| r.tag.domain = ""));
+        assert!(!with(|r| r.tag.rules = RulesView::new(&RULES_OF_ONE[..20])));
         assert!(!with(|r| r.tag.workspace = "a\nb"));
         assert!(!with(
             |r| r.tag.destination = "https://example.com/\r\nSet-Cookie: a=b"

@@ -1,16 +1,19 @@
 //! The journal's records in protobuf, as `proto/tags.proto` lays them down, and the way to and from the checked types.
 
 mod idempotency;
+mod rules;
 mod scheduled;
 
 use jiff::Timestamp;
 use prost::Message;
 
+use self::rules::RuleRecord;
+use crate::spelling::UnknownValue;
 use crate::{
     Action, ApiKey, AuditEntry, Change, Code, Destination, DestinationError, Domain,
-    DomainSettings, Hsts, InvalidName, InvalidValue, KeyId, QueryMode, RedirectStatus, Role,
-    SecretHash, Status, Tag, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace,
-    WorkspaceId, major_format,
+    DomainSettings, Hsts, InvalidName, InvalidRuleValue, InvalidValue, KeyId, QueryMode,
+    RedirectStatus, Role, SecretHash, Status, Tag, Topic, UpstreamError, UpstreamHost, UpstreamUrl,
+    Version, Workspace, WorkspaceId, major_format,
 };
 use idempotency::IdempotencyRecord;
 use scheduled::ScheduledRecord;
@@ -203,6 +206,8 @@ struct TagRecord {
     updated_at: i64,
     #[prost(string, tag = "19")]
     updated_by: String,
+    #[prost(message, repeated, tag = "20")]
+    rules: Vec<RuleRecord>,
     #[prost(message, optional, boxed, tag = "30")]
     scheduled: Option<Box<ScheduledRecord>>,
 }
@@ -325,6 +330,7 @@ impl From<&Tag> for TagRecord {
             created_at: tag.created_at.as_microsecond(),
             updated_at: tag.updated_at.as_microsecond(),
             updated_by: tag.updated_by.clone(),
+            rules: rules::records(&tag.rules),
             scheduled: tag.scheduled.as_deref().map(scheduled::record),
         }
     }
@@ -369,6 +375,7 @@ impl TryFrom<TagRecord> for Tag {
             created_at: time("created_at", record.created_at)?,
             updated_at: time("updated_at", record.updated_at)?,
             updated_by: record.updated_by,
+            rules: rules::rules(record.rules)?,
             scheduled: None,
         };
         match scheduled {
@@ -564,6 +571,8 @@ impl Reason for InvalidName {}
 impl Reason for InvalidValue {}
 impl Reason for DestinationError {}
 impl Reason for UpstreamError {}
+impl Reason for UnknownValue {}
+impl Reason for InvalidRuleValue {}
 
 fn field<T, E: Reason>(field: &'static str, result: Result<T, E>) -> Result<T, WireError> {
     result.map_err(|reason| WireError::Field {

@@ -4,14 +4,71 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use prost::Message;
 use tags::{
-    Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainSettings, Hsts,
-    IdempotencyEntry, IdempotencySlot, KeyId, QueryMode, RedirectStatus, Role, Scheduled,
-    SecretHash, Status, Tag, Topic, UpstreamHost, UpstreamUrl, Version, WireError, Workspace,
-    WorkspaceId,
+    Action, ApiKey, AuditEntry, Browser, Change, Code, Country, Dates, Day, Destination, Device,
+    Domain, DomainSettings, Hours, Hsts, IdempotencyEntry, IdempotencySlot, KeyId, LanguageTag, Os,
+    QueryMode, RedirectStatus, Region, Role, Rule, Rules, ScanNumbers, Scheduled, SecretHash,
+    Share, Status, Tag, Target, Targets, Topic, UpstreamHost, UpstreamUrl, Version, Weight, When,
+    WireError, Workspace, WorkspaceId, Zone, parse_network,
 };
 
 fn time(microsecond: i64) -> Timestamp {
     Timestamp::from_microsecond(microsecond).expect("in range")
+}
+
+/// Every condition, and both forms of destinations.
+fn rules() -> Rules {
+    let url = |text: &str| Destination::parse(text).expect("valid");
+    let when = When {
+        device: vec![Device::Tablet, Device::Mobile],
+        os: vec![Os::Ios],
+        browser: vec![Browser::InApp],
+        country: vec![Country::parse("DE").expect("valid")],
+        region: vec![Region::parse("DE-BY").expect("valid")],
+        language: vec![LanguageTag::parse("de-AT").expect("valid")],
+        dates: Dates::new(Some(time(1)), None).ok(),
+        hours: Hours::new(
+            vec![Day::Fri, Day::Mon],
+            "22:00".parse().expect("valid"),
+            "06:30".parse().expect("valid"),
+            Zone::parse("Europe/Berlin").expect("valid"),
+        )
+        .ok(),
+        query: vec![
+            ("ref".into(), Some(vec!["tv".into(), String::new()])),
+            ("beta".into(), None),
+        ],
+        bot: Some(false),
+        network: ["203.0.113.0/24", "2001:db8::/32"]
+            .map(|text| parse_network(text).expect("valid"))
+            .into(),
+        share: Share::new(25).ok(),
+        scan_number: ScanNumbers::new(None, Some(1001)).ok(),
+    };
+    let weighted = |path: &str, weight| Target {
+        url: url(path),
+        weight: Weight::new(weight).expect("valid"),
+    };
+    let list = vec![
+        Rule {
+            name: "Everything at once".into(),
+            when,
+            to: Targets::One(url("https://example.com/one")),
+        },
+        Rule {
+            name: "Älle".into(),
+            when: When::default(),
+            to: Targets::Weighted(vec![
+                weighted("https://example.com/a", 1),
+                weighted("https://example.com/b", 1000),
+            ]),
+        },
+        Rule {
+            name: "One that is weighed".into(),
+            when: When::default(),
+            to: Targets::Weighted(vec![weighted("https://example.com/c", 3)]),
+        },
+    ];
+    Rules::new(list).expect("valid")
 }
 
 fn tag() -> Tag {
@@ -22,6 +79,7 @@ fn tag() -> Tag {
         version: Version::FIRST,
         status: Status::Active,
         destination: Destination::parse("https://example.com/a?b=c#d").expect("valid"),
+        rules: rules(),
         redirect_status: RedirectStatus::Found,
         cache_max_age: None,
         starts_at: Some(time(1)),

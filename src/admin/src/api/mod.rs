@@ -14,6 +14,7 @@ mod qr;
 mod schedule;
 mod schema;
 mod segment;
+mod simulate;
 mod tags;
 mod wait;
 mod workspaces;
@@ -69,6 +70,7 @@ fn documented_routes() -> OpenApiRouter<Admin> {
         .routes(routes!(history::difference))
         .routes(routes!(tags::rollback))
         .routes(routes!(schedule::put, schedule::get, schedule::delete))
+        .routes(routes!(simulate::simulate))
         .routes(routes!(qr::svg))
         .routes(routes!(qr::png))
         .routes(routes!(analytics::scans))

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::wait::PropagationAnswer;
 use crate::edits::{NewKey, NewWorkspace};
+use crate::rules::{RuleJson, WarningJson};
 use crate::service::Admin;
 
 /// A tag: one printed code and where it leads.
@@ -29,8 +30,10 @@ pub(crate) struct TagAnswer {
     version: u64,
     /// `active`, `paused` or `revoked`.
     status: &'static str,
-    /// Where it leads.
+    /// Where it leads, unless a rule says otherwise.
     destination: String,
+    /// Where it leads for whom.
+    rules: Vec<RuleJson>,
     /// The status code of its redirect.
     redirect_status: u16,
     /// For how many seconds clients may keep a 301 or 308; null with others.
@@ -61,6 +64,8 @@ pub(crate) struct TagAnswer {
     updated_by: String,
     /// Where its symbol is.
     qr: QrLinks,
+    /// What is allowed in it, and hardly meant.
+    warnings: Vec<WarningJson>,
     /// What becomes of it by itself.
     scheduled: Option<ScheduledAnswer>,
 }
@@ -140,6 +145,7 @@ impl TagAnswer {
             version: tag.version.get(),
             status: tag.status.as_str(),
             destination: tag.destination.to_string(),
+            rules: RuleJson::of(tag),
             redirect_status: tag.redirect_status.code(),
             cache_max_age: tag
                 .redirect_status
@@ -159,6 +165,7 @@ impl TagAnswer {
                 svg: symbol("svg"),
                 png: symbol("png"),
             },
+            warnings: WarningJson::of(tag, admin.now()),
             scheduled: tag.scheduled.as_deref().map(ScheduledAnswer::from),
         }
     }
@@ -188,6 +195,10 @@ pub(crate) struct TagPatch {
     /// Where it leads: an `http`, `https`, `tel`, `mailto` or `sms` URL of at most 2,048 bytes. Required when a tag is made.
     #[schema(example = "https://example.com/summer")]
     destination: Option<String>,
+    /// Where it leads for whom: at most 32, tried in order. A list replaces the one before, whole. Not with 301 and 308.
+    #[schema(max_items = 32)]
+    #[schema(value_type = Option<Vec<RuleJson>>)]
+    rules: Option<Vec<serde_json::Value>>,
     /// 301, 302 (the default), 303, 307 or 308.
     redirect_status: Option<u16>,
     /// Seconds; with 301 and 308 alone. The default is 3600.

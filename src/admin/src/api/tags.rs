@@ -252,7 +252,7 @@ pub(crate) async fn revoke(
         (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails),
         (status = 409, description = "It was revoked", body = ProblemDetails),
         (status = 412, description = "It was changed meanwhile", body = ProblemDetails),
-        (status = 422, description = "There is no such version, or its destination is no longer allowed", body = ProblemDetails)
+        (status = 422, description = "There is no such version, or a destination in it is no longer allowed", body = ProblemDetails)
     )
 )]
 pub(crate) async fn rollback(

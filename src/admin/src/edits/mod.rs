@@ -40,7 +40,7 @@ impl Admin {
 
     /// Whether a host is one of ours, so that a destination there may be a loop. A host that cannot be looked up counts as ours: refusing
     /// a good destination can be mended, a loop in print cannot.
-    fn is_own_domain(&self) -> impl Fn(&str) -> bool {
+    pub(crate) fn is_own_domain(&self) -> impl Fn(&str) -> bool {
         let index = Arc::clone(self.index());
         move |host| match Domain::parse(host) {
             Ok(domain) => index.domain(&domain).map_or(true, |found| found.is_some()),

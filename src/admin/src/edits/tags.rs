@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::service::{Admin, Commit};
 
 /// In answers, but not for requests to set.
-pub(crate) const READ_ONLY: [&str; 10] = [
+pub(crate) const READ_ONLY: [&str; 11] = [
     "workspace",
     "domain",
     "code",
@@ -27,6 +27,7 @@ pub(crate) const READ_ONLY: [&str; 10] = [
     "updated_at",
     "updated_by",
     "qr",
+    "warnings",
     "scheduled",
 ];
 /// A random code is taken by chance about never; so many times in a row means that something else is wrong.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::Server;
 
 /// Every route of the API.
-const ROUTES: [&str; 27] = [
+const ROUTES: [&str; 28] = [
     "post /api/v1/tags",
     "get /api/v1/tags",
     "get /api/v1/tags/{code}",
@@ -22,6 +22,7 @@ const ROUTES: [&str; 27] = [
     "put /api/v1/tags/{code}/schedule",
     "get /api/v1/tags/{code}/schedule",
     "delete /api/v1/tags/{code}/schedule",
+    "post /api/v1/tags/{code}/simulate",
     "get /api/v1/tags/{code}/qr.svg",
     "get /api/v1/tags/{code}/qr.png",
     "get /api/v1/analytics/scans",
@@ -186,5 +187,58 @@ async fn an_answer_has_the_fields_that_it_names() {
     assert_eq!(
         properties(&document, &document["components"]["schemas"]["Tag"]),
         read
+    );
+}
+
+#[tokio::test]
+async fn the_words_and_conditions_of_rules_that_it_names_are_those_that_are_read() {
+    let document = document(&Server::start().await).await;
+    let words = |schema: &str| -> Vec<String> {
+        let words = &document["components"]["schemas"][schema]["enum"];
+        words
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|word| word.as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        words("Device"),
+        tags::Device::ALL
+            .iter()
+            .map(|it| it.as_str())
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(
+        words("OperatingSystem"),
+        tags::Os::ALL
+            .iter()
+            .map(|it| it.as_str())
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(
+        words("Browser"),
+        tags::Browser::ALL
+            .iter()
+            .map(|it| it.as_str())
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(
+        words("Day"),
+        tags::Day::ALL
+            .iter()
+            .map(|it| it.as_str())
+            .collect::<Vec<_>>()
+    );
+    let conditions: BTreeSet<String> = tags::Condition::ALL
+        .iter()
+        .map(|it| it.as_str().to_owned())
+        .collect();
+    assert_eq!(
+        properties(
+            &document,
+            &document["components"]["schemas"]["RuleConditions"]
+        ),
+        conditions
     );
 }

@@ -17,14 +17,21 @@ mod idempotency;
 mod life;
 mod list;
 mod loops;
+#[path = "../../../facts/tests/mmdb/mod.rs"]
+#[allow(dead_code)] // forged files are `facts`' matter
+mod mmdb;
 mod numbers;
 mod permission;
 mod races;
 mod revoked;
 mod roads;
+mod rules;
+mod rules_refused;
 mod schedule;
+mod simulate;
 mod slow;
 mod support;
 mod symbols;
 mod tenants;
 mod times;
+mod worked_examples;

@@ -7,12 +7,13 @@ use serde_json::json;
 use crate::support::{Api, Server};
 
 /// Every operation, on a tag `spring`; wrong in its fields, so that it changes nothing.
-const OPERATIONS: [(&str, &str, &str); 27] = [
+const OPERATIONS: [(&str, &str, &str); 28] = [
     ("viewer", "GET", "/tags"),
     ("viewer", "GET", "/tags/spring"),
     ("viewer", "GET", "/tags/spring/versions"),
     ("viewer", "GET", "/tags/spring/versions/1"),
     ("viewer", "GET", "/tags/spring/diff?from=1"),
+    ("viewer", "POST", "/tags/spring/simulate"),
     ("viewer", "GET", "/tags/spring/qr.svg"),
     ("viewer", "GET", "/tags/spring/qr.png"),
     ("viewer", "GET", "/domains"),

@@ -86,6 +86,21 @@ async fn what_is_scheduled_is_told_with_the_tag_and_becomes_its_next_version() {
 }
 
 #[tokio::test]
+async fn a_simulation_goes_by_what_is_scheduled_for_its_time() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    owner.tag("spring").await;
+    let set = json!({"rules": [{"name": "all", "when": {}, "to": "https://example.com/later"}]});
+    schedule(&owner, FAR, set).await.ok();
+    for (time, rule) in [("2089-12-31T23:59:59Z", json!(null)), (FAR, json!("all"))] {
+        let decision = owner
+            .post("/tags/spring/simulate", json!({"time": time}))
+            .await;
+        assert_eq!(decision.ok()["rule"], rule, "{time}");
+    }
+}
+
+#[tokio::test]
 async fn a_schedule_is_judged_field_by_field_like_an_edit() {
     let server = Server::start().await;
     let owner = server.owner();

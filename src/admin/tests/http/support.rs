@@ -1,10 +1,11 @@
 //! A running admin for one test, and a client that says what it was answered.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use admin::{Admin, AdminOptions, PublicUrl, Timeouts};
 use analytics::SqliteStore;
+use facts::{LazyAgents, PlacesFile};
 use journal::{Journal, LocalEdges, SqliteJournal};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -13,10 +14,35 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::mmdb::Value::{List, Map, Text};
+use crate::mmdb::database;
+
 /// What short URLs begin with in tests.
 pub const PUBLIC_URL: &str = "http://go.example.net:8080";
 /// What is not public and may be an upstream all the same.
 pub const UPSTREAM_NETWORK: &str = "10.1.0.0/16";
+
+/// Made once for all tests of the process.
+static AGENTS: LazyLock<Arc<LazyAgents>> = LazyLock::new(Arc::default);
+
+/// Of all IPv4 addresses the lower half is in Bavaria, the upper in Australia.
+static PLACES: LazyLock<Arc<PlacesFile>> = LazyLock::new(|| {
+    let place = |country, region| {
+        let code = |code| Map(vec![("iso_code", Text(code))]);
+        Map(vec![
+            ("country", code(country)),
+            ("subdivisions", List(vec![code(region)])),
+        ])
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("places.mmdb");
+    std::fs::write(
+        &file,
+        database("Cities", place("DE", "BY"), place("AU", "WA")),
+    )
+    .unwrap();
+    Arc::new(PlacesFile::open(file).unwrap()) // read to memory, so that the folder may go
+});
 
 /// An admin on a free port, which ends with the test.
 pub struct Server {
@@ -101,6 +127,8 @@ impl Server {
             data_dir: data_dir.clone(),
             public_url: PublicUrl::parse(public_url).unwrap(),
             upstream_networks: vec![UPSTREAM_NETWORK.parse().unwrap()],
+            places: Arc::clone(&PLACES),
+            agents: Arc::clone(&AGENTS),
         };
         let store = SqliteStore::open(&data_dir.join("scans.sqlite")).unwrap();
         let edges = LocalEdges::new();

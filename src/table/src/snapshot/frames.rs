@@ -15,8 +15,11 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use super::SnapshotError;
 
-/// The newest format that this build reads, and the one that it writes. It is raised for whatever an older build would misread.
+/// The newest format that this build reads, and the one that it writes. It is raised for whatever an older build would misread: 2 has rules,
+/// and what is scheduled.
 pub(super) const FORMAT: u32 = 2;
+/// The oldest that it reads: all that it had is as it was.
+const OLDEST: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"tagwire\x1a";
 /// Far more than any writer makes, and little enough to be read for nothing.
@@ -90,7 +93,7 @@ impl<R: Read> FrameReader<R> {
         if found > FORMAT {
             return Err(SnapshotError::NewerFormat { found });
         }
-        if found != FORMAT {
+        if found < OLDEST {
             return Err(SnapshotError::damaged("format"));
         }
         let crc = crc32c::crc32c_append(crc32c::crc32c(&MAGIC), &format);

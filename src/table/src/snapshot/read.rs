@@ -93,6 +93,7 @@ fn tags(mut content: &[u8], names: &Names, filling: &mut Filling) -> Result<u64,
         if !record.is_sound() {
             return Err(SnapshotError::damaged("field of a tag"));
         }
+        filling.asks_agents |= record.tag.rules.ask_agent();
         records.push(record);
         content = &content[len..];
         count += 1;

@@ -288,6 +288,7 @@ impl Deployment {
             let id = format!("edge-{number}");
             let data = folders.data(&id);
             let start = in_kafka(Start::edge(&id, &data, kafka));
+            let start = start.env("TAGWIRE_GEOIP__FILE", given("TAGWIRE_TEST_GEOIP_COUNTRY")?);
             let edge = Node::spawn(folders.edge(plan, start, &id), data).await;
             redirects.push(edge.redirects.context("an edge's address")?);
             nodes.push(edge);
