@@ -16,7 +16,7 @@ use crate::{PatternError, bot, hints, patterns};
 
 /// Longer User-Agents are judged by their beginning, which bounds the work that a hostile one causes. The longest of the 165,808
 /// browsers in the test data of isbot 0.1.3 has 681 bytes.
-const JUDGED_BYTES: usize = 2048;
+const JUDGED_BYTES: usize = 1024;
 
 /// Room for some 100,000 ordinary answers.
 const CACHE_BYTES: u64 = 32 << 20;
@@ -48,6 +48,30 @@ pub struct Said<'a> {
     pub mobile: &'a [u8],
     /// `Sec-CH-UA-Platform`.
     pub platform: &'a [u8],
+}
+
+impl<'a> Said<'a> {
+    /// What of it is judged: the User-Agent's beginning, and hints that are no longer than a browser's. Whatever else is said changes no
+    /// answer, so that answers are kept by this alone.
+    pub(crate) fn judged(self) -> Self {
+        let user_agent = self.user_agent.trim_ascii();
+        let user_agent = match user_agent.get(..JUDGED_BYTES) {
+            None => user_agent,
+            Some(beginning) => {
+                // Between characters, where it is UTF-8.
+                let is_inside = |at: &usize| user_agent.get(*at).is_some_and(|b| b & 0xC0 == 0x80);
+                let cuts = (JUDGED_BYTES - 3..=JUDGED_BYTES).rev();
+                let cut = cuts.into_iter().find(|at| !is_inside(at));
+                &beginning[..cut.unwrap_or(JUDGED_BYTES)]
+            }
+        };
+        Self {
+            user_agent,
+            brands: hints::heard(self.brands),
+            mobile: hints::heard(self.mobile),
+            platform: hints::heard(self.platform),
+        }
+    }
 }
 
 /// [`Agents`] that are made when they are first asked for: an edge whose tags do not depend on devices need not spend the time and the
@@ -98,6 +122,7 @@ impl Agents {
 
     /// What a browser says of itself, its hints before its User-Agent; keeping the answer is left to the caller.
     pub fn judge(&self, said: Said<'_>) -> Agent {
+        let said = said.judged();
         let user_agent = String::from_utf8_lossy(said.user_agent);
         let text = beginning(user_agent.trim_ascii());
         let by_user_agent = match text {

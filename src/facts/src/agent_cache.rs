@@ -12,8 +12,6 @@ use crate::{Agent, Agents, Said};
 const CACHE_BYTES: u64 = 4 << 20;
 /// About what an entry costs beside its texts.
 const ENTRY_BYTES: u64 = 128;
-/// More than a browser says; what says more is judged anew each time.
-const KEPT_BYTES: usize = 4096;
 
 /// A thread's answers of [`Agents`]. Takes no room before the first.
 pub struct AgentCache(OnceCell<RefCell<Cache<Kept, Agent, BytesWeighter>>>);
@@ -33,6 +31,8 @@ impl AgentCache {
 
     /// What a browser says of itself. `agents` are asked for where that is not remembered; none: nothing is known of it, nor kept.
     pub fn judge<'a>(&self, said: Said<'_>, agents: impl FnOnce() -> Option<&'a Agents>) -> Agent {
+        // Nothing that is not judged tells one answer from another, so that no padding has the same browser judged anew.
+        let said = said.judged();
         if let Some(agent) = self.cache().borrow().get(&said) {
             return *agent;
         }
@@ -40,9 +40,7 @@ impl AgentCache {
             return Agent::default();
         };
         let agent = agents.judge(said);
-        if said.bytes() <= KEPT_BYTES {
-            self.cache().borrow_mut().insert(Kept::of(said), agent);
-        }
+        self.cache().borrow_mut().insert(Kept::of(said), agent);
         agent
     }
 }

@@ -27,7 +27,15 @@ const BRANDS: &[(&str, Browser)] = &[
 /// The engine's own, a browser where no other brand is named beside it.
 const ENGINE: &str = "Chromium";
 
-/// The browser that `Sec-CH-UA` names.
+/// The longest hint that is listened to, in bytes: several times what browsers send. It bounds the work that a hostile one causes.
+const MAX_HINT: usize = 1024;
+
+/// A hint, or nothing in place of one that is too long.
+pub(crate) fn heard(hint: &[u8]) -> &[u8] {
+    if hint.len() > MAX_HINT { b"" } else { hint }
+}
+
+/// The browser that `Sec-CH-UA` names; an empty name names none.
 pub(crate) fn browser(brands: &[u8]) -> Option<Browser> {
     let list: List = Parser::new(brands).parse().ok()?;
     let brands: Vec<&str> = list.iter().filter_map(brand).collect();
@@ -51,7 +59,7 @@ fn brand(entry: &ListEntry) -> Option<&str> {
         ListEntry::Item(Item {
             bare_item: BareItem::String(text),
             ..
-        }) => Some(text.as_str()),
+        }) => Some(text.as_str()).filter(|name| !name.is_empty()),
         _ => None,
     }
 }

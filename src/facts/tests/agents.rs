@@ -304,10 +304,57 @@ fn a_thread_remembers_what_it_was_told_and_forgets_rather_than_grow() {
         .parse()
         .unwrap();
     assert!(kept < 5_000, "{kept}");
-    // What says more than a browser does is not kept at all.
-    let long = "y".repeat(5_000);
+    // What is not judged is not kept by: whatever else is said, it is the same answer.
     let before = asked.get();
-    judge(said(long.as_bytes()));
-    judge(said(long.as_bytes()));
-    assert_eq!(asked.get(), before + 2);
+    for padding in 0..50 {
+        let long = format!(" {}{padding}", "é".repeat(3_000));
+        let hint = format!("\"{}{padding}\"", "x".repeat(1_100));
+        judge(Said {
+            brands: hint.as_bytes(),
+            mobile: hint.as_bytes(),
+            platform: hint.as_bytes(),
+            ..said(long.as_bytes())
+        });
+    }
+    assert_eq!(asked.get(), before + 1);
+}
+
+#[test]
+fn a_hint_without_a_name_or_longer_than_any_browsers_says_nothing() {
+    let said = |brands: &str, platform: &str| {
+        AGENTS.judge(Said {
+            user_agent: IPHONE,
+            brands: brands.as_bytes(),
+            platform: platform.as_bytes(),
+            ..Said::default()
+        })
+    };
+    let by_user_agent = said("", "");
+    assert_eq!(by_user_agent.browser, Some(Browser::Safari));
+    assert_eq!(said(r#""""#, r#""""#), by_user_agent);
+    assert_eq!(said(r#"""; v="1", """#, ""), by_user_agent);
+    let brands = |unknown: usize| format!(r#""Google Chrome", "{}""#, "x".repeat(unknown));
+    assert_eq!(said(&brands(900), "").browser, Some(Browser::Chrome));
+    assert_eq!(said(&brands(1_100), ""), by_user_agent);
+    assert_eq!(
+        AGENTS
+            .judge(Said {
+                brands: br#""""#,
+                ..Said::default()
+            })
+            .browser,
+        None
+    );
+}
+
+#[test]
+fn a_user_agent_is_cut_between_characters() {
+    for before in 1_015..1_030 {
+        let text = format!("{}🦀🦀🦀 Googlebot/2.1", "x".repeat(before));
+        let said = Said {
+            user_agent: text.as_bytes(),
+            ..Said::default()
+        };
+        assert_eq!(AGENTS.judge(said), AGENTS.classify(&text));
+    }
 }
