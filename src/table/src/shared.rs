@@ -41,7 +41,7 @@ pub(crate) struct Writer {
     /// Whether it is to go on when it has done what it is at.
     pub(crate) goes_on: bool,
     /// How many changes there were when a fold last failed, if none has succeeded since.
-    pub(crate) fold_failed_at: Option<usize>,
+    pub(crate) fold_failed_at: Option<crate::overlay::Size>,
     /// Whether no thread could be started for it the last time.
     pub(crate) start_failed: bool,
     /// States that have been replaced. They are kept until no reader holds them, so that no reader has to free one.
