@@ -198,7 +198,12 @@ fn a_file_of_the_format_before_is_read() {
     let before = framed(&frames);
     assert_eq!((written[8], before[8]), (2, 1));
     let read = check_snapshot(&before).unwrap();
-    assert_eq!(read, check_snapshot(&written).unwrap());
+    let (mut expected, tags) = check_snapshot(&written).unwrap();
+    assert_eq!(expected.build, info().build);
+    assert_ne!(expected.build, "");
+    // It did not know what came with the newer format, and may call itself by the same version.
+    expected.build = String::new();
+    assert_eq!(read, (expected, tags));
 }
 
 #[test]

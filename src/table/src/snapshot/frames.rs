@@ -75,6 +75,7 @@ impl<W: Write> FrameWriter<W> {
 /// Reads frames.
 pub(super) struct FrameReader<R> {
     input: R,
+    format: u32,
     crc: u32,
     content: Vec<u8>,
 }
@@ -100,9 +101,15 @@ impl<R: Read> FrameReader<R> {
         let content = Vec::new();
         Ok(Self {
             input,
+            format: found,
             crc,
             content,
         })
+    }
+
+    /// Whether the format is the one that this build writes.
+    pub(super) fn is_newest(&self) -> bool {
+        self.format == FORMAT
     }
 
     /// The next frame, whose checksum is right.
