@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use clap::Args;
 use serde_json::{Value, json};
 use tracing::debug;
 use ureq::http::{Method, Request, Response, StatusCode, header};
@@ -31,6 +32,14 @@ const MAX_ANSWER: u64 = 256 * 1024 * 1024;
 /// Query parameters, without those that were not given.
 pub(super) type Query<'a> = [(&'static str, Option<String>)];
 
+/// How the API may be reached.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Reach {
+    /// Send the key over http also to another machine, where all that are between can read it
+    #[arg(long, global = true)]
+    insecure_http: bool,
+}
+
 /// The API, with a key.
 pub(super) struct Connection {
     agent: Agent,
@@ -40,13 +49,18 @@ pub(super) struct Connection {
 
 impl Connection {
     /// The one that the environment names.
-    pub(super) fn from_environment() -> Result<Self, Failure> {
+    pub(super) fn from_environment(reach: Reach) -> Result<Self, Failure> {
         let base = match given("TAGWIRE_URL")? {
             Some(text) => parse_base(&text)?,
             None => Url::parse(DEFAULT_URL).map_err(Failure::new)?,
         };
         let is_here = is_loopback(&base);
         let key = key(is_here)?;
+        if base.scheme() == "http" && !is_here && !reach.insecure_http {
+            return Err(Failure::new(
+                "TAGWIRE_URL leads to another machine over http, where all that are between can read the key: give an https URL, or --insecure-http if the way there is protected otherwise",
+            ));
+        }
         // The process has one provider of cryptography, which edges take too.
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = TlsConfig::builder()
@@ -112,16 +126,9 @@ impl Connection {
         for _ in 1..ATTEMPTS {
             let sent = self.create_once(path, query, body, &key)?;
             match sent {
-                Ok(response) if !is_passing(response.status()) => return self.answer(response),
-                Ok(response) => {
-                    let refusal = self.answer(response);
-                    // A 409 that names a field is no matter of time.
-                    if let Err(Failure::Refused(problem)) = &refusal
-                        && problem["errors"].is_array()
-                    {
-                        return refusal;
-                    }
-                }
+                Ok(response) if !is_passing(&response) => return self.answer(response),
+                // Read to its end, so that the connection is used again.
+                Ok(response) => drop(self.answer(response)),
                 Err(reason) => debug!(%reason, "sending it again"),
             }
             thread::sleep(PAUSE);
@@ -246,11 +253,13 @@ impl Connection {
 }
 
 /// Whether the same request may be answered otherwise in a moment.
-fn is_passing(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE
-    )
+fn is_passing(response: &Response<Body>) -> bool {
+    match response.status() {
+        StatusCode::SERVICE_UNAVAILABLE => true,
+        // Else it is no matter of time, such as a code that is taken.
+        StatusCode::CONFLICT => response.headers().contains_key(header::RETRY_AFTER),
+        _ => false,
+    }
 }
 
 fn matching(

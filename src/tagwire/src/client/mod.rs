@@ -16,7 +16,7 @@ mod workspaces;
 
 use clap::{Args, Subcommand};
 
-use self::connection::Connection;
+use self::connection::{Connection, Reach};
 use self::failure::Failure;
 use self::output::Output;
 
@@ -48,6 +48,8 @@ pub(crate) struct Of<C: Subcommand> {
     #[command(subcommand)]
     command: C,
     #[command(flatten)]
+    reach: Reach,
+    #[command(flatten)]
     output: Output,
 }
 
@@ -56,6 +58,8 @@ pub(crate) struct Of<C: Subcommand> {
 pub(crate) struct WithOutput<A: Args> {
     #[command(flatten)]
     command: A,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     output: Output,
 }
@@ -69,7 +73,7 @@ pub(crate) fn run(command: &Command) -> Result<(), String> {
 }
 
 fn carry_out(command: &Command) -> Result<(), Failure> {
-    let api = Connection::from_environment()?;
+    let api = Connection::from_environment(command.reach())?;
     match command {
         Command::Tags(of) => tags::run(&of.command, &api, of.output),
         Command::Keys(of) => keys::run(&of.command, &api, of.output),
@@ -79,6 +83,15 @@ fn carry_out(command: &Command) -> Result<(), Failure> {
 }
 
 impl Command {
+    fn reach(&self) -> Reach {
+        match self {
+            Self::Tags(of) => of.reach,
+            Self::Keys(of) => of.reach,
+            Self::Workspaces(of) => of.reach,
+            Self::Audit(of) => of.reach,
+        }
+    }
+
     /// Whether failures are told to a program.
     fn is_json(&self) -> bool {
         let output = match self {
