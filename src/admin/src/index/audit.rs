@@ -12,6 +12,10 @@ use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
 use super::tags::read_version;
 use super::{Index, IndexError};
 
+/// As many entries are looked at for a page: a filter that hardly any matches is not to hold a connection for lists while all of a large
+/// workspace's log is walked.
+const LOOKED_AT: usize = 20_000;
+
 /// What the log is narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
@@ -36,10 +40,10 @@ pub struct AuditCursor {
 }
 
 impl AuditCursor {
-    fn after(entry: &AuditEntry) -> Self {
+    fn after(entry: &Stored) -> Self {
         Self {
-            at: entry.at.as_microsecond(),
-            action: entry.action.as_str().to_owned(),
+            at: entry.at,
+            action: entry.action.clone(),
             subject: entry.subject.clone(),
         }
     }
@@ -63,7 +67,7 @@ impl AuditCursor {
 
 /// One page of the log, newest first.
 pub struct AuditPage {
-    /// The entries.
+    /// The entries; fewer than asked for, or none, where the filter matches rarely, though more may come.
     pub items: Vec<AuditEntry>,
     /// Where the next page begins; none: this was the last.
     pub next: Option<AuditCursor>,
@@ -105,15 +109,18 @@ impl Index {
             conditions.push(condition);
             values.push(value);
         };
-        if let Some(subject) = &filter.subject {
-            narrow("subject = ?", subject.clone().into());
-        }
-        if let Some(actor) = &filter.actor {
-            narrow("actor = ?", actor.clone().into());
-        }
-        if let Some(action) = filter.action {
-            narrow("action = ?", action.as_str().to_owned().into());
-        }
+        // By what there is an index for; the rest is compared entry by entry, and counted.
+        let from = match (&filter.subject, &filter.actor) {
+            (Some(subject), _) => {
+                narrow("subject = ?", subject.clone().into());
+                "audit INDEXED BY audit_of_subject"
+            }
+            (None, Some(actor)) => {
+                narrow("actor = ?", actor.clone().into());
+                "audit INDEXED BY audit_of_actor"
+            }
+            (None, None) => "audit",
+        };
         if let Some(from) = filter.from {
             narrow("at >= ?", from.as_microsecond().into());
         }
@@ -128,28 +135,39 @@ impl Index {
                 cursor.action.clone().into(),
             ]);
         }
-        // One more than asked for tells whether there is a next page.
-        let rows = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
-        values.push(rows.into());
         let sql = format!(
-            "SELECT at, subject, action, actor, remote, before, after FROM audit WHERE {}
-             ORDER BY at DESC, subject DESC, action DESC LIMIT ?",
+            "SELECT at, subject, action, actor, remote, before, after FROM {from} WHERE {}
+             ORDER BY at DESC, subject DESC, action DESC",
             conditions.join(" AND ")
         );
         let reader = self.list();
         let mut statement = reader.prepare_cached(&sql)?;
-        let rows = statement.query_map(params_from_iter(values), Stored::read)?;
-        let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let items = rows
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut found: Vec<Stored> = Vec::new();
+        let mut next = None;
+        let mut last = None;
+        for looked_at in 0.. {
+            let Some(row) = rows.next()? else { break };
+            if looked_at == LOOKED_AT {
+                next = last;
+                break;
+            }
+            let row = Stored::read(row)?;
+            last = Some(AuditCursor::after(&row));
+            if !row.is_of(filter) {
+                continue;
+            }
+            // One more than asked for tells whether there is a next page.
+            if found.len() == limit {
+                next = found.last().map(AuditCursor::after);
+                break;
+            }
+            found.push(row);
+        }
+        let items = found
             .into_iter()
             .map(|row| row.entry(&reader, workspace))
             .collect::<Result<Vec<_>, IndexError>>()?;
-        let next = match items.last() {
-            Some(last) if more => Some(AuditCursor::after(last)),
-            _ => None,
-        };
         Ok(AuditPage { items, next })
     }
 }
@@ -179,6 +197,19 @@ impl Stored {
             before: version(5)?,
             after: version(6)?,
         })
+    }
+
+    /// Whether this is what the log is narrowed to, beside its time.
+    fn is_of(&self, filter: &AuditFilter) -> bool {
+        let AuditFilter {
+            subject,
+            actor,
+            action,
+            ..
+        } = filter;
+        subject.as_ref().is_none_or(|it| *it == self.subject)
+            && actor.as_ref().is_none_or(|it| *it == self.actor)
+            && action.is_none_or(|it| it.as_str() == self.action)
     }
 
     fn entry(
@@ -273,6 +304,51 @@ mod tests {
         let (domain, code) = (tag(2).domain, tag(2).code);
         let versions = index.versions(&domain, &code, None, 10).unwrap();
         assert_eq!(versions, [tag(2), tag(1)]);
+    }
+
+    #[test]
+    fn what_is_rare_is_found_page_by_page_none_of_which_looks_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::create(&folder.path().join("index.sqlite")).unwrap();
+        let entry = |second: usize, action| {
+            Change::Audit(AuditEntry {
+                workspace: WorkspaceId::default_workspace(),
+                at: Timestamp::from_second(second as i64).unwrap(),
+                actor: "a".into(),
+                remote: String::new(),
+                action,
+                subject: "key/k".into(),
+                before: None,
+                after: None,
+            })
+        };
+        let mut entries: Vec<_> = (1..=LOOKED_AT + 5)
+            .map(|second| entry(second, Action::Update))
+            .collect();
+        entries.push(entry(0, Action::Create));
+        index.apply(&entries).unwrap();
+        let workspace = WorkspaceId::default_workspace();
+        for (subject, actor) in [(None, None), (Some("key/k"), Some("a")), (None, Some("a"))] {
+            let rare = AuditFilter {
+                subject: subject.map(str::to_owned),
+                actor: actor.map(str::to_owned),
+                action: Some(Action::Create),
+                ..AuditFilter::default()
+            };
+            let page = index.audit(&workspace, &rare, None, 10).unwrap();
+            assert!(page.items.is_empty());
+            let next = page.next.expect("there is more to look at");
+            assert_eq!(next.at, 6_000_000);
+            let page = index.audit(&workspace, &rare, Some(&next), 10).unwrap();
+            assert_eq!((page.items.len(), page.next), (1, None));
+        }
+        let all = AuditFilter::default();
+        let page = index.audit(&workspace, &all, None, 10).unwrap();
+        assert_eq!(page.items.len(), 10);
+        assert_eq!(
+            page.next.map(|next| next.at),
+            Some((LOOKED_AT as i64 - 4) * 1_000_000)
+        );
     }
 
     #[test]
