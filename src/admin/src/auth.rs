@@ -80,12 +80,12 @@ impl FromRequestParts<Admin> for Principal {
         };
         let secret = authorization.to_str().ok().and_then(bearer_token);
         // The hash is what is compared, so that the time it takes says nothing of the secret.
-        let seal = Seal::of(secret.unwrap_or_default());
         let key = secret
             .map(|secret| admin.index().key_by_secret(&hash_secret(secret)))
             .transpose()?
             .flatten();
-        let Some(key) = key.filter(|key| key.revoked_at.is_none()) else {
+        let key = key.filter(|key| key.revoked_at.is_none());
+        let (Some(secret), Some(key)) = (secret, key) else {
             return Err(Problem::unauthorized(
                 "This key is not valid, or was revoked.",
             ));
@@ -99,7 +99,7 @@ impl FromRequestParts<Admin> for Principal {
             role: key.role,
             key: key.id,
             remote,
-            seal,
+            seal: Seal::of(secret),
         })
     }
 }
@@ -107,7 +107,8 @@ impl FromRequestParts<Admin> for Principal {
 fn bearer_token(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     // Schemes are case-insensitive, RFC 9110 §11.1.
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    Some(token.trim()).filter(|token| is_bearer && !token.is_empty())
 }
 
 fn forbidden(detail: &str) -> Problem {
@@ -133,6 +134,8 @@ mod tests {
         assert_eq!(bearer_token("Bearer x"), Some("x"));
         assert_eq!(bearer_token("bearer  x "), Some("x"));
         assert_eq!(bearer_token("Basic x"), None);
-        assert_eq!(bearer_token("Bearer"), None);
+        for none in ["Bearer", "Bearer ", "Bearer   ", ""] {
+            assert_eq!(bearer_token(none), None, "{none:?}");
+        }
     }
 }
