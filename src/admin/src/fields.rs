@@ -10,12 +10,9 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::problem::{FieldError, Problem};
-use crate::strict_json::{Strict, escaped};
+use crate::problem::{FieldError, MAX_ERRORS, Problem};
+use crate::strict_json::{Place, Strict};
 use crate::texts::{check_label, parse_time};
-
-/// The most errors told at once; more than a request can have that is meant seriously.
-const MAX_ERRORS: usize = 100;
 
 /// What a field of a request says; absent and null differ in a merge patch (RFC 7396).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +92,9 @@ impl Fields {
         for (name, value) in members {
             // Readers of JSON differ about which one counts (RFC 8259 §4), so that a reviewer may have seen another than we would take.
             if fields.object.insert(name.clone(), value).is_some() {
-                fields.refuse(&name, "is given twice");
+                if fields.errors.len() < MAX_ERRORS {
+                    fields.refuse(&name, "is given twice");
+                }
             } else {
                 fields.given.push(name);
             }
@@ -239,12 +238,15 @@ impl Fields {
     }
 
     /// A whole number within a range.
-    pub fn integer(&mut self, name: &'static str, min: u32, max: u32) -> Given<u32> {
+    pub fn integer<T>(&mut self, name: &'static str, min: T, max: T) -> Given<T>
+    where
+        T: TryFrom<u64> + PartialOrd + Copy + Display,
+    {
         let number = self.take(name, "a whole number", |value| value.as_u64());
         match number {
             Given::Absent => Given::Absent,
             Given::Null => Given::Null,
-            Given::Value(number) => match u32::try_from(number)
+            Given::Value(number) => match T::try_from(number)
                 .ok()
                 .filter(|number| (min..=max).contains(number))
             {
@@ -292,7 +294,7 @@ impl Fields {
             ..
         } = self;
         let unknown = format!("is not a field here; allowed are {}", allowed.join(", "));
-        for name in object.keys() {
+        for name in object.keys().take(MAX_ERRORS) {
             let is_read_only = read_only.contains(&name.as_str());
             let detail = if is_read_only {
                 "is read-only"
@@ -353,9 +355,8 @@ impl<'de> Deserialize<'de> for Members {
                 let mut members = Vec::new();
                 let doubled = RefCell::default();
                 while let Some(name) = map.next_key::<String>()? {
-                    let at = format!("/{}", escaped(&name));
                     let value = map.next_value_seed(Strict {
-                        at,
+                        at: &Place::Top(&name),
                         doubled: &doubled,
                     })?;
                     members.push((name, value));
@@ -438,6 +439,18 @@ mod tests {
             fields.object["a"],
             serde_json::json!([{"b": 2}, {"c/d": {"e": null}}])
         );
+    }
+
+    #[test]
+    fn of_what_is_given_twice_no_more_is_noted_than_is_told() {
+        // Long names above many short ones: with a text for each place, a body of 256 KiB took gigabytes.
+        let members = vec![r#"{"b":0,"b":0}"#; 9_000].join(",");
+        let body = format!(r#"{{"{}": [{members}]}}"#, "a".repeat(100_000));
+        let fields = fields(&body);
+        assert_eq!(fields.errors.len(), MAX_ERRORS);
+        assert!(fields.errors[99].pointer.ends_with("a/99/b"));
+        let fields = self::fields(&format!("{{{}}}", vec![r#""a":0"#; 1_000].join(",")));
+        assert_eq!(fields.errors.len(), MAX_ERRORS);
     }
 
     #[test]

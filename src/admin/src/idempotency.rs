@@ -78,8 +78,7 @@ impl Idempotency {
         let key_hash = seal.hash(&[b"key", key.as_bytes()]);
         let request_hash = seal.hash(&[b"request", request.as_bytes(), body]);
         if !lock(&self.under_way).insert(key_hash) {
-            return Err(Problem::new(
-                StatusCode::CONFLICT,
+            return Err(Problem::under_way(
                 "The request with this Idempotency-Key is still under way; send it again in a moment.",
             ));
         }

@@ -30,6 +30,9 @@ impl FieldError {
     }
 }
 
+/// The most errors told at once; more than a request can have that is meant seriously.
+pub(crate) const MAX_ERRORS: usize = 100;
+
 /// The body of every refusal.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProblemDetails {
@@ -57,6 +60,8 @@ pub struct Problem {
     detail: String,
     pub(crate) errors: Vec<FieldError>,
     parameter: Option<String>,
+    /// Whether the same request may be answered otherwise in a moment, which `Retry-After` tells.
+    is_passing: bool,
 }
 
 impl Problem {
@@ -67,6 +72,15 @@ impl Problem {
             detail: detail.to_string(),
             errors: Vec::new(),
             parameter: None,
+            is_passing: status == StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// 409: the same request is being answered.
+    pub fn under_way(detail: &str) -> Self {
+        Self {
+            is_passing: true,
+            ..Self::new(StatusCode::CONFLICT, detail)
         }
     }
 
@@ -169,6 +183,9 @@ impl IntoResponse for Problem {
         };
         let mut response = (self.status, Json(details)).into_response();
         let headers = response.headers_mut();
+        if self.is_passing {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
@@ -181,9 +198,6 @@ impl IntoResponse for Problem {
             // What is left of the request may still come, and must not be read as the next one (RFC 9110 §15.5.9).
             StatusCode::REQUEST_TIMEOUT => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }

@@ -7,20 +7,35 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads a value. Where members of objects in it are given twice is noted in `doubled`, as JSON pointers.
-#[derive(Clone)]
-pub(crate) struct Strict<'d> {
-    pub(crate) at: String,
-    pub(crate) doubled: &'d RefCell<Vec<String>>,
+use crate::problem::MAX_ERRORS;
+
+/// Where a value is. A reference to where its parent is: a text of its own for every value would take a hostile body's length for each.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'p> {
+    /// A member of the body itself.
+    Top(&'p str),
+    /// A member of an object.
+    Member(&'p Place<'p>, &'p str),
+    /// An item of a list.
+    Item(&'p Place<'p>, usize),
 }
 
-impl Strict<'_> {
-    fn below(&self, step: &str) -> Self {
-        Self {
-            at: format!("{}/{}", self.at, escaped(step)),
-            doubled: self.doubled,
+impl fmt::Display for Place<'_> {
+    /// As a JSON pointer. Recursion is no deeper than what `serde_json` reads, 128 levels.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top(name) => write!(formatter, "/{}", escaped(name)),
+            Self::Member(parent, name) => write!(formatter, "{parent}/{}", escaped(name)),
+            Self::Item(parent, number) => write!(formatter, "{parent}/{number}"),
         }
     }
+}
+
+/// Reads a value. Where members of objects in it are given twice is noted in `doubled`, as JSON pointers, as many as are told.
+#[derive(Clone, Copy)]
+pub(crate) struct Strict<'p> {
+    pub(crate) at: &'p Place<'p>,
+    pub(crate) doubled: &'p RefCell<Vec<String>>,
 }
 
 /// A step of a JSON pointer (RFC 6901 §3).
@@ -69,23 +84,33 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self.below(&list.len().to_string()))? {
-            list.push(item);
+        loop {
+            let below = Strict {
+                at: &Place::Item(self.at, list.len()),
+                doubled: self.doubled,
+            };
+            match items.next_element_seed(below)? {
+                Some(item) => list.push(item),
+                None => return Ok(Value::Array(list)),
+            }
         }
-        Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            let below = self.below(&name);
-            let at = below.at.clone();
-            if object
-                .insert(name, members.next_value_seed(below)?)
-                .is_some()
-            {
-                self.doubled.borrow_mut().push(at);
+            let at = Place::Member(self.at, &name);
+            let value = members.next_value_seed(Strict {
+                at: &at,
+                doubled: self.doubled,
+            })?;
+            if object.contains_key(&name) {
+                let mut doubled = self.doubled.borrow_mut();
+                if doubled.len() < MAX_ERRORS {
+                    doubled.push(at.to_string());
+                }
             }
+            object.insert(name, value);
         }
         Ok(Value::Object(object))
     }

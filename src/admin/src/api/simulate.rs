@@ -8,7 +8,7 @@ use axum::extract::State;
 use facts::{Agent, Place};
 use jiff::Timestamp;
 use serde::Serialize;
-use tags::{Browser, Device, Facts, Judged, Os, Rules, decide, judge_rules};
+use tags::{Browser, Device, Facts, Judged, Os, Rules, ScanNumbers, decide, judge_rules};
 use utoipa::ToSchema;
 
 use super::params::Params;
@@ -45,8 +45,8 @@ pub(crate) struct SimulatedRequest {
     #[schema(max_length = 8192, example = "ref=tv")]
     query: Option<String>,
     /// Which scan of the tag it is.
-    #[schema(minimum = 1)]
-    scan_number: Option<u32>,
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    scan_number: Option<u64>,
     /// Rules that stand for the tag's own, as when a tag is made.
     #[schema(max_items = 32)]
     rules: Option<Vec<RuleJson>>,
@@ -157,17 +157,18 @@ impl Told {
         let language = fields.parsed("language", text).value();
         let now = fields.time("time").value().unwrap_or_else(|| admin.now());
         let query = fields.parsed("query", text).value().unwrap_or_default();
-        let scan_number = fields.integer("scan_number", 1, u32::MAX).value();
+        let scan_number = fields.integer("scan_number", 1, ScanNumbers::MAX).value();
         let is_own = admin.is_own_domain();
         let draft = fields
             .value("rules", |value| rules::read(value, &is_own))
             .value();
         let told = Self {
-            user_agent: user_agent.unwrap_or_default(),
+            // An edge has it without the white space around it (RFC 9110 §5.5), and counts shares by it.
+            user_agent: user_agent.unwrap_or_default().trim_ascii().to_owned(),
             address,
             language: language.unwrap_or_default(),
             query: query.strip_prefix('?').unwrap_or(&query).to_owned(),
-            scan_number: scan_number.map(u64::from),
+            scan_number,
         };
         (told, now, draft)
     }

@@ -1,6 +1,7 @@
 //! Reads rules from JSON. Everything that is wrong is reported at once, each at its place; a rule of which something cannot be read goes on
 //! with something that can, so that the rest is judged all the same, and is forgotten in the end.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -11,7 +12,7 @@ use tags::{
 };
 
 use crate::draft::parse_destination;
-use crate::problem::FieldError;
+use crate::problem::{FieldError, MAX_ERRORS};
 use crate::strict_json::escaped;
 use crate::texts::parse_time;
 
@@ -19,6 +20,7 @@ use crate::texts::parse_time;
 pub(crate) fn read(value: Value, is_own: &dyn Fn(&str) -> bool) -> Result<Rules, Vec<FieldError>> {
     let mut reader = Reader {
         is_own,
+        suggestions: Cell::new(SUGGESTIONS),
         errors: Vec::new(),
     };
     let at = "/rules";
@@ -50,8 +52,14 @@ pub(crate) fn read(value: Value, is_own: &dyn Fn(&str) -> bool) -> Result<Rules,
     Err(errors)
 }
 
+/// As many regions that there are not are refused with the one that may be meant, which takes 10 ms to find among all. The body is refused
+/// then, and what is well-formed in the rest is judged when these have been mended.
+const SUGGESTIONS: usize = 8;
+
 struct Reader<'o> {
     is_own: &'o dyn Fn(&str) -> bool,
+    /// How many more there may be.
+    suggestions: Cell<usize>,
     errors: Vec<FieldError>,
 }
 
@@ -74,10 +82,12 @@ const WHEN: &[&str] = &[
 
 impl Reader<'_> {
     fn refuse(&mut self, pointer: &str, detail: impl Display) {
-        self.errors.push(FieldError {
-            pointer: pointer.to_owned(),
-            detail: detail.to_string(),
-        });
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(FieldError {
+                pointer: pointer.to_owned(),
+                detail: detail.to_string(),
+            });
+        }
     }
 
     fn rule(&mut self, value: Value, at: &str) -> Rule {
@@ -119,7 +129,7 @@ impl Reader<'_> {
                 "os" => when.os = self.words(value, at),
                 "browser" => when.browser = self.words(value, at),
                 "country" => when.country = self.values(value, at, Country::parse),
-                "region" => when.region = self.values(value, at, Region::parse),
+                "region" => when.region = self.regions(value, at),
                 "language" => when.language = self.values(value, at, LanguageTag::parse),
                 "dates" => when.dates = self.dates(value, at),
                 "hours" => when.hours = self.hours(value, at),
@@ -337,6 +347,16 @@ impl Reader<'_> {
         parameters
     }
 
+    fn regions(&mut self, value: Value, at: &str) -> Vec<Region> {
+        let suggestions = self.suggestions.clone();
+        let regions = self.values(value, at, |text| match suggestions.get() {
+            0 => Region::from_stored(text),
+            left => Region::parse(text).inspect_err(|_| suggestions.set(left - 1)),
+        });
+        self.suggestions = suggestions;
+        regions
+    }
+
     fn words<T: FromStr>(&mut self, value: Value, at: &str) -> Vec<T>
     where
         T::Err: Display,
@@ -414,4 +434,31 @@ impl Reader<'_> {
 /// What stands where a destination could not be read.
 fn stand_in() -> Destination {
     Destination::parse("https://example.com/").expect("an address as good as any")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_regions_that_there_are_not_are_refused_with_what_may_be_meant() {
+        let rule = |number: usize| {
+            let regions = ["DE-QQ", "de-by", "bavaria", "DE-BY"];
+            json!({"name": format!("{number}"), "when": {"region": regions}, "to": "https://example.com/"})
+        };
+        let rules: Vec<_> = (0..32).map(rule).collect();
+        let errors = read(rules.into(), &|_| false).expect_err("refused");
+        let suggesting = |error: &&FieldError| error.detail.contains("did you mean");
+        assert_eq!(errors.iter().filter(suggesting).count(), SUGGESTIONS);
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(
+            pointers[..2],
+            ["/rules/0/when/region/0", "/rules/0/when/region/1"]
+        );
+        // What is not even well-formed is told of all the same.
+        assert_eq!(pointers.last(), Some(&"/rules/31/when/region/2"));
+        assert!(!pointers.contains(&"/rules/31/when/region/0"));
+    }
 }
