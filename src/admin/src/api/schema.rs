@@ -64,8 +64,9 @@ pub(crate) struct TagAnswer {
     updated_by: String,
     /// Where its symbol is.
     qr: QrLinks,
-    /// What is allowed in it, and hardly meant.
-    warnings: Vec<WarningJson>,
+    /// What is allowed in it, and hardly meant; in answers about one tag as it is now, not in lists and versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<WarningJson>>,
     /// What becomes of it by itself.
     scheduled: Option<ScheduledAnswer>,
 }
@@ -165,8 +166,16 @@ impl TagAnswer {
                 svg: symbol("svg"),
                 png: symbol("png"),
             },
-            warnings: WarningJson::of(tag, admin.now()),
+            warnings: None,
             scheduled: tag.scheduled.as_deref().map(ScheduledAnswer::from),
+        }
+    }
+
+    /// With its warnings. They compare every rule with those before it, which is too much work for each of a list.
+    pub(crate) fn with_warnings(admin: &Admin, tag: &Tag) -> Self {
+        Self {
+            warnings: Some(WarningJson::of(tag, admin.now())),
+            ..Self::new(admin, tag)
         }
     }
 }

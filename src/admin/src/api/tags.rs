@@ -51,7 +51,8 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     who.require(Role::Editor)?;
     let wait = Wait::read(&params.allow(&Wait::PARAMETERS)?)?;
-    let answer = |admin: &Admin, tag: &Tag| serde_json::to_vec(&TagAnswer::new(admin, tag));
+    let answer =
+        |admin: &Admin, tag: &Tag| serde_json::to_vec(&TagAnswer::with_warnings(admin, tag));
     let once = once(&admin, who, &headers, "POST /tags", body, answer, {
         let admin = admin.clone();
         |who, body, keep| async move { admin.create_tag(&who, body, &keep).await }
@@ -293,14 +294,14 @@ pub(super) fn named(code: &str, params: &Params) -> Result<TagName, Problem> {
 }
 
 fn answer(admin: &Admin, tag: &Tag) -> Response {
-    tagged(tag, Json(TagAnswer::new(admin, tag)))
+    tagged(tag, Json(TagAnswer::with_warnings(admin, tag)))
 }
 
 /// The answer to an edit, once who was to be waited for has been.
 pub(super) async fn edited_answer(admin: &Admin, edited: &Edited<Tag>, wait: Wait) -> Response {
     let body = EditedTag {
         propagation: wait.propagation(admin, &edited.commit).await,
-        tag: TagAnswer::new(admin, &edited.what),
+        tag: TagAnswer::with_warnings(admin, &edited.what),
     };
     tagged(&edited.what, Json(body))
 }

@@ -190,6 +190,30 @@ async fn rules_that_are_given_stand_for_the_tags_own_and_are_not_kept() {
 }
 
 #[tokio::test]
+async fn a_scan_s_number_goes_as_far_as_a_rule_s_and_a_user_agent_is_trimmed_as_at_an_edge() {
+    let server = Server::start().await;
+    let owner = with_rules(&server).await;
+    let highest = (1_u64 << 53) - 1;
+    let rules = json!([{"name": "last", "when": {"scan_number": {"from": highest}}, "to": "https://example.com/last"}]);
+    let simulate = async |request: Value| owner.post("/tags/spring/simulate", request).await;
+    let answer = simulate(json!({"rules": rules, "scan_number": highest})).await;
+    assert_eq!(answer.ok()["rule"], "last");
+    let answer = simulate(json!({"scan_number": highest + 1})).await;
+    assert_eq!(answer.pointers(422), ["/scan_number"]);
+    let rules = json!([{"name": "half", "when": {"share": 50}, "to": "https://example.com/half"}]);
+    for visitor in 0..16 {
+        let decide = async |user_agent: String| {
+            let visitor = json!({"rules": rules, "address": format!("203.0.113.{visitor}"), "user_agent": user_agent});
+            simulate(visitor).await.ok()
+        };
+        assert_eq!(
+            decide(format!("  {IPHONE} ")).await,
+            decide(IPHONE.to_owned()).await
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_tag_that_does_not_redirect_says_why_and_its_rules_are_judged_all_the_same() {
     let server = Server::start().await;
     let owner = with_rules(&server).await;

@@ -343,3 +343,11 @@ pub fn codes(list: &Value) -> Vec<String> {
         .map(|tag| tag["code"].as_str().unwrap().to_owned())
         .collect()
 }
+
+/// A tag as lists and versions have it: without its warnings.
+pub fn listed(tag: &Value) -> Value {
+    let mut tag = tag.clone();
+    let warnings = tag.as_object_mut().unwrap().remove("warnings");
+    assert!(warnings.is_some(), "{tag}");
+    tag
+}
