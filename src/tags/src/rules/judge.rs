@@ -1,5 +1,5 @@
 //! Judges a request by compiled rules, one after the other. Each fact is asked for when the first condition needs it; whatever is found
-//! out about the request for one rule is kept for the next. Nothing is allocated (but for a query of kilobytes, see `query`).
+//! out about the request for one rule is kept for the next. Nothing is allocated (but for a query of very many parameters, see `query`).
 
 use std::cell::{Cell, OnceCell};
 use std::net::IpAddr;
@@ -132,11 +132,11 @@ impl<F: Facts> Asked<'_, '_, F> {
                 }
                 Condition::Region => {
                     let region = facts.region().map(str::as_bytes);
-                    any(rule, |item| Some(Some(item.text()?) == region))?
+                    any(rule, Cursor::text, |item| Some(item) == region)?
                 }
                 Condition::Language => {
                     let language = self.language();
-                    any(rule, |item| Some(Some(item.u16()?) == language))?
+                    any(rule, Cursor::u16, |item| Some(item) == language)?
                 }
                 Condition::Dates => {
                     let now = self.now.as_microsecond();
@@ -150,7 +150,7 @@ impl<F: Facts> Asked<'_, '_, F> {
                 }
                 Condition::Query => {
                     let query = self.query.get_or_init(|| Query::new(facts.query()));
-                    all(rule, |item| has_parameter(query, item))?
+                    all(rule, Parameter::read, |item| item.is_in(query))?
                 }
                 Condition::Bot => {
                     let wanted = rule.u8()? == 1;
@@ -158,7 +158,7 @@ impl<F: Facts> Asked<'_, '_, F> {
                 }
                 Condition::Network => {
                     let address = facts.address().map(|address| address.to_canonical());
-                    any(rule, |item| Some(contains(item.network()?, address)))?
+                    any(rule, Cursor::network, |item| contains(item, address))?
                 }
                 Condition::Share => {
                     let per_cent = u64::from(rule.u8()?);
@@ -215,34 +215,52 @@ fn has_bit(bits: u8, number: Option<u8>) -> bool {
     number.is_some_and(|number| bits & 1 << number != 0)
 }
 
-/// Whether something holds for an item of a list. All of it is read.
-fn any<'a>(
+/// Whether something holds for an item of a list. All of it is read, but no more judged than has to be.
+fn any<'a, T>(
     list: &mut Cursor<'a>,
-    mut holds: impl FnMut(&mut Cursor<'a>) -> Option<bool>,
+    read: impl Fn(&mut Cursor<'a>) -> Option<T>,
+    holds: impl Fn(T) -> bool,
 ) -> Option<bool> {
     let mut any = false;
     for _ in 0..list.u8()? {
-        any |= holds(list)?;
+        let item = read(list)?;
+        any = any || holds(item);
     }
     Some(any)
 }
 
 /// The same for all items.
-fn all<'a>(
+fn all<'a, T>(
     list: &mut Cursor<'a>,
-    mut holds: impl FnMut(&mut Cursor<'a>) -> Option<bool>,
+    read: impl Fn(&mut Cursor<'a>) -> Option<T>,
+    holds: impl Fn(T) -> bool,
 ) -> Option<bool> {
-    any(list, |item| holds(item).map(|holds| !holds)).map(|any_fails| !any_fails)
+    any(list, read, |item| !holds(item)).map(|any_fails| !any_fails)
 }
 
-fn has_parameter(query: &Query<'_>, item: &mut Cursor<'_>) -> Option<bool> {
-    let name = item.text()?;
-    let mut rest = *item;
-    if rest.u8()? == 0 {
-        *item = rest;
-        return Some(!query.has_name(name));
+/// A parameter that is asked for.
+struct Parameter<'a> {
+    name: &'a [u8],
+    /// A list; an empty one: it must not be there.
+    values: Cursor<'a>,
+}
+
+impl<'a> Parameter<'a> {
+    fn read(item: &mut Cursor<'a>) -> Option<Self> {
+        let name = item.text()?;
+        let values = *item;
+        any(item, Cursor::text, |_| true)?;
+        Some(Self { name, values })
     }
-    any(item, |value| Some(query.has(name, value.text()?)))
+
+    fn is_in(mut self, query: &Query<'_>) -> bool {
+        let mut rest = self.values;
+        if rest.u8() == Some(0) {
+            return !query.has_name(self.name);
+        }
+        let has = |value| query.has(self.name, value);
+        any(&mut self.values, Cursor::text, has) == Some(true)
+    }
 }
 
 fn contains(net: IpNet, address: Option<IpAddr>) -> bool {

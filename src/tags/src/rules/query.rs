@@ -2,61 +2,90 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::cmp::Ordering;
 
 use percent_encoding::percent_decode_str;
 
-/// Up to so many bytes a query is read anew for each question; nothing is allocated for it then.
-const SHORT: usize = 512;
-
-/// A name and a value, decoded.
-type Parameter<'q> = (Cow<'q, [u8]>, Cow<'q, [u8]>);
+/// Up to so many parameters are kept where they are; nothing is allocated for them then.
+const FEW: usize = 32;
 
 /// A query, as it was sent.
 pub(super) struct Query<'q> {
     text: &'q str,
-    /// The parameters of a long one, in order: a stranger chooses it, and reading kilobytes for each of hundreds of questions would hold
-    /// up a worker.
-    sorted: OnceCell<Vec<Parameter<'q>>>,
+    parameters: OnceCell<Parameters<'q>>,
+}
+
+/// Names and values in the order of what they decode to. A stranger chooses the query, and rules may ask thousands of questions: each is
+/// answered by a few comparisons.
+enum Parameters<'q> {
+    Few(usize, [(&'q str, &'q str); FEW]),
+    Many(Vec<(Cow<'q, [u8]>, Cow<'q, [u8]>)>),
 }
 
 impl<'q> Query<'q> {
     pub(super) fn new(text: &'q str) -> Self {
         Self {
             text,
-            sorted: OnceCell::new(),
+            parameters: OnceCell::new(),
         }
     }
 
     /// Whether there is a parameter of this name.
     pub(super) fn has_name(&self, name: &[u8]) -> bool {
-        if let Some(sorted) = self.sorted() {
-            let at = sorted.partition_point(|(other, _)| **other < *name);
-            return sorted.get(at).is_some_and(|(other, _)| **other == *name);
+        match self.parameters() {
+            Parameters::Few(count, all) => all[..*count]
+                .binary_search_by(|(other, _)| compare(other, name))
+                .is_ok(),
+            Parameters::Many(all) => all
+                .binary_search_by(|(other, _)| (**other).cmp(name))
+                .is_ok(),
         }
-        parameters(self.text).any(|(other, _)| is(other, name))
     }
 
     /// Whether there is one of this name and value.
     pub(super) fn has(&self, name: &[u8], value: &[u8]) -> bool {
-        if let Some(sorted) = self.sorted() {
-            let wanted = (name, value);
-            return sorted
-                .binary_search_by(|(name, value)| (&**name, &**value).cmp(&wanted))
-                .is_ok();
+        match self.parameters() {
+            Parameters::Few(count, all) => all[..*count]
+                .binary_search_by(|(other, given)| {
+                    compare(other, name).then_with(|| compare(given, value))
+                })
+                .is_ok(),
+            Parameters::Many(all) => all
+                .binary_search_by(|(other, given)| (&**other, &**given).cmp(&(name, value)))
+                .is_ok(),
         }
-        parameters(self.text).any(|(other, given)| is(other, name) && is(given, value))
     }
 
-    fn sorted(&self) -> Option<&[Parameter<'q>]> {
-        let sort = || {
-            let decoded = |text: &'q str| Cow::from(percent_decode_str(text));
-            let mut all: Vec<_> = parameters(self.text)
-                .map(|(name, value)| (decoded(name), decoded(value)))
-                .collect();
-            all.sort_unstable();
-            all
-        };
-        (self.text.len() > SHORT).then(|| self.sorted.get_or_init(sort).as_slice())
+    fn parameters(&self) -> &Parameters<'q> {
+        self.parameters.get_or_init(|| Parameters::new(self.text))
+    }
+}
+
+impl<'q> Parameters<'q> {
+    fn new(text: &'q str) -> Self {
+        let (mut count, mut few) = (0, [("", ""); FEW]);
+        for parameter in parameters(text) {
+            let Some(place) = few.get_mut(count) else {
+                return Self::many(text);
+            };
+            *place = parameter;
+            count += 1;
+        }
+        few[..count].sort_unstable_by(|(name, value), (other_name, other_value)| {
+            decoded(name)
+                .cmp(decoded(other_name))
+                .then_with(|| decoded(value).cmp(decoded(other_value)))
+        });
+        Self::Few(count, few)
+    }
+
+    fn many(text: &'q str) -> Self {
+        let decoded = |text: &'q str| Cow::from(percent_decode_str(text));
+        let mut all: Vec<_> = parameters(text)
+            .map(|(name, value)| (decoded(name), decoded(value)))
+            .collect();
+        all.sort_unstable();
+        Self::Many(all)
     }
 }
 
@@ -66,9 +95,12 @@ fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     given.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
 }
 
-fn is(encoded: &str, plain: &[u8]) -> bool {
-    // Most differ by their length already: decoding makes nothing longer.
-    encoded.len() >= plain.len() && percent_decode_str(encoded).eq(plain.iter().copied())
+fn decoded(encoded: &str) -> impl Iterator<Item = u8> {
+    percent_decode_str(encoded)
+}
+
+fn compare(encoded: &str, plain: &[u8]) -> Ordering {
+    decoded(encoded).cmp(plain.iter().copied())
 }
 
 #[cfg(test)]
@@ -77,7 +109,7 @@ mod tests {
 
     #[test]
     fn names_and_values_are_compared_decoded_and_in_their_case() {
-        let filler = format!("&f={}", "x".repeat(SHORT));
+        let filler = "&f=x".repeat(FEW);
         for long in ["", &filler] {
             let has = |query: &str, name: &str, value: &str| {
                 let text = format!("{query}{long}");
@@ -100,6 +132,19 @@ mod tests {
             };
             assert!(named("b&%61=2", "a") && named("a", "a"));
             assert!(!named("b=a&aa=1", "a"));
+        }
+    }
+
+    #[test]
+    fn the_last_parameter_counts_however_many_there_are() {
+        for before in [0, 1, FEW - 1, FEW, FEW + 1, 8 * FEW] {
+            // In the order of what they decode to, which is not that in which they are written.
+            let text = format!("{}%62=%32&&c", "a&".repeat(before));
+            let query = Query::new(&text);
+            assert!(query.has(b"b", b"2") && query.has_name(b"b"), "{text}");
+            assert!(query.has(b"c", b"") && !query.has(b"c", b"2"), "{text}");
+            assert!(!query.has_name(b"d") && !query.has_name(b""), "{text}");
+            assert_eq!(query.has(b"a", b""), before > 0, "{text}");
         }
     }
 }
