@@ -190,7 +190,7 @@ impl<F: Facts> Asked<'_, '_, F> {
         if let Some(known) = self.language.get() {
             return known;
         }
-        let found = language::preferred(|| self.facts.languages(), &self.languages);
+        let found = language::preferred(self.facts.languages(), &self.languages);
         self.language.set(Some(found));
         found
     }

@@ -7,9 +7,9 @@ use std::fmt;
 
 use oxilangtag::LanguageTag as WellFormed;
 
-use super::InvalidRuleValue;
 use super::nearest::nearest;
 use super::place::{Country, unknown};
+use super::{InvalidRuleValue, Rules};
 
 /// A language tag, RFC 5646, as it was written. Case makes no difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,41 +121,69 @@ pub(super) trait Named {
     fn get(&self, number: u16) -> &[u8];
 }
 
-/// So many entries of `Accept-Language` are looked at: several times what any browser sends, and a bound on what a stranger can ask for.
+/// So many well-formed entries of `Accept-Language` are looked at, in so many bytes: several times what any browser sends, and a bound on
+/// what a stranger can ask for.
 const ENTRIES: usize = 64;
+const BYTES: usize = 4 << 10;
+
+/// So many numbers have room in a set: 32 rules of 16 values name no more tags.
+const NUMBERS: usize = Rules::MAX * Rules::MAX_VALUES;
 
 /// The number of the tag that the visitor prefers, who sent these lines.
-pub(super) fn preferred<'l, L>(lines: impl Fn() -> L, named: &impl Named) -> Option<u16>
-where
-    L: Iterator<Item = &'l [u8]>,
-{
-    let entries = || {
-        lines()
-            .flat_map(|line| line.split(|byte| *byte == b','))
-            .take(ENTRIES)
-            .filter_map(entry)
-    };
+pub(super) fn preferred<'l>(
+    lines: impl Iterator<Item = &'l [u8]>,
+    named: &impl Named,
+) -> Option<u16> {
+    let (mut count, mut entries) = (0, [(&[][..], 0); ENTRIES]);
+    for (place, entry) in entries.iter_mut().zip(self::entries(lines)) {
+        *place = entry;
+        count += 1;
+    }
+    let entries = &entries[..count];
+    let some_are_refused = entries.iter().any(|(_, weight)| *weight == 0);
     // The most specific range that covers a tag says whether it may be had at all.
     let is_refused = |number: u16| {
         let tag = named.get(number);
-        let covering = entries().filter(|(range, _)| covers(range, tag));
+        let covering = entries.iter().filter(|(range, _)| covers(range, tag));
         let decides = covering.reduce(|longest, next| match next.0.len() > longest.0.len() {
             true => next,
             false => longest,
         });
-        decides.is_some_and(|(_, weight)| weight == 0)
+        decides.is_some_and(|(_, weight)| *weight == 0)
+    };
+    // Many entries can begin with the same tag, which is judged once.
+    let mut refused = [false; NUMBERS];
+    let mut is_free = |number: u16| {
+        let Some(refused) = refused.get_mut(usize::from(number)) else {
+            return false; // there is no such tag
+        };
+        *refused = *refused || some_are_refused && is_refused(number);
+        !*refused
     };
     let mut best: Option<(u16, u16)> = None;
-    for (range, weight) in entries() {
+    for &(range, weight) in entries {
         if weight == 0 || best.is_some_and(|(best, _)| weight <= best) {
             continue;
         }
         let found = prefixes(range)
             .filter_map(|prefix| named.find(prefix))
-            .find(|number| !is_refused(*number));
+            .find(|number| is_free(*number));
         best = found.map(|number| (weight, number)).or(best);
     }
     best.map(|(_, number)| number)
+}
+
+/// The well-formed entries of the first bytes of these lines. One that goes beyond them is left out: its beginning may say something else.
+fn entries<'l>(lines: impl Iterator<Item = &'l [u8]>) -> impl Iterator<Item = (&'l [u8], u16)> {
+    let mut left = BYTES;
+    lines
+        .flat_map(|line| line.split(|byte| *byte == b','))
+        .map_while(move |element| {
+            // With the comma behind it.
+            left = left.checked_sub(element.len() + 1)?;
+            Some(element)
+        })
+        .filter_map(entry)
 }
 
 /// A range and its weight in thousandths; none: it is malformed, or `*`, which looks nothing up.
@@ -240,7 +268,7 @@ mod tests {
 
     fn preferred_of(named: &'static [&'static str], lines: &[&str]) -> Option<&'static str> {
         let named = Tags(named);
-        let number = preferred(|| lines.iter().map(|line| line.as_bytes()), &named);
+        let number = preferred(lines.iter().map(|line| line.as_bytes()), &named);
         number.map(|number| named.0[usize::from(number)])
     }
 
@@ -325,11 +353,30 @@ mod tests {
         let long = format!("{}de", "fr,".repeat(ENTRIES - 1));
         assert_eq!(preferred_of(&["de"], &[&long]), Some("de"));
         assert_eq!(preferred_of(&["de"], &["fr", &long]), None);
-        let deep = format!("de-{}", "a-".repeat(4000));
-        assert_eq!(
-            preferred_of(&["de"], &[deep.trim_end_matches('-')]),
-            Some("de")
-        );
+        let empty = format!("{}de", ", ,de;q=2,*,".repeat(ENTRIES));
+        assert_eq!(preferred_of(&["de"], &[&empty]), Some("de"));
+        let deep = format!("de-{}", "a-".repeat(BYTES / 2 - 3));
+        let deep = deep.trim_end_matches('-');
+        assert!(deep.len() < BYTES);
+        assert_eq!(preferred_of(&["de"], &[deep]), Some("de"));
+        // What is cut off is not read as what it begins with.
+        assert_eq!(preferred_of(&["de"], &[&format!("{deep}-a-a")]), None);
+        let white = " ".repeat(BYTES);
+        assert_eq!(preferred_of(&["de"], &[&white, "de"]), None);
+    }
+
+    #[test]
+    fn a_tag_that_is_refused_once_stays_so_and_hides_no_shorter_one() {
+        let named = &["de", "de-at", "de-at-1901", "en"];
+        let many = "de-AT-1901-x-a;q=0.5,".repeat(60);
+        for (refused, found) in [
+            ("de-AT-1901;q=0", "de-at"),
+            ("de-AT-1901;q=0,de-AT;q=0", "de"),
+            ("de-AT-1901;q=0,de-AT;q=0,de;q=0", "en"),
+        ] {
+            let header = format!("{many}{refused},en;q=0.1");
+            assert_eq!(preferred_of(named, &[&header]), Some(found), "{refused}");
+        }
     }
 
     #[test]
