@@ -98,9 +98,9 @@ impl Rules {
     pub const MAX_NAME: usize = 64;
     /// The longest name and value of a query parameter, in characters.
     pub const MAX_QUERY_TEXT: usize = 256;
-    /// The most bytes that they may compile to. Four times as much is what a record of the journal may have, and an audit entry holds a tag
-    /// twice.
-    pub const MAX_BYTES: usize = 128 << 10;
+    /// The most bytes that they may compile to, as judging them costs time with each scan. A record of the journal may have 1 MiB; an audit
+    /// entry holds a tag twice, each with what is scheduled for it.
+    pub const MAX_BYTES: usize = 16 << 10;
 
     /// Judges a list, and compiles it.
     pub fn new(list: Vec<Rule>) -> Result<Self, Vec<RuleError>> {
@@ -111,7 +111,7 @@ impl Rules {
         let compiled = compile::compile(&list);
         if compiled.len() > Self::MAX_BYTES {
             let detail = format!(
-                "the rules have {} bytes altogether: at most {} are allowed, so use fewer or shorter values",
+                "the rules have {} bytes altogether, as they are stored: at most {} are allowed, so use fewer or shorter values",
                 compiled.len(),
                 Self::MAX_BYTES
             );
@@ -139,8 +139,11 @@ impl Rules {
         RulesView::new(&self.compiled)
     }
 
-    /// Takes back what [`Rules::view`] showed; none: these bytes are no rules, or not those that they would be written as.
+    /// Takes back what [`Rules::view`] showed; none: these bytes are no rules, or not those that they would be written as, or too many.
     pub fn from_compiled(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() > Self::MAX_BYTES {
+            return None;
+        }
         let rules = Self::new(read::decompile(bytes)?).ok()?;
         (*rules.compiled == *bytes).then_some(rules)
     }

@@ -1,6 +1,8 @@
 //! What compiled rules say of requests, against the plain evaluation of the same.
 
-use tags::{Condition, Rules, RulesView, TagView, decide, judge_rules};
+use tags::{
+    Condition, Destination, Rule, Rules, RulesView, TagView, Targets, When, decide, judge_rules,
+};
 
 use crate::made::{Chance, moment, request, tag};
 use crate::reference::evaluate;
@@ -114,4 +116,30 @@ fn damaged_rules_are_judged_without_a_panic() {
         judge_rules(&view, &facts, now);
         assert!(decide(&view, || None, &facts, now).location.is_some());
     }
+}
+
+#[test]
+fn rules_of_too_many_bytes_are_refused() {
+    let value = |number: usize| format!("{number:0>200}");
+    let rules = |last: usize| {
+        let url = Destination::parse("https://example.com/").unwrap();
+        let rule = |number: usize| Rule {
+            name: format!("rule {number}"),
+            when: When {
+                query: vec![("q".to_owned(), Some((0..16).map(value).collect()))],
+                ..When::default()
+            },
+            to: Targets::One(url.clone()),
+        };
+        Rules::new((0..last).map(rule).collect())
+    };
+    let fits = rules(5).unwrap();
+    assert_eq!(
+        Rules::from_compiled(fits.view().as_bytes()),
+        Some(fits.clone())
+    );
+    let errors = rules(6).unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert_eq!(errors[0].pointer, "");
+    assert!(errors[0].detail.contains("at most 16384"), "{errors:?}");
 }
