@@ -31,6 +31,8 @@
 //! Numbers are little-endian, a varint is LEB128, a text is its length as a varint and its bytes, a list is its length as u8 and its items.
 //! An end that a range does not have is the lowest or highest number that there is. Lists keep the order in which they were written.
 //!
+//! The snapshot file holds these bytes: whoever changes what they mean raises its `FORMAT` (table, `snapshot/frames.rs`).
+//!
 //! Bits lose the order of values, so devices, operating systems, browsers and days come back in the order of their words.
 
 use ipnet::IpNet;
@@ -91,24 +93,9 @@ struct Out(Vec<u8>);
 
 impl Out {
     fn when(&mut self, when: &When, languages: &[String]) {
-        let present = |condition: Condition| match condition {
-            Condition::Device => !when.device.is_empty(),
-            Condition::Os => !when.os.is_empty(),
-            Condition::Browser => !when.browser.is_empty(),
-            Condition::Country => !when.country.is_empty(),
-            Condition::Region => !when.region.is_empty(),
-            Condition::Language => !when.language.is_empty(),
-            Condition::Dates => when.dates.is_some(),
-            Condition::Hours => when.hours.is_some(),
-            Condition::Query => !when.query.is_empty(),
-            Condition::Bot => when.bot.is_some(),
-            Condition::Network => !when.network.is_empty(),
-            Condition::Share => when.share.is_some(),
-            Condition::ScanNumber => when.scan_number.is_some(),
-        };
         let all = Condition::ALL.iter().copied();
         let bits = all
-            .filter(|condition| present(*condition))
+            .filter(|condition| when.has(*condition))
             .map(bit)
             .sum::<u16>();
         self.0.extend(bits.to_le_bytes());

@@ -11,8 +11,7 @@ use super::compile::{NO_DAYS, bit};
 use super::query::Query;
 use super::read::{Cursor, Languages, RulesView};
 use super::share::{self, Purpose, TagName, number, scaled};
-use super::zone::Zone;
-use super::{Condition, language};
+use super::{Condition, language, zone};
 use crate::Facts;
 
 /// What became of a rule.
@@ -197,7 +196,7 @@ impl<F: Facts> Asked<'_, '_, F> {
 
     /// Whether the wall clock of a zone shows one of these hours. What is behind midnight belongs to the day before.
     fn is_at(&self, zone: &str, days: u8, from: u16, to: u16) -> bool {
-        let Some(local) = Zone::find(zone).and_then(|zone| zone.local(self.now)) else {
+        let Some(local) = zone::local(zone, self.now) else {
             return false;
         };
         let minute = local.hour() as u16 * 60 + local.minute() as u16; // neither is below 0

@@ -60,6 +60,16 @@ impl LanguageTag {
         Ok(Self(text.into()))
     }
 
+    /// As [`LanguageTag::from_stored`], by the form alone: subtags of letters and digits.
+    pub(super) fn from_compiled(text: &str) -> Option<Self> {
+        let of_subtag = |byte: u8| byte.is_ascii_alphanumeric();
+        let well_formed = text.len() <= Self::MAX_LEN
+            && text
+                .split('-')
+                .all(|subtag| (1..=8).contains(&subtag.len()) && subtag.bytes().all(of_subtag));
+        well_formed.then(|| Self(text.into()))
+    }
+
     /// The tag.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::{Country, LanguageTag, Region, Zone};
+use super::{Condition, Country, LanguageTag, Region, Zone};
 use crate::spelling::spelled;
 use crate::{Browser, Destination, Device, Os};
 
@@ -55,6 +55,27 @@ pub struct When {
     pub share: Option<Share>,
     /// For scans of these numbers.
     pub scan_number: Option<ScanNumbers>,
+}
+
+impl When {
+    /// Whether there is a condition of this kind.
+    pub fn has(&self, condition: Condition) -> bool {
+        match condition {
+            Condition::Device => !self.device.is_empty(),
+            Condition::Os => !self.os.is_empty(),
+            Condition::Browser => !self.browser.is_empty(),
+            Condition::Country => !self.country.is_empty(),
+            Condition::Region => !self.region.is_empty(),
+            Condition::Language => !self.language.is_empty(),
+            Condition::Dates => self.dates.is_some(),
+            Condition::Hours => self.hours.is_some(),
+            Condition::Query => !self.query.is_empty(),
+            Condition::Bot => self.bot.is_some(),
+            Condition::Network => !self.network.is_empty(),
+            Condition::Share => self.share.is_some(),
+            Condition::ScanNumber => self.scan_number.is_some(),
+        }
+    }
 }
 
 /// Where a rule leads.
@@ -289,8 +310,8 @@ impl Hours {
     }
 
     /// Whose wall clock.
-    pub fn zone(&self) -> Zone {
-        self.zone
+    pub fn zone(&self) -> &Zone {
+        &self.zone
     }
 }
 

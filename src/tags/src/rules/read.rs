@@ -187,7 +187,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The list of rules that was compiled; none: these bytes are none. Limits are for the caller to judge.
+/// The list of rules that was compiled; none: these bytes are none. Limits are for the caller to judge. What a build knows of the world, such
+/// as which time zones there are, says nothing about the bytes: those of another build must not be refused for it.
 pub(super) fn decompile(bytes: &[u8]) -> Option<Vec<Rule>> {
     let mut rules = Vec::new();
     if bytes.is_empty() {
@@ -229,8 +230,8 @@ fn when(cursor: &mut Cursor<'_>, languages: Languages<'_>) -> Option<When> {
     }
     if has(Condition::Language) {
         when.language = cursor.list(|item| {
-            let tag = str::from_utf8(languages.get(item.u16()?)).ok()?.to_owned();
-            LanguageTag::from_stored(&tag).ok()
+            let tag = languages.get(item.u16()?);
+            LanguageTag::from_compiled(str::from_utf8(tag).ok()?)
         })?;
     }
     if has(Condition::Dates) {
@@ -250,7 +251,7 @@ fn when(cursor: &mut Cursor<'_>, languages: Languages<'_>) -> Option<When> {
         };
         let from = TimeOfDay::from_minutes(cursor.u16()?)?;
         let to = TimeOfDay::from_minutes(cursor.u16()?)?;
-        let zone = Zone::find(cursor.utf8()?)?;
+        let zone = Zone::from_compiled(cursor.utf8()?)?;
         when.hours = Some(Hours::new(days, from, to, zone).ok()?);
     }
     if has(Condition::Query) {

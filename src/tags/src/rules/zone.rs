@@ -12,23 +12,14 @@ use super::InvalidRuleValue;
 use super::nearest::nearest;
 use super::place::unknown;
 
-/// A time zone of the IANA database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Zone(&'static Known);
+/// A time zone of the IANA database, by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(Box<str>);
 
-#[derive(Debug)]
 struct Known {
     name: String,
     zone: OnceLock<Option<TimeZone>>,
 }
-
-impl PartialEq for Known {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Known {}
 
 /// All zones, by their names in order.
 static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
@@ -48,7 +39,7 @@ static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
 impl Zone {
     /// A zone by its name, as in `Europe/Berlin`.
     pub fn parse(name: &str) -> Result<Self, InvalidRuleValue> {
-        Self::find(name).ok_or_else(|| {
+        find(name).map(|_| Self(name.into())).ok_or_else(|| {
             let names = || KNOWN.iter().map(|known| known.name.as_str());
             // Who names a city alone means that city's zone.
             let city = name.replace(' ', "_");
@@ -67,24 +58,30 @@ impl Zone {
         })
     }
 
-    /// The zone of exactly this name, if there is one that can be read.
-    pub(super) fn find(name: &str) -> Option<Self> {
-        let at = KNOWN
-            .binary_search_by(|known| known.name.as_str().cmp(name))
-            .ok()?;
-        let known = &KNOWN[at];
-        known.zone().map(|_| Self(known))
+    /// One that was taken before, maybe by a build whose database has more zones. Only its form is judged.
+    pub(super) fn from_compiled(name: &str) -> Option<Self> {
+        let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte);
+        let well_formed = (1..=Self::MAX_LEN).contains(&name.len()) && name.bytes().all(of_name);
+        well_formed.then(|| Self(name.into()))
     }
+
+    /// The longest name, in bytes: twice that of the longest zone that there is.
+    const MAX_LEN: usize = 64;
 
     /// The name.
-    pub fn as_str(self) -> &'static str {
-        &self.0.name
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
+}
 
-    /// What its clocks show.
-    pub(super) fn local(self, now: Timestamp) -> Option<DateTime> {
-        Some(self.0.zone()?.to_datetime(now))
-    }
+/// What the clocks of a zone show; none: there is no zone of exactly this name in this build.
+pub(super) fn local(name: &str, now: Timestamp) -> Option<DateTime> {
+    Some(find(name)?.to_datetime(now))
+}
+
+fn find(name: &str) -> Option<&'static TimeZone> {
+    let at = KNOWN.binary_search_by(|known| known.name.as_str().cmp(name));
+    KNOWN[at.ok()?].zone()
 }
 
 impl Known {

@@ -2,13 +2,18 @@
 
 use jiff::Timestamp;
 use tags::{
-    Code, Day, Destination, Domain, Hours, Rule, Rules, Tag, Targets, When, WorkspaceId, Zone,
-    decide,
+    Code, Day, Destination, Domain, Hours, Rule, Rules, Tag, TagView, Targets, When, WorkspaceId,
+    Zone, decide,
 };
 
 use crate::facts::Told;
 
 fn holds(days: &[Day], from: &str, to: &str, zone: &str, now: &str) -> bool {
+    let tag = tag(days, from, to, zone);
+    decide(&tag.view(), || None, &Told::default(), now.parse().unwrap()).rule == "hours"
+}
+
+fn tag(days: &[Day], from: &str, to: &str, zone: &str) -> Tag {
     let url = |path: &str| Destination::parse(&format!("https://example.com/{path}")).unwrap();
     let hours = Hours::new(
         days.to_vec(),
@@ -24,7 +29,7 @@ fn holds(days: &[Day], from: &str, to: &str, zone: &str, now: &str) -> bool {
         },
         to: Targets::One(url("open")),
     };
-    let tag = Tag {
+    Tag {
         rules: Rules::new(vec![rule]).unwrap(),
         ..Tag::new(
             WorkspaceId::default_workspace(),
@@ -33,8 +38,7 @@ fn holds(days: &[Day], from: &str, to: &str, zone: &str, now: &str) -> bool {
             url("closed"),
             Timestamp::UNIX_EPOCH,
         )
-    };
-    decide(&tag.view(), || None, &Told::default(), now.parse().unwrap()).rule == "hours"
+    }
 }
 
 #[test]
@@ -157,4 +161,34 @@ fn a_zone_that_there_is_not_is_refused_with_the_nearest() {
             "{refusal}"
         );
     }
+}
+
+#[test]
+fn a_zone_of_another_build_is_kept_and_holds_for_nobody() {
+    let tag = tag(&[], "00:00", "23:59", "Europe/Berlin");
+    let written = tag.rules.view().as_bytes();
+    let of_zone = |name: &[u8; 13]| {
+        let at = written.windows(13).position(|it| it == b"Europe/Berlin");
+        let mut bytes = written.to_vec();
+        bytes[at.unwrap()..][..13].copy_from_slice(name);
+        bytes
+    };
+    let rule_at_noon = |bytes: &[u8]| {
+        let rules = Rules::from_compiled(bytes)?;
+        let rules = rules.view();
+        let view = TagView {
+            rules,
+            ..tag.view()
+        };
+        let noon = "2026-06-01T12:00:00Z".parse().unwrap();
+        Some(
+            decide(&view, || None, &Told::default(), noon)
+                .rule
+                .to_owned(),
+        )
+    };
+    let name = |text: &str| Some(text.to_owned());
+    assert_eq!(rule_at_noon(&of_zone(b"Europe/Berlin")), name("hours"));
+    assert_eq!(rule_at_noon(&of_zone(b"Europe/Utopia")), name(""));
+    assert_eq!(rule_at_noon(&of_zone(b"Europe Berlin")), None);
 }
