@@ -37,9 +37,9 @@
 
 use ipnet::IpNet;
 
-use super::model::{Hours, Rule, Targets, When};
+use super::model::{Day, Hours, Rule, Targets, When};
 use super::{Condition, LanguageTag};
-use crate::Destination;
+use crate::{Browser, Destination, Device, Os};
 
 /// What an IPv6 network begins with: no IPv4 one has such a mask.
 pub(super) const IPV6: u8 = 255;
@@ -83,6 +83,10 @@ pub(super) fn compile(list: &[Rule]) -> Vec<u8> {
 fn lower(tag: &LanguageTag) -> String {
     tag.as_str().to_ascii_lowercase()
 }
+
+// Each value has a bit in a byte, each condition one of two bytes.
+const _: () = assert!(Device::ALL.len() <= 8 && Os::ALL.len() <= 8 && Browser::ALL.len() <= 8);
+const _: () = assert!(1 << Day::ALL.len() <= NO_DAYS as usize && Condition::ALL.len() <= 16);
 
 /// The bit of a condition.
 pub(super) const fn bit(condition: Condition) -> u16 {
