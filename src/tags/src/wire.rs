@@ -18,8 +18,10 @@ use crate::{
 use idempotency::IdempotencyRecord;
 use scheduled::ScheduledRecord;
 
-/// The newest major format that this build reads, and the one that it writes.
+/// The major format that this build writes.
 const MAJOR: u32 = 1;
+/// The one in which it writes tags with rules: a build that does not know them would send everybody to the tag's own destination.
+const MAJOR_WITH_RULES: u32 = 2;
 
 /// Why a record of the journal was refused.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +30,12 @@ pub enum WireError {
     #[error("the record is not a valid protobuf message: {0}")]
     Malformed(#[from] prost::DecodeError),
     /// From the future.
-    #[error("the record has major format {found}, this build reads {MAJOR}: upgrade it")]
+    #[error("the record has major format {found}, this build reads up to {newest}: upgrade it")]
     Major {
         /// The record's.
         found: u32,
+        /// The newest that this build reads of its kind.
+        newest: u32,
     },
     /// A field's content is not allowed.
     #[error("field {field}: {reason}")]
@@ -85,12 +89,13 @@ where
     T: TryFrom<R, Error = WireError>,
 {
     match R::decode(value) {
-        Ok(record) if record.major() == MAJOR => T::try_from(record),
+        Ok(record) if R::reads(record.major()) => T::try_from(record),
         // The major is judged first: the rest of a newer record need not even be well-formed for an older reader.
         decoded => {
             let found = major_format(value)?;
-            if found != MAJOR {
-                return Err(WireError::Major { found });
+            if !R::reads(found) {
+                let newest = R::NEWEST;
+                return Err(WireError::Major { found, newest });
             }
             T::try_from(decoded?)
         }
@@ -99,12 +104,21 @@ where
 
 /// A record that says in which major format it is.
 trait Versioned: Message + Default {
+    /// The newest that this build reads.
+    const NEWEST: u32;
+
     fn major(&self) -> u32;
+
+    fn reads(major: u32) -> bool {
+        (1..=Self::NEWEST).contains(&major)
+    }
 }
 
 macro_rules! versioned {
-    ($($record:ty),*) => {
+    ($($record:ty: $newest:expr),*) => {
         $(impl Versioned for $record {
+            const NEWEST: u32 = $newest;
+
             fn major(&self) -> u32 {
                 self.major
             }
@@ -113,11 +127,11 @@ macro_rules! versioned {
 }
 
 versioned!(
-    TagRecord,
-    WorkspaceRecord,
-    DomainRecord,
-    KeyRecord,
-    AuditRecord
+    TagRecord: MAJOR_WITH_RULES,
+    WorkspaceRecord: MAJOR,
+    DomainRecord: MAJOR,
+    KeyRecord: MAJOR,
+    AuditRecord: MAJOR_WITH_RULES
 );
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -298,10 +312,20 @@ struct AuditRecord {
     after: Option<TagRecord>,
 }
 
+/// The major format of a tag, which is as new as what it has or will have asks for.
+fn major_of(tag: &Tag) -> u32 {
+    let scheduled = tag.scheduled.as_deref();
+    let later = scheduled.map_or(MAJOR, |scheduled| major_of(&scheduled.tag));
+    match tag.rules.is_empty() {
+        true => later,
+        false => MAJOR_WITH_RULES,
+    }
+}
+
 impl From<&Tag> for TagRecord {
     fn from(tag: &Tag) -> Self {
         Self {
-            major: MAJOR,
+            major: major_of(tag),
             workspace: tag.workspace.to_string(),
             domain: tag.domain.to_string(),
             code: tag.code.to_string(),
@@ -523,8 +547,9 @@ impl TryFrom<KeyRecord> for ApiKey {
 
 impl From<&AuditEntry> for AuditRecord {
     fn from(entry: &AuditEntry) -> Self {
+        let tags = entry.before.iter().chain(&entry.after);
         Self {
-            major: MAJOR,
+            major: tags.map(major_of).max().unwrap_or(MAJOR),
             workspace: entry.workspace.to_string(),
             at: entry.at.as_microsecond(),
             actor: entry.actor.clone(),

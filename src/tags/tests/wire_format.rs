@@ -179,18 +179,118 @@ fn every_kind_of_record_comes_back_as_it_went() {
 
 #[test]
 fn a_record_of_a_newer_major_is_refused_whatever_follows() {
-    // Field 1 = 2, then a field of a wire type that does not exist before.
-    let newer = [0x08, 0x02];
-    for topic in Topic::ALL {
-        let key = if topic == Topic::Accounts {
-            "key/a"
-        } else {
-            "workspace/a"
-        };
+    for (topic, key, newest) in [
+        (Topic::Tags, "a/b", 2),
+        (Topic::Settings, "workspace/a", 1),
+        (Topic::Settings, "domain/a", 1),
+        (Topic::Accounts, "key/a", 1),
+        (Topic::Accounts, "idempotency/a/0", 1),
+        (Topic::Audit, "a", 2),
+    ] {
+        // Field 1, then one of a wire type that there is not.
+        let newer = [0x08, newest as u8 + 1];
         match Change::decode(topic, key, &newer) {
-            Err(WireError::Major { found: 2 }) => {}
+            Err(WireError::Major {
+                found,
+                newest: reads,
+            }) => {
+                assert_eq!((found, reads), (newest + 1, newest), "{topic}");
+            }
             other => panic!("{topic}: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn a_record_with_rules_is_none_that_a_build_without_them_would_read() {
+    let plain = || Tag {
+        rules: Rules::default(),
+        ..tag()
+    };
+    let scheduled = |then: Tag, now: Tag| Tag {
+        scheduled: scheduled(then).scheduled,
+        ..now
+    };
+    let audit = |before, after| {
+        Change::Audit(AuditEntry {
+            workspace: WorkspaceId::default_workspace(),
+            at: time(9),
+            actor: String::new(),
+            remote: String::new(),
+            action: Action::Update,
+            subject: String::new(),
+            before,
+            after,
+        })
+    };
+    for (change, major) in [
+        (Change::Tag(plain()), 1),
+        (Change::Tag(tag()), 2),
+        (Change::Tag(scheduled(plain(), plain())), 1),
+        (Change::Tag(scheduled(tag(), plain())), 2),
+        (Change::Tag(scheduled(plain(), tag())), 2),
+        (audit(None, Some(plain())), 1),
+        (audit(None, Some(tag())), 2),
+        (audit(Some(tag()), Some(plain())), 2),
+    ] {
+        assert_eq!(
+            tags::major_format(&change.encode()).ok(),
+            Some(major),
+            "{change:?}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_with_a_condition_that_this_build_does_not_know_is_refused() {
+    #[derive(Clone, PartialEq, Message)]
+    struct OnlyRule {
+        #[prost(message, optional, tag = "20")]
+        rule: Option<LaterRule>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct LaterRule {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(bool, optional, tag = "11")]
+        bot: Option<bool>,
+        #[prost(message, optional, tag = "15")]
+        to: Option<OnlyUrl>,
+        #[prost(uint32, tag = "16")]
+        conditions: u32,
+        #[prost(string, tag = "17")]
+        later: String,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct OnlyUrl {
+        #[prost(string, tag = "1")]
+        url: String,
+    }
+    let change = Change::Tag(tag());
+    let with = |conditions, later: &str| {
+        let rule = LaterRule {
+            name: "later".into(),
+            bot: Some(true),
+            to: Some(OnlyUrl {
+                url: "https://example.com/".into(),
+            }),
+            conditions,
+            later: later.into(),
+        };
+        let added = OnlyRule { rule: Some(rule) }.encode_to_vec();
+        Change::decode(
+            Topic::Tags,
+            &change.key(),
+            &[change.encode(), added].concat(),
+        )
+    };
+    // What is no condition may be added.
+    assert!(with(1, "").is_ok() && with(1, "a note").is_ok());
+    for conditions in [0, 2] {
+        let error = with(conditions, "a condition")
+            .expect_err("refused")
+            .to_string();
+        assert!(error.starts_with("field rules.conditions:"), "{error}");
     }
 }
 
@@ -198,7 +298,7 @@ fn a_record_of_a_newer_major_is_refused_whatever_follows() {
 fn a_record_without_a_major_is_refused() {
     assert!(matches!(
         Change::decode(Topic::Tags, "a/b", &[]),
-        Err(WireError::Major { found: 0 })
+        Err(WireError::Major { found: 0, .. })
     ));
 }
 

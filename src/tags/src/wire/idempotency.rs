@@ -24,6 +24,8 @@ pub(super) struct IdempotencyRecord {
 }
 
 impl Versioned for IdempotencyRecord {
+    const NEWEST: u32 = MAJOR;
+
     fn major(&self) -> u32 {
         self.major
     }

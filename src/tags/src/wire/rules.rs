@@ -1,5 +1,6 @@
 //! Rules in protobuf. A value that this build does not know is refused with the whole tag: a rule that held for others than it was written
-//! for would be worse than the version before.
+//! for would be worse than the version before. So is a rule with a condition that this build does not know, which would be passed over: each
+//! rule says how many it has.
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -8,8 +9,8 @@ use prost::Message;
 use super::{WireError, field, time, unspecified};
 use crate::rules::parse_network;
 use crate::{
-    Country, Dates, Destination, Hours, LanguageTag, Region, Rule, RuleError, Rules, ScanNumbers,
-    Share, Target, Targets, TimeOfDay, Weight, When, Zone,
+    Condition, Country, Dates, Destination, Hours, LanguageTag, Region, Rule, RuleError, Rules,
+    ScanNumbers, Share, Target, Targets, TimeOfDay, Weight, When, Zone,
 };
 
 #[derive(Clone, PartialEq, Message)]
@@ -44,6 +45,8 @@ pub(super) struct RuleRecord {
     scan_number: Option<RangeRecord>,
     #[prost(message, repeated, tag = "15")]
     to: Vec<TargetRecord>,
+    #[prost(uint32, tag = "16")]
+    conditions: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -150,8 +153,14 @@ impl From<&Rule> for RuleRecord {
                     })
                     .collect(),
             },
+            conditions: conditions(when),
         }
     }
+}
+
+fn conditions(when: &When) -> u32 {
+    let present = Condition::ALL.iter().filter(|it| when.has(**it));
+    present.count() as u32 // at most 13
 }
 
 impl TryFrom<RuleRecord> for Rule {
@@ -169,7 +178,7 @@ impl TryFrom<RuleRecord> for Rule {
                 ScanNumbers::new(end(range.from), end(range.to)),
             )
         });
-        Ok(Self {
+        let rule = Self {
             when: When {
                 device: values("rules.device", record.device, |word| word.parse())?,
                 os: values("rules.os", record.os, |word| word.parse())?,
@@ -194,7 +203,17 @@ impl TryFrom<RuleRecord> for Rule {
             },
             to: targets(record.to)?,
             name: record.name,
-        })
+        };
+        let (written, known) = (record.conditions, conditions(&rule.when));
+        if written != known {
+            return Err(WireError::Field {
+                field: "rules.conditions",
+                reason: format!(
+                    "the rule has {written} conditions, this build knows {known} of them: upgrade it"
+                ),
+            });
+        }
+        Ok(rule)
     }
 }
 
