@@ -149,7 +149,7 @@ impl<F: Facts> Asked<'_, '_, F> {
                 }
                 Condition::Query => {
                     let query = self.query.get_or_init(|| Query::new(facts.query()));
-                    all(rule, Parameter::read, |item| item.is_in(query))?
+                    all(rule, Parameter::read, |item| item.matches(query))?
                 }
                 Condition::Bot => {
                     let wanted = rule.u8()? == 1;
@@ -252,7 +252,7 @@ impl<'a> Parameter<'a> {
         Some(Self { name, values })
     }
 
-    fn is_in(mut self, query: &Query<'_>) -> bool {
+    fn matches(mut self, query: &Query<'_>) -> bool {
         let mut rest = self.values;
         if rest.u8() == Some(0) {
             return !query.has_name(self.name);

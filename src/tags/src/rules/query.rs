@@ -9,6 +9,9 @@ use percent_encoding::percent_decode_str;
 /// Up to so many parameters are kept where they are; nothing is allocated for them then.
 const FEW: usize = 32;
 
+/// A name and a value, decoded.
+type Decoded<'q> = (Cow<'q, [u8]>, Cow<'q, [u8]>);
+
 /// A query, as it was sent.
 pub(super) struct Query<'q> {
     text: &'q str,
@@ -17,9 +20,10 @@ pub(super) struct Query<'q> {
 
 /// Names and values in the order of what they decode to. A stranger chooses the query, and rules may ask thousands of questions: each is
 /// answered by a few comparisons.
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation")]
 enum Parameters<'q> {
     Few(usize, [(&'q str, &'q str); FEW]),
-    Many(Vec<(Cow<'q, [u8]>, Cow<'q, [u8]>)>),
+    Many(Vec<Decoded<'q>>),
 }
 
 impl<'q> Query<'q> {
