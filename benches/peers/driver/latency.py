@@ -23,17 +23,33 @@ def latency_disturbed(bench, servers):
     rate = half_of_saturation(bench, servers)
     disturbances = {"quiet": quiet, "edits": edits, "fold": fold, "Kafka away": kafka_away}
     samples = {name: [] for name in disturbances}
+    edge.next_changed = 0
     with bench.in_idle_time():
         for number in range(bench.a.rounds):
             for name, disturbance in disturbances.items():
-                edge.settle()
-                edge.is_abreast()
-                with disturbance(bench, edge):
-                    sample = scheduled(bench, edge, rate, settle=False)
+                sample = disturbed(bench, edge, rate, disturbance)
                 samples[name].append(sample)
                 say(f"{name}, round {number + 1}: p50={sample['p50']:.3f} p99={sample['p99']:.3f} p99.9={sample['p99.9']:.3f} ms, client {sample['client_late_p99.9']:.3f} ms late")
         edge.settle()
     return {"rate": rate, "samples": samples}
+
+
+def disturbed(bench, edge, rate, disturbance, tries=3):
+    """Measures again where the disturbance did not come in time, as on two cores it has to wait for its turn; whatever was measured then."""
+    edge.settle()
+    edge.is_abreast()
+    try:
+        with disturbance(bench, edge):
+            return scheduled(bench, edge, rate, settle=False)
+    except NotDisturbed as failed:
+        if tries == 1:
+            raise
+        say(f"measured again: {failed}")
+        return disturbed(bench, edge, rate, disturbance, tries - 1)
+
+
+class NotDisturbed(Failed):
+    """What was to happen while requests were answered has not."""
 
 
 def half_of_saturation(bench, servers):
@@ -57,7 +73,7 @@ def scheduled(bench, server, rate, settle=True):
     return {key: float(value) for key, value in seen["ms"].items()} | {"client_late_p99.9": seen["client_late_ms"]["p99.9"]}
 
 
-# Each disturbance says by itself, and fails the shape if not, that it has happened while requests were answered.
+# Each disturbance says by itself if not that it has happened while requests were answered.
 
 
 @contextlib.contextmanager
@@ -69,27 +85,30 @@ def quiet(bench, edge):
 def edits(bench, edge):
     """1,000 tags a second change for as long as the requests come."""
     rate, folds = 1_000, edge.folds()
-    with editing(bench, rate, count=rate * (seconds(bench) - 1), after=1) as report:
+    with editing(bench, rate, count=rate * (seconds(bench) - 1), first=edge.next_changed, after=1) as report:
         yield
     per_second = report["edits"] / report["seconds"]
     if per_second < 0.9 * rate:
-        raise Failed(f"{per_second:.0f} tags a second were changed instead of {rate}")
+        raise NotDisturbed(f"{per_second:.0f} tags a second were changed instead of {rate}")
     edge.is_abreast()
     if edge.folds() != folds:
-        raise Failed("the base was folded while only edits were to be measured")
+        raise NotDisturbed("the base was folded while only edits were to be measured")
 
 
 @contextlib.contextmanager
 def fold(bench, edge):
     """Nearly as many changes as the overlay holds, then the rest of them, and with these the fold, among the requests."""
-    with editing(bench, rate=20_000, count=BEFORE_FOLD):
+    first = edge.next_changed
+    # What the overlay holds when this is over is among the next ones that change: else they would be too many too soon.
+    edge.next_changed += BEFORE_FOLD
+    with editing(bench, rate=20_000, count=BEFORE_FOLD, first=first):
         pass
     edge.is_abreast()
     folds = edge.folds()
-    with editing(bench, rate=10_000, count=FOLD_AT - BEFORE_FOLD + 4_000, first=BEFORE_FOLD, after=1.5):
+    with editing(bench, rate=10_000, count=FOLD_AT - BEFORE_FOLD + 4_000, first=first + BEFORE_FOLD, after=1.5):
         yield
         if edge.folds() != folds + 1:
-            raise Failed(f"the base was folded {edge.folds() - folds:.0f} times instead of once while requests came")
+            raise NotDisturbed(f"the base was folded {edge.folds() - folds:.0f} times instead of once while requests came")
 
 
 @contextlib.contextmanager
@@ -101,7 +120,7 @@ def kafka_away(bench, edge):
     finally:
         bench.kafka("start")
     if not waiting:
-        raise Failed("no scan waited for Kafka, which was away")
+        raise NotDisturbed("no scan waited for Kafka, which was away")
 
 
 @contextlib.contextmanager
