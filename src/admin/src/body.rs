@@ -16,8 +16,8 @@ const JSON: [&str; 2] = ["application/json", "application/merge-patch+json"];
 pub(crate) struct Body(Result<Bytes, Problem>);
 
 impl Body {
-    /// The most bytes that it may have. A tag with every field but its rules at its limit has less than a tenth, and rules may have half as
-    /// many ([`tags::Rules::MAX_BYTES`]).
+    /// The most bytes that it may have. A tag with every field but its rules at its limit has less than a tenth, and rules may have less
+    /// than half as many ([`tags::Rules::MAX_BYTES`]).
     pub(crate) const MAX_BYTES: usize = 256 * 1024;
 
     /// What has come; none: it could not be taken.

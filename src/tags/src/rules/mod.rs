@@ -98,9 +98,9 @@ impl Rules {
     pub const MAX_NAME: usize = 64;
     /// The longest name and value of a query parameter, in characters.
     pub const MAX_QUERY_TEXT: usize = 256;
-    /// The most bytes that they may compile to, as judging them costs time with each scan. A record of the journal may have 1 MiB; an audit
-    /// entry holds a tag twice, each with what is scheduled for it.
-    pub const MAX_BYTES: usize = 16 << 10;
+    /// The most bytes that they may compile to: room for as many destinations as there may be, of 180 bytes each. A record of the journal may
+    /// have 1 MiB, and an audit entry holds a tag twice, each with what is scheduled for it.
+    pub const MAX_BYTES: usize = 96 << 10;
 
     /// Judges a list, and compiles it.
     pub fn new(list: Vec<Rule>) -> Result<Self, Vec<RuleError>> {

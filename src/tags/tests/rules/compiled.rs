@@ -133,13 +133,13 @@ fn rules_of_too_many_bytes_are_refused() {
         };
         Rules::new((0..last).map(rule).collect())
     };
-    let fits = rules(5).unwrap();
+    let fits = rules(29).unwrap();
     assert_eq!(
         Rules::from_compiled(fits.view().as_bytes()),
         Some(fits.clone())
     );
-    let errors = rules(6).unwrap_err();
+    let errors = rules(31).unwrap_err();
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!(errors[0].pointer, "");
-    assert!(errors[0].detail.contains("at most 16384"), "{errors:?}");
+    assert!(errors[0].detail.contains("at most 98304"), "{errors:?}");
 }
