@@ -13,7 +13,7 @@ use crate::base::{Base, Put};
 use crate::overlay::Overlay;
 use crate::shared::{Shared, State, Writer};
 
-/// A fold is due when the records of the overlay are as long as this, however few they are. With rules a record has up to 16 KiB, so that
+/// A fold is due when the records of the overlay are as long as this, however few they are. With rules a record has up to 100 KiB, so that
 /// as many changes as a fold otherwise waits for would take gigabytes; of ordinary records, this is more than a quarter of a million.
 const FOLD_AT_BYTES: usize = 64 << 20;
 
@@ -279,9 +279,12 @@ mod tests {
     fn few_changes_are_folded_when_their_records_are_long() {
         let table = Table::with_fold_at(usize::MAX);
         table.complete();
+        const LONG: usize = 2_000;
+        let url = format!("https://example.com/{}", "x".repeat(LONG));
+        let url = tags::Destination::parse(&url).expect("a destination");
         let long = |number, version| Tag {
             version: tags::Version::new(version).expect("a version"),
-            name: "x".repeat(16 << 10),
+            destination: url.clone(),
             ..tag(number)
         };
         // What is replaced does not count.
@@ -290,12 +293,12 @@ mod tests {
         }
         let size = table.load().live.size();
         assert_eq!((size.changes, table.folds()), (1, 0));
-        assert!((16 << 10..32 << 10).contains(&size.bytes), "{size:?}");
-        for number in 1..=FOLD_AT_BYTES / (16 << 10) {
+        assert!((LONG..2 * LONG).contains(&size.bytes), "{size:?}");
+        for number in 1..=FOLD_AT_BYTES / LONG {
             table.apply(Change::Tag(long(number, 1)));
         }
         wait_until(|| table.folds() > 0 && !table.is_folding());
-        assert!(table.load().live.len() < 100);
+        assert!(table.load().live.len() < FOLD_AT_BYTES / LONG / 2);
     }
 
     #[test]
