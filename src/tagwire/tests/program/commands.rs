@@ -142,11 +142,14 @@ async fn a_tag_is_made_changed_compared_and_brought_back() {
         .run(&["tags", "rollback", "spring", "1", "--wait"])
         .await;
     assert!(back.stderr.contains("has applied it"), "{}", back.stderr);
+    // As it was then, without what is warned of now.
+    let mut then = set.clone();
+    then.as_object_mut().unwrap().remove("warnings").unwrap();
     assert_eq!(
         here.run(&["tags", "get", "spring", "--version", "2", "--json"])
             .await
             .json(),
-        set
+        then
     );
     let listed = here.run(&["tags", "list", "--label", "a"]).await.ok();
     assert!(
