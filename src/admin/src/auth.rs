@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{Extensions, HeaderMap, Method, StatusCode, header, request::Parts};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tags::{KeyId, Permission, Permissions, SecretHash, UserId, WorkspaceId};
+use tags::{KeyId, OpenedBy, Permission, Permissions, SecretHash, UserId, WorkspaceId};
 
 use crate::codes::random_text;
+use crate::idempotency::Seal;
 use crate::problem::Problem;
 use crate::service::Admin;
 use crate::sessions::{SignedIn, session_token};
@@ -84,10 +86,16 @@ pub struct Principal {
     pub workspace: WorkspaceId,
     /// What may be done there.
     pub permissions: Permissions,
+    /// What the key may do, and not by this secret, which was replaced.
+    withheld: Permissions,
+    /// When the key ends; none: it does not, or a person is asking.
+    pub expires_at: Option<Timestamp>,
     /// Which key or user.
     pub actor: Actor,
     /// From where the request came.
     pub remote: String,
+    /// What seals that which only this client may read again.
+    pub(crate) seal: Seal,
 }
 
 impl Principal {
@@ -99,13 +107,16 @@ impl Principal {
         extensions: &Extensions,
     ) -> Result<Self, Problem> {
         let Some(authorization) = headers.get(header::AUTHORIZATION) else {
-            if session_token(headers).is_some() {
+            if let Some(token) = session_token(headers) {
                 let SignedIn { user, .. } = SignedIn::find(admin, method, headers)?;
                 return Ok(Self {
                     permissions: user.permissions(),
+                    withheld: Permissions::default(),
                     workspace: user.workspace,
+                    expires_at: None,
                     actor: Actor::User(user.id),
                     remote: remote(extensions),
+                    seal: Seal::of(&token),
                 });
             }
             return Err(Problem::unauthorized(
@@ -115,22 +126,29 @@ impl Principal {
         let secret = authorization.to_str().ok().and_then(bearer_token);
         // The hash is what is compared, so that the time it takes says nothing of the secret.
         let hash = secret.map(hash_secret);
-        let found = match &hash {
+        let key = match &hash {
             Some(hash) => admin.index().key_by_secret(hash)?,
             None => None,
         };
-        let opened = found.zip(hash);
-        let opened = opened.filter(|(key, hash)| key.is_opened_by(hash, admin.now()));
-        let Some((key, _)) = opened else {
-            return Err(Problem::unauthorized(
-                "This key is not valid, or no longer: it was revoked, was replaced, or has expired.",
-            ));
+        let (Some(secret), Some(hash), Some(key)) = (secret, hash, key) else {
+            return Err(ended());
+        };
+        let Some(opened) = key.opened_by(&hash, admin.now()) else {
+            return Err(ended());
+        };
+        let all = key.permissions();
+        let withheld = match opened {
+            OpenedBy::Secret => Permissions::default(),
+            OpenedBy::PreviousSecret => all.and(Permissions::that_outlast()),
         };
         Ok(Self {
-            permissions: key.permissions(),
+            permissions: all.without(withheld),
+            withheld,
             workspace: key.workspace,
+            expires_at: key.expires_at,
             actor: Actor::Key(key.id),
             remote: remote(extensions),
+            seal: Seal::of(secret),
         })
     }
 
@@ -139,10 +157,16 @@ impl Principal {
         if self.permissions.contains(permission) {
             return Ok(());
         }
-        let detail = format!(
-            "This needs the permission {permission}; who asks has {}.",
-            self.permissions
-        );
+        let detail = if self.withheld.contains(permission) {
+            format!(
+                "This secret was replaced, and has {permission} no more; use the key's new one."
+            )
+        } else {
+            format!(
+                "This needs the permission {permission}; who asks has {}.",
+                self.permissions
+            )
+        };
         Err(Problem::new(StatusCode::FORBIDDEN, detail))
     }
 }
@@ -162,10 +186,17 @@ impl FromRequestParts<Admin> for Principal {
     }
 }
 
+fn ended() -> Problem {
+    Problem::unauthorized(
+        "This key is not valid, or no longer: it was revoked, was replaced, or has expired.",
+    )
+}
+
 fn bearer_token(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     // Schemes are case-insensitive, RFC 9110 §11.1.
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    Some(token.trim()).filter(|token| is_bearer && !token.is_empty())
 }
 
 #[cfg(test)]
@@ -187,6 +218,8 @@ mod tests {
         assert_eq!(bearer_token("Bearer x"), Some("x"));
         assert_eq!(bearer_token("bearer  x "), Some("x"));
         assert_eq!(bearer_token("Basic x"), None);
-        assert_eq!(bearer_token("Bearer"), None);
+        for none in ["Bearer", "Bearer ", "Bearer   ", ""] {
+            assert_eq!(bearer_token(none), None, "{none:?}");
+        }
     }
 }

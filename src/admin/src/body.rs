@@ -16,8 +16,14 @@ const JSON: [&str; 2] = ["application/json", "application/merge-patch+json"];
 pub(crate) struct Body(Result<Bytes, Problem>);
 
 impl Body {
-    /// The most bytes that it may have. A tag with every field at its limit has less than a tenth.
+    /// The most bytes that it may have. A tag with every field but its rules at its limit has less than a tenth, and rules may have less
+    /// than half as many ([`tags::Rules::MAX_BYTES`]).
     pub(crate) const MAX_BYTES: usize = 256 * 1024;
+
+    /// What has come; none: it could not be taken.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        self.0.as_ref().ok().map(|bytes| &bytes[..])
+    }
 
     /// The fields of the JSON object that it must be.
     pub(crate) fn fields(self) -> Result<Fields, Problem> {

@@ -4,12 +4,13 @@ mod defaults;
 
 use jiff::Timestamp;
 use tags::{
-    Code, Destination, Domain, QueryMode, RedirectStatus, Status, Tag, Version, WorkspaceId,
-    code_in_path,
+    Code, Destination, Domain, QueryMode, RedirectStatus, Rules, Status, Tag, Targets, Version,
+    WorkspaceId, code_in_path,
 };
 
 use crate::fields::{Fields, Given};
 use crate::problem::Problem;
+use crate::rules;
 
 /// The longest name and campaign, in characters.
 pub const MAX_NAME: usize = 200;
@@ -24,6 +25,7 @@ pub const MAX_CACHE_MAX_AGE: u32 = 31_536_000;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
     destination: Option<Destination>,
+    rules: Rules,
     redirect_status: RedirectStatus,
     cache_max_age: Option<u32>,
     starts_at: Option<Timestamp>,
@@ -41,6 +43,7 @@ impl Draft {
     pub fn new() -> Self {
         Self {
             destination: None,
+            rules: Rules::default(),
             redirect_status: RedirectStatus::Found,
             cache_max_age: None,
             starts_at: None,
@@ -58,6 +61,7 @@ impl Draft {
     pub fn of(tag: &Tag) -> Self {
         Self {
             destination: Some(tag.destination.clone()),
+            rules: tag.rules.clone(),
             redirect_status: tag.redirect_status,
             cache_max_age: tag.cache_max_age,
             starts_at: tag.starts_at,
@@ -82,6 +86,9 @@ impl Draft {
         must_begin_later: Option<Timestamp>,
     ) {
         self.read_destinations(fields, is_own);
+        fields
+            .value("rules", |value| rules::read(value, is_own))
+            .replace_or_default(&mut self.rules, Rules::default());
         let redirect_status = fields.checked_integer("redirect_status", RedirectStatus::try_from);
         // Whether a status that is wrong goes with the other fields cannot be said.
         let judge_permanence = redirect_status != Given::Absent || !fields.has("redirect_status");
@@ -161,6 +168,7 @@ impl Draft {
         for (name, is_set) in [
             ("starts_at", self.starts_at.is_some()),
             ("expires_at", self.expires_at.is_some()),
+            ("rules", !self.rules.is_empty()),
         ] {
             if is_set {
                 let detail = format!(
@@ -188,6 +196,16 @@ impl Draft {
         if let Some(fallback) = &tag.fallback_url {
             check("fallback_url", fallback)?;
         }
+        for rule in tag.rules.list() {
+            let targets = match &rule.to {
+                Targets::One(url) => vec![url],
+                Targets::Weighted(targets) => targets.iter().map(|target| &target.url).collect(),
+            };
+            let name = format!("rule '{}'", rule.name);
+            for url in targets {
+                check(&name, url)?;
+            }
+        }
         Ok(Self::of(tag))
     }
 
@@ -203,6 +221,7 @@ impl Draft {
             version: identity.version,
             status: self.status,
             destination,
+            rules: self.rules,
             redirect_status: self.redirect_status,
             cache_max_age: self.cache_max_age,
             starts_at: self.starts_at,
@@ -215,6 +234,7 @@ impl Draft {
             created_at: identity.created_at,
             updated_at: now,
             updated_by: by.to_owned(),
+            scheduled: None,
         })
     }
 }

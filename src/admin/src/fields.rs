@@ -2,6 +2,7 @@
 
 mod lists;
 
+use std::cell::RefCell;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
@@ -11,11 +12,9 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::problem::{FieldError, Problem};
+use crate::problem::{FieldError, MAX_ERRORS, Problem};
+use crate::strict_json::{Place, Strict};
 use crate::texts::{check_label, parse_time};
-
-/// The most errors told at once; more than a request can have that is meant seriously.
-const MAX_ERRORS: usize = 100;
 
 /// What a field of a request says; absent and null differ in a merge patch (RFC 7396).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +73,7 @@ impl Fields {
                 format!("The body is not valid JSON: {error}."),
             )
         };
-        let Members(members) = match serde_json::from_slice(body) {
+        let Members { members, doubled } = match serde_json::from_slice(body) {
             Ok(members) => members,
             Err(error) if error.is_data() => {
                 serde_json::from_slice::<IgnoredAny>(body).map_err(malformed)?;
@@ -95,11 +94,19 @@ impl Fields {
         for (name, value) in members {
             // Readers of JSON differ about which one counts (RFC 8259 §4), so that a reviewer may have seen another than we would take.
             if fields.object.insert(name.clone(), value).is_some() {
-                fields.refuse(&name, "is given twice");
+                if fields.errors.len() < MAX_ERRORS {
+                    fields.refuse(&name, "is given twice");
+                }
             } else {
                 fields.given.push(name);
             }
         }
+        fields
+            .errors
+            .extend(doubled.into_iter().map(|pointer| FieldError {
+                pointer,
+                detail: "is given twice".to_owned(),
+            }));
         Ok(fields)
     }
 
@@ -213,13 +220,35 @@ impl Fields {
         })
     }
 
+    /// A value that is read elsewhere, with pointers from the body on to what is wrong in it.
+    pub fn value<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Value) -> Result<T, Vec<FieldError>>,
+    ) -> Given<T> {
+        match self.take(name, "a value", Some) {
+            Given::Absent => Given::Absent,
+            Given::Null => Given::Null,
+            Given::Value(value) => match read(value) {
+                Ok(value) => Given::Value(value),
+                Err(errors) => {
+                    self.errors.extend(errors);
+                    Given::Absent
+                }
+            },
+        }
+    }
+
     /// A whole number within a range.
-    pub fn integer(&mut self, name: &'static str, min: u32, max: u32) -> Given<u32> {
+    pub fn integer<T>(&mut self, name: &'static str, min: T, max: T) -> Given<T>
+    where
+        T: TryFrom<u64> + PartialOrd + Copy + Display,
+    {
         let number = self.take(name, "a whole number", |value| value.as_u64());
         match number {
             Given::Absent => Given::Absent,
             Given::Null => Given::Null,
-            Given::Value(number) => match u32::try_from(number)
+            Given::Value(number) => match T::try_from(number)
                 .ok()
                 .filter(|number| (min..=max).contains(number))
             {
@@ -250,6 +279,14 @@ impl Fields {
         self.take(name, "true or false", |value| value.as_bool())
     }
 
+    /// An object, whose fields are read apart.
+    pub fn object(&mut self, name: &'static str) -> Given<Map<String, Value>> {
+        self.take(name, "an object", |value| match value {
+            Value::Object(object) => Some(object),
+            _ => None,
+        })
+    }
+
     /// All errors, with those of fields that nobody asked for: `read_only` ones exist in answers and cannot be set here.
     pub fn finish(self, read_only: &[&str]) -> Result<(), Problem> {
         let Self {
@@ -259,7 +296,7 @@ impl Fields {
             ..
         } = self;
         let unknown = format!("is not a field here; allowed are {}", allowed.join(", "));
-        for name in object.keys() {
+        for name in object.keys().take(MAX_ERRORS) {
             let is_read_only = read_only.contains(&name.as_str());
             let detail = if is_read_only {
                 "is read-only"
@@ -300,8 +337,11 @@ impl Fields {
     }
 }
 
-/// An object's members as they are written, repeated ones too.
-struct Members(Vec<(String, Value)>);
+/// An object's members as they are written, repeated ones too; and the pointers of what is repeated inside of them.
+struct Members {
+    members: Vec<(String, Value)>,
+    doubled: Vec<String>,
+}
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -315,10 +355,16 @@ impl<'de> Deserialize<'de> for Members {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
                 let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+                let doubled = RefCell::default();
+                while let Some(name) = map.next_key::<String>()? {
+                    let value = map.next_value_seed(Strict {
+                        at: &Place::Top(&name),
+                        doubled: &doubled,
+                    })?;
+                    members.push((name, value));
                 }
-                Ok(Members(members))
+                let doubled = doubled.into_inner();
+                Ok(Members { members, doubled })
             }
         }
         deserializer.deserialize_map(InOrder)
@@ -379,6 +425,34 @@ mod tests {
         fields.label("name", 9);
         let problem = fields.finish(&[]).expect_err("refused");
         assert_eq!(problem.errors, [FieldError::new("name", "is given twice")]);
+    }
+
+    #[test]
+    fn what_is_given_twice_is_found_at_any_depth() {
+        let fields =
+            fields(r#"{"a": [{"b": 1, "b": 2}, {"c/d": {"e": null, "e": null}}], "f": 1}"#);
+        let pointers: Vec<_> = fields
+            .errors
+            .iter()
+            .map(|error| error.pointer.as_str())
+            .collect();
+        assert_eq!(pointers, ["/a/0/b", "/a/1/c~1d/e"]);
+        assert_eq!(
+            fields.object["a"],
+            serde_json::json!([{"b": 2}, {"c/d": {"e": null}}])
+        );
+    }
+
+    #[test]
+    fn of_what_is_given_twice_no_more_is_noted_than_is_told() {
+        // Long names above many short ones: with a text for each place, a body of 256 KiB took gigabytes.
+        let members = vec![r#"{"b":0,"b":0}"#; 9_000].join(",");
+        let body = format!(r#"{{"{}": [{members}]}}"#, "a".repeat(100_000));
+        let fields = fields(&body);
+        assert_eq!(fields.errors.len(), MAX_ERRORS);
+        assert!(fields.errors[99].pointer.ends_with("a/99/b"));
+        let fields = self::fields(&format!("{{{}}}", vec![r#""a":0"#; 1_000].join(",")));
+        assert_eq!(fields.errors.len(), MAX_ERRORS);
     }
 
     #[test]

@@ -4,23 +4,31 @@
 //! journal, `follow` applies it to the [`Index`], and only then the request is answered.
 
 mod api;
+mod audited;
 mod auth;
 mod body;
 mod codes;
+mod difference;
 mod draft;
 mod edits;
 mod fields;
 mod first_start;
 mod fleet;
 mod follow;
+#[doc(hidden)]
+pub mod fuzzing;
+mod idempotency;
 mod index;
 mod metrics;
 mod passwords;
 mod problem;
 mod proof;
 mod public_url;
+mod rules;
+mod schedules;
 mod service;
 mod sessions;
+mod strict_json;
 mod texts;
 
 pub use api::{Timeouts, openapi, serve, serve_within};

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::index::IndexError;
+use crate::strict_json::escaped;
 
 /// One field of the request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -25,11 +26,17 @@ impl FieldError {
     /// An error of a top-level field.
     pub fn new(field: &str, detail: impl ToString) -> Self {
         Self {
-            pointer: format!("/{}", field.replace('~', "~0").replace('/', "~1")),
+            pointer: format!("/{}", escaped(field)),
             detail: detail.to_string(),
         }
     }
 }
+
+/// The most errors told at once; more than a request can have that is meant seriously.
+pub(crate) const MAX_ERRORS: usize = 100;
+
+/// After how long it is worth a try to send again what could not be answered just now.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// The body of every refusal.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,6 +65,7 @@ pub struct Problem {
     detail: String,
     pub(crate) errors: Vec<FieldError>,
     parameter: Option<String>,
+    /// After how long the same request may be answered otherwise.
     retry_after: Option<Duration>,
 }
 
@@ -69,7 +77,7 @@ impl Problem {
             detail: detail.to_string(),
             errors: Vec::new(),
             parameter: None,
-            retry_after: None,
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(MOMENT),
         }
     }
 
@@ -81,6 +89,14 @@ impl Problem {
         Self {
             retry_after: Some(wait),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+        }
+    }
+
+    /// 409: the same request is being answered.
+    pub fn under_way(detail: &str) -> Self {
+        Self {
+            retry_after: Some(MOMENT),
+            ..Self::new(StatusCode::CONFLICT, detail)
         }
     }
 
@@ -198,9 +214,6 @@ impl IntoResponse for Problem {
             // What is left of the request may still come, and must not be read as the next one (RFC 9110 §15.5.9).
             StatusCode::REQUEST_TIMEOUT => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use analytics::ScanStore;
 use axum::extract::Request;
+use facts::{LazyAgents, PlacesFile};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use journal::{
@@ -16,26 +17,25 @@ use journal::{
 };
 use prometheus::Registry;
 use tags::{Change, Permission, Topic};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use crate::auth::Principal;
 use crate::edits::Rooms;
 use crate::first_start::{self, FirstStartError};
 use crate::fleet::{self, Fleet};
 use crate::follow::{self, Progress, Reader};
+use crate::idempotency::Idempotency;
 use crate::index::{Index, IndexError, Installation, Tenant};
 use crate::metrics::AdminMetrics;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
-use crate::proof::DomainProof;
+use crate::proof::{DomainProof, ProofsUnderWay};
 use crate::public_url::PublicUrl;
+use crate::schedules;
 use crate::sessions::{Attempts, Sessions};
 
 /// Edits of one key wait for one another; this many keys at a time do not.
 const EDIT_LOCKS: usize = 1024;
-
-/// So many domains are looked for at a time: each of them makes this process ask elsewhere, where a tenant says.
-const PROOFS: usize = 8;
 
 /// How long to wait before writing again what is in doubt.
 const DOUBT_PAUSE: Duration = Duration::from_millis(200);
@@ -58,6 +58,10 @@ pub struct AdminOptions {
     pub upstream_networks: Vec<IpNet>,
     /// What a workspace has to show before it may use a domain.
     pub domain_proof: DomainProof,
+    /// Where addresses are, for simulations; whoever gives it keeps it current.
+    pub places: Arc<PlacesFile>,
+    /// What browsers say of themselves, for simulations.
+    pub agents: Arc<LazyAgents>,
 }
 
 /// Someone who applies changes, and for whom an edit waits before it is answered: the admin's own index; in one process with an edge, also
@@ -118,6 +122,15 @@ struct Alone;
 #[derive(Clone)]
 pub struct Admin(Arc<Parts>);
 
+/// The admin, for who must not keep it.
+pub(crate) struct WeakAdmin(Weak<Parts>);
+
+impl WeakAdmin {
+    pub(crate) fn upgrade(&self) -> Option<Admin> {
+        self.0.upgrade().map(Admin)
+    }
+}
+
 struct Parts {
     options: AdminOptions,
     journal: Arc<dyn Journal>,
@@ -131,7 +144,8 @@ struct Parts {
     passwords: Passwords,
     sessions: Sessions,
     attempts: Attempts,
-    proofs: Semaphore,
+    proofs: ProofsUnderWay,
+    idempotency: Idempotency,
     ready: AtomicBool,
     metrics: AdminMetrics,
     reader: Reader,
@@ -171,7 +185,8 @@ impl Admin {
             passwords: Passwords::default(),
             sessions: Sessions::default(),
             attempts: Attempts::default(),
-            proofs: Semaphore::new(PROOFS),
+            proofs: ProofsUnderWay::default(),
+            idempotency: Idempotency::default(),
             ready: AtomicBool::new(false),
             metrics: AdminMetrics::unregistered(),
             reader,
@@ -213,6 +228,7 @@ impl Admin {
             .await
             .map_err(StartError::ReaderEnded)?;
         first_start::prepare(self).await?;
+        schedules::run(WeakAdmin(Arc::downgrade(&self.0)));
         // Release: who sees the admin ready sees what was prepared.
         self.0.ready.store(true, Ordering::Release);
         Ok(())
@@ -287,6 +303,10 @@ impl Admin {
         Ok(self.index().installation())
     }
 
+    pub(crate) fn idempotency(&self) -> &Idempotency {
+        &self.0.idempotency
+    }
+
     pub(crate) fn store(&self) -> &Arc<dyn ScanStore> {
         &self.0.store
     }
@@ -314,7 +334,7 @@ impl Admin {
     }
 
     /// Whoever holds one may look for a domain's proof.
-    pub(crate) fn proofs(&self) -> &Semaphore {
+    pub(crate) fn proofs(&self) -> &ProofsUnderWay {
         &self.0.proofs
     }
 

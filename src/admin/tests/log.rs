@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
+#[path = "../../facts/tests/mmdb/mod.rs"]
+#[allow(dead_code)] // forged files are `facts`' matter
+mod mmdb;
 #[allow(
     dead_code,
     reason = "shared with the tests over HTTP, which use more of it"

@@ -3,11 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use divan::{Bencher, black_box};
-use edge::{Head, Limits, Reading, RequestFacts, Site, answer};
-use facts::PlacesFile;
+use edge::{FactSources, Head, Limits, Reading, RequestFacts, Site, answer};
+use facts::{AgentCache, LazyAgents, PlacesFile};
 use jiff::Timestamp;
 use table::Table;
-use tags::{Change, Code, Destination, Domain, DomainSettings, Tag, WorkspaceId};
+use tags::{
+    Change, Code, Destination, Device, Domain, DomainSettings, LanguageTag, Os, Rule, Rules, Tag,
+    Targets, When, WorkspaceId,
+};
 
 /// What an iPhone's camera opens, and the least that a client can say.
 const BROWSER: &[u8] = b"GET /q/c0000042 HTTP/1.1\r\nHost: qr.example.com\r\n\
@@ -15,6 +18,10 @@ const BROWSER: &[u8] = b"GET /q/c0000042 HTTP/1.1\r\nHost: qr.example.com\r\n\
     Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: de-DE,de;q=0.9,en;q=0.8\r\n\
     Accept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\n\r\n";
 const LEAST: &[u8] = b"GET /c0000042 HTTP/1.1\r\nHost: qr.example.com\r\n\r\n";
+
+thread_local! {
+    static KNOWN_AGENTS: AgentCache = AgentCache::new();
+}
 
 fn main() {
     divan::main();
@@ -40,8 +47,29 @@ fn read_head(bencher: Bencher<'_, '_>, bytes: &[u8]) {
 
 #[divan::bench]
 fn answer_from_memory(bencher: Bencher<'_, '_>) {
+    answer_with(bencher, Rules::default());
+}
+
+/// By device, system and language: what is known of a browser is remembered after the first time.
+#[divan::bench]
+fn answer_by_a_rule(bencher: Bencher<'_, '_>) {
+    let url = Destination::parse("https://www.example.com/iphones").expect("a destination");
+    let rule = Rule {
+        name: "iPhones".to_owned(),
+        when: When {
+            device: vec![Device::Mobile],
+            os: vec![Os::Ios],
+            language: vec![LanguageTag::parse("de").expect("a language")],
+            ..When::default()
+        },
+        to: Targets::One(url),
+    };
+    answer_with(bencher, Rules::new(vec![rule]).expect("rules"));
+}
+
+fn answer_with(bencher: Bencher<'_, '_>, rules: Rules) {
     let table = Table::new();
-    changes().into_iter().for_each(|change| {
+    changes(&rules).into_iter().for_each(|change| {
         table.apply(change);
     });
     table.complete();
@@ -49,23 +77,32 @@ fn answer_from_memory(bencher: Bencher<'_, '_>) {
     let Reading::Complete(head) = Head::read(BROWSER, &limits) else {
         panic!("the head is complete");
     };
-    let (client, places) = (IpAddr::V4(Ipv4Addr::LOCALHOST), PlacesFile::none());
+    let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let (places, agents) = (PlacesFile::none(), LazyAgents::default());
     bencher.bench(|| {
         let state = table.load();
         let view = state.pin();
         let request = black_box(&head.request);
-        let facts = RequestFacts::new(request, client, &places);
-        answer(request, &facts, &view, now, &site, false).status
+        KNOWN_AGENTS.with(|known_agents| {
+            let sources = FactSources {
+                places: &places,
+                agents: &agents,
+                known_agents,
+            };
+            let facts = RequestFacts::new(request, &head.fields, client, sources);
+            answer(request, &facts, &view, now, &site, false).status
+        })
     });
 }
 
-fn changes() -> Vec<Change> {
+fn changes(rules: &Rules) -> Vec<Change> {
     let domain = Domain::parse("qr.example.com").expect("a domain");
     let of_code = |number| {
         let destination =
             Destination::parse(&format!("https://www.example.com/campaign/{number:07}"));
         Change::Tag(Tag {
             campaign: "spring".to_owned(),
+            rules: rules.clone(),
             ..Tag::new(
                 WorkspaceId::default_workspace(),
                 domain.clone(),

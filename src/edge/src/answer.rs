@@ -59,6 +59,10 @@ pub struct Scanned<'a> {
     pub tag_version: u64,
     /// How it ended.
     pub outcome: Outcome,
+    /// The name of the rule that decided, or empty.
+    pub rule: &'a str,
+    /// Which of that rule's destinations it led to.
+    pub destination_index: u32,
 }
 
 /// Answers a request at this moment. While `draining`, only the health check differs. Of the facts, only those are asked for that the
@@ -290,7 +294,7 @@ fn tag<'a>(
 ) -> Answer<'a> {
     let code = as_stored(code, domain);
     let name = domain.name.as_str();
-    let Some(tag) = view.tag(name, &code) else {
+    let Some(tag) = view.tag_at(name, &code, now) else {
         let workspace = domain
             .workspace
             .as_ref()
@@ -306,6 +310,8 @@ fn tag<'a>(
                 campaign: "",
                 tag_version: 0,
                 outcome,
+                rule: "",
+                destination_index: 0,
             }),
         );
     };
@@ -315,6 +321,7 @@ fn tag<'a>(
     };
     let decision = decide(&tag, workspace_fallback, facts, now);
     let (outcome, tag_version) = (decision.outcome, tag.version.get());
+    let (rule, destination_index) = (decision.rule, decision.destination_index);
     decided(
         decision,
         Some(Scanned {
@@ -324,6 +331,8 @@ fn tag<'a>(
             campaign: tag.campaign,
             tag_version,
             outcome,
+            rule,
+            destination_index,
         }),
     )
 }

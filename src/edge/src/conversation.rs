@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use facts::PlacesFile;
+use facts::{AgentCache, LazyAgents, PlacesFile};
 use jiff::Timestamp;
 use scans::{HttpVersion, Writer};
 use table::View;
@@ -21,7 +21,7 @@ use crate::options::{Limits, Site};
 use crate::pages::Page;
 use crate::record::Recording;
 use crate::request::Method;
-use crate::request_facts::RequestFacts;
+use crate::request_facts::{FactSources, RequestFacts};
 use crate::upstream::{Forward, Visit};
 
 /// What all connections share.
@@ -32,6 +32,8 @@ pub(crate) struct Rules {
     pub(crate) h2c: bool,
     /// Where addresses are.
     pub(crate) places: Arc<PlacesFile>,
+    /// What browsers say of themselves.
+    pub(crate) agents: Arc<LazyAgents>,
     pub(crate) recording: Recording,
     /// Set when another process listens in the place of this one: that this one ends is nothing that load balancers have to know of, and
     /// idle connections are kept until then, for one more request.
@@ -49,6 +51,8 @@ pub(crate) struct Worker {
     pub(crate) answered: Vec<AnsweredScan>,
     /// A request that is for a site, until its connection takes it.
     pub(crate) forward: Option<Box<Forward>>,
+    /// What this thread remembers of browsers.
+    pub(crate) agents: AgentCache,
     /// Where bytes are received. Connections that wait for more have no buffer of their own.
     pub(crate) received: Box<[u8]>,
 }
@@ -65,6 +69,7 @@ impl Worker {
             output: Vec::with_capacity(OUTPUT),
             answered: Vec::new(),
             forward: None,
+            agents: AgentCache::new(),
             received: Box::default(),
         }
     }
@@ -186,7 +191,12 @@ pub(crate) fn judge<'a>(
     let peer = origin.peer;
     head.request.tls = origin.tls || said_to_be_https(head, peer, trusted);
     let client = client(head, peer, trusted);
-    let facts = RequestFacts::new(&head.request, client, &rules.places);
+    let sources = FactSources {
+        places: &rules.places,
+        agents: &rules.agents,
+        known_agents: &worker.agents,
+    };
+    let facts = RequestFacts::new(&head.request, &head.fields, client, sources);
     let ends = draining && rules.replaced.get().is_none();
     let answer = answer(&head.request, &facts, view, now, &rules.site, ends);
     if facts.looked_up() {

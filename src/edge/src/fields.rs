@@ -20,6 +20,10 @@ pub struct Fields<'b> {
     pub referer: &'b [u8],
     /// `Sec-Purpose`, `Purpose`, `X-Purpose` and `X-Moz`, the first line of each.
     pub purpose: [&'b [u8]; 4],
+    /// `Sec-CH-UA`, `Sec-CH-UA-Mobile` and `Sec-CH-UA-Platform`, the first line of each.
+    pub hints: [&'b [u8]; 3],
+    /// Whether `Accept-Language` has more lines.
+    more_languages: bool,
     /// All of them, each with its CRLF.
     section: &'b [u8],
     count: usize,
@@ -36,6 +40,13 @@ impl<'b> Fields<'b> {
     /// All names and values, in their order.
     pub fn all(&self) -> impl DoubleEndedIterator<Item = (&'b [u8], &'b [u8])> {
         self.section.split(|b| *b == b'\n').filter_map(split)
+    }
+
+    /// The lines of `Accept-Language`.
+    pub fn accept_languages(&self) -> impl Iterator<Item = &'b [u8]> {
+        let one = (!self.more_languages).then_some(self.accept_language);
+        let all = self.more_languages.then(|| self.lines("accept-language"));
+        one.into_iter().chain(all.into_iter().flatten())
     }
 
     pub(crate) fn set_section(&mut self, section: &'b [u8]) {
@@ -58,12 +69,18 @@ impl<'b> Fields<'b> {
             7 if is("referer") => keep(&mut self.referer, value),
             7 if is("purpose") => keep(&mut self.purpose[1], value),
             9 if is("x-purpose") => keep(&mut self.purpose[2], value),
+            9 if is("sec-ch-ua") => keep(&mut self.hints[0], value),
             10 if is("user-agent") => keep(&mut self.user_agent, value),
             10 if is("connection") => framing.connection(value),
             11 if is("sec-purpose") => keep(&mut self.purpose[0], value),
             14 if is("content-length") => framing.content_length(value)?,
-            15 if is("accept-language") => keep(&mut self.accept_language, value),
+            15 if is("accept-language") => {
+                self.more_languages = !self.accept_language.is_empty();
+                keep(&mut self.accept_language, value);
+            }
+            16 if is("sec-ch-ua-mobile") => keep(&mut self.hints[1], value),
             17 if is("transfer-encoding") => framing.transfer_encoding(value),
+            18 if is("sec-ch-ua-platform") => keep(&mut self.hints[2], value),
             _ => {}
         }
         Ok(())

@@ -88,6 +88,7 @@ impl Conversations {
                 h2c: false,
                 replaced: OnceLock::new(),
                 places: Arc::default(),
+                agents: Arc::default(),
                 recording: Recording {
                     visitors,
                     unknown_codes: UnknownCap::new(u32::MAX),

@@ -53,7 +53,7 @@ pub use metrics::EdgeMetrics;
 pub use options::{EdgeOptions, Limits, Site};
 pub use pages::{CONTENT_SECURITY_POLICY, Content, Page};
 pub use request::{Method, Request};
-pub use request_facts::RequestFacts;
+pub use request_facts::{FactSources, RequestFacts};
 pub use server::{Drained, EdgeServer, StartError};
 pub use sockets::SocketOptions;
 pub use tls::{CertificatesError, PairError, TicketKeysError, Tls, TlsError, TlsOptions};

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use facts::PlacesFile;
+use facts::{LazyAgents, PlacesFile};
 
 use crate::admission::ConnectionLimits;
 use crate::client::Trust;
@@ -34,6 +34,8 @@ pub struct EdgeOptions {
     pub trust: Trust,
     /// Where addresses are; whoever gives it keeps it current.
     pub places: Arc<PlacesFile>,
+    /// What browsers say of themselves.
+    pub agents: Arc<LazyAgents>,
     /// How requests are answered.
     pub site: Site,
     /// What a connection may do, and for how long.
@@ -58,6 +60,7 @@ impl EdgeOptions {
             connections: ConnectionLimits::default(),
             trust: Trust::default(),
             places: Arc::default(),
+            agents: Arc::default(),
             site: Site::default(),
             limits: Limits::default(),
             unknown_codes_per_second: 1_000,

@@ -39,8 +39,8 @@ impl Recording {
             campaign: scanned.campaign,
             tag_version: scanned.tag_version,
             outcome: scanned.outcome,
-            rule: "",
-            destination_index: 0,
+            rule: scanned.rule,
+            destination_index: scanned.destination_index,
             method: if head.request.method == Method::Head {
                 scans::Method::Head
             } else {

@@ -4,28 +4,50 @@
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
-use facts::{CountryCode, PlacesFile, RegionCode};
-use tags::Facts;
+use facts::{Agent, AgentCache, CountryCode, LazyAgents, PlacesFile, RegionCode, Said};
+use tags::{Browser, Device, Facts, Os};
 
+use crate::fields::Fields;
 use crate::request::Request;
 
-/// A request's facts. Nothing here outlives the request, and no answer to a question is allocated.
+/// Where facts are looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct FactSources<'a> {
+    /// Where addresses are.
+    pub places: &'a PlacesFile,
+    /// What browsers say of themselves.
+    pub agents: &'a LazyAgents,
+    /// What this thread remembers of them.
+    pub known_agents: &'a AgentCache,
+}
+
+/// A request's facts. Nothing here outlives the request, and no answer to a question is allocated, but the first about a browser that this
+/// thread does not remember.
 #[derive(Debug)]
 pub struct RequestFacts<'a> {
     query: &'a str,
+    fields: &'a Fields<'a>,
     client: IpAddr,
-    places: &'a PlacesFile,
+    sources: FactSources<'a>,
     place: OnceCell<(Option<CountryCode>, Option<RegionCode>)>,
+    agent: OnceCell<Agent>,
 }
 
 impl<'a> RequestFacts<'a> {
-    /// Of a request that came from this client.
-    pub fn new(request: &Request<'a>, client: IpAddr, places: &'a PlacesFile) -> Self {
+    /// Of a request that came with these fields from this client.
+    pub fn new(
+        request: &Request<'a>,
+        fields: &'a Fields<'a>,
+        client: IpAddr,
+        sources: FactSources<'a>,
+    ) -> Self {
         Self {
             query: request.query,
+            fields,
             client,
-            places,
+            sources,
             place: OnceCell::new(),
+            agent: OnceCell::new(),
         }
     }
 
@@ -36,9 +58,23 @@ impl<'a> RequestFacts<'a> {
 
     fn place(&self) -> &(Option<CountryCode>, Option<RegionCode>) {
         self.place.get_or_init(|| {
-            let places = self.places.peek();
+            let places = self.sources.places.peek();
             let place = places.lookup(self.client);
             (place.country, place.region)
+        })
+    }
+
+    fn agent(&self) -> &Agent {
+        self.agent.get_or_init(|| {
+            let [brands, mobile, platform] = self.fields.hints;
+            let said = Said {
+                user_agent: self.fields.user_agent,
+                brands,
+                mobile,
+                platform,
+            };
+            let sources = &self.sources;
+            sources.known_agents.judge(said, || sources.agents.get())
         })
     }
 }
@@ -54,5 +90,40 @@ impl Facts for RequestFacts<'_> {
 
     fn region(&self) -> Option<&str> {
         self.place().1.as_ref().map(RegionCode::as_str)
+    }
+
+    fn device(&self) -> Option<Device> {
+        self.agent().device
+    }
+
+    fn os(&self) -> Option<Os> {
+        self.agent().os
+    }
+
+    fn browser(&self) -> Option<Browser> {
+        self.agent().browser
+    }
+
+    /// Who says nothing of itself may be anything.
+    fn bot(&self) -> Option<bool> {
+        let is_silent = self.fields.user_agent.is_empty();
+        (!is_silent).then(|| self.agent().bot)
+    }
+
+    fn languages(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields.accept_languages()
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        Some(self.client)
+    }
+
+    fn user_agent(&self) -> &[u8] {
+        self.fields.user_agent
+    }
+
+    /// Scans are not counted yet.
+    fn scan_number(&self) -> Option<u64> {
+        None
     }
 }

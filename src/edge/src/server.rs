@@ -124,11 +124,18 @@ impl EdgeServer {
             metrics.connections.clone(),
             Arc::downgrade(&stop),
         );
+        let agents = Arc::clone(&options.agents);
+        table.prepare_agents_with(move || {
+            if agents.get().is_none() {
+                tracing::error!("what browsers say of themselves cannot be read: rules about devices, systems, browsers and bots do not hold");
+            }
+        });
         let rules = Arc::new(Rules {
             site: options.site,
             limits: options.limits,
             h2c: options.h2c,
             places: options.places,
+            agents: options.agents,
             recording: Recording {
                 visitors: Visitors::new(metrics.local_salts())
                     .map_err(|error| StartError::Random(error.to_string()))?,

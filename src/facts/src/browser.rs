@@ -1,29 +1,7 @@
 //! Browsers as rules and analytics know them, from the family that uap-core's patterns find. Pages shown inside another app
 //! come first: they carry the engine's name too, but behave unlike the browser of that name.
 
-use crate::spelling::spelled;
-
-spelled! {
-    /// The visitor's browser.
-    Browser, "browser", {
-        /// Safari on Apple's systems.
-        Safari = "safari",
-        /// Chrome and Chromium, also on iOS.
-        Chrome = "chrome",
-        /// Firefox, also on iOS, and Focus.
-        Firefox = "firefox",
-        /// Microsoft Edge, old and new, also on iOS. Internet Explorer is `Other`.
-        Edge = "edge",
-        /// Samsung Internet.
-        Samsung = "samsung",
-        /// Opera, Opera Mini, Touch, GX.
-        Opera = "opera",
-        /// A page shown inside another app: social networks, messengers, the Google app, any Android or iOS web view.
-        InApp = "in_app",
-        /// Anything else, bots and tools included.
-        Other = "other",
-    }
-}
+use tags::Browser;
 
 /// What apps add to the User-Agent of the pages they show, in lower case.
 const APPS: &[&str] = &[
@@ -63,37 +41,35 @@ const OVERLOOKED: &[(&str, Browser)] = &[
     ("(playstation", Browser::Other),
 ];
 
-impl Browser {
-    /// From uap-core's family and the User-Agent in lower case.
-    pub(crate) fn from_family(family: Option<&str>, lower: &str) -> Browser {
-        if lower.starts_with("mozilla/") && APPS.iter().any(|app| lower.contains(app)) {
-            return Browser::InApp;
+/// From uap-core's family and the User-Agent in lower case.
+pub(crate) fn browser(family: Option<&str>, lower: &str) -> Browser {
+    if lower.starts_with("mozilla/") && APPS.iter().any(|app| lower.contains(app)) {
+        return Browser::InApp;
+    }
+    if let Some(&(_, browser)) = OVERLOOKED.iter().find(|(token, _)| lower.contains(token)) {
+        return browser;
+    }
+    match family.unwrap_or_default() {
+        "Safari" | "Mobile Safari" | "WebKit Nightly" => Browser::Safari,
+        "Chrome" | "Chrome Mobile" | "Chrome Mobile iOS" | "Chromium" | "HeadlessChrome" => {
+            Browser::Chrome
         }
-        if let Some(&(_, browser)) = OVERLOOKED.iter().find(|(token, _)| lower.contains(token)) {
-            return browser;
-        }
-        match family.unwrap_or_default() {
-            "Safari" | "Mobile Safari" | "WebKit Nightly" => Browser::Safari,
-            "Chrome" | "Chrome Mobile" | "Chrome Mobile iOS" | "Chromium" | "HeadlessChrome" => {
-                Browser::Chrome
-            }
-            "Edge" | "Edge Mobile" => Browser::Edge,
-            "Samsung Internet" => Browser::Samsung,
-            // uap-core tells the kinds apart by what follows: "Firefox Mobile", "Firefox (Swiftfox)", "Opera Mini", …
-            family if family.starts_with("Firefox") => Browser::Firefox,
-            family if family.starts_with("Opera") => Browser::Opera,
-            "Chrome Mobile WebView"
-            | "Mobile Safari UI/WKWebView"
-            | "Facebook"
-            | "Facebook Messenger"
-            | "Instagram"
-            | "Snapchat"
-            | "Pinterest"
-            | "LINE"
-            | "Twitter"
-            | "LinkedIn"
-            | "Google" => Browser::InApp,
-            _ => Browser::Other,
-        }
+        "Edge" | "Edge Mobile" => Browser::Edge,
+        "Samsung Internet" => Browser::Samsung,
+        // uap-core tells the kinds apart by what follows: "Firefox Mobile", "Firefox (Swiftfox)", "Opera Mini", …
+        family if family.starts_with("Firefox") => Browser::Firefox,
+        family if family.starts_with("Opera") => Browser::Opera,
+        "Chrome Mobile WebView"
+        | "Mobile Safari UI/WKWebView"
+        | "Facebook"
+        | "Facebook Messenger"
+        | "Instagram"
+        | "Snapchat"
+        | "Pinterest"
+        | "LINE"
+        | "Twitter"
+        | "LinkedIn"
+        | "Google" => Browser::InApp,
+        _ => Browser::Other,
     }
 }

@@ -1,24 +1,7 @@
 //! Classes of devices, by the tokens that makers put into their User-Agents; uap-core names models, not classes. Telling two
 //! models apart is left out: nothing asks for it.
 
-use crate::Os;
-use crate::spelling::spelled;
-
-spelled! {
-    /// The class of the visitor's device.
-    Device, "device", {
-        /// A phone, or a media player of that size.
-        Mobile = "mobile",
-        /// A tablet or e-reader, unless it poses as a desktop as iPads do.
-        Tablet = "tablet",
-        /// A desktop or laptop computer.
-        Desktop = "desktop",
-        /// A television, or a box or stick on one.
-        Tv = "tv",
-        /// Anything else: consoles, headsets, watches, tools, and User-Agents that name nothing known.
-        Other = "other",
-    }
-}
+use tags::{Device, Os};
 
 /// All tokens are in lower case. "; aft" begins Amazon's model names for Fire TV, "; kf" those for its tablets.
 const TV: &[&str] = &[
@@ -103,29 +86,27 @@ const MOBILE: &[&str] = &[
     "windows ce",
 ];
 
-impl Device {
-    /// From the operating system and the User-Agent in lower case.
-    pub(crate) fn from_tokens(os: Os, lower: &str) -> Device {
-        let has = |tokens: &[&str]| tokens.iter().any(|token| lower.contains(token));
-        // Internet Explorer names the pen support of an ordinary Windows computer "Tablet PC".
-        let tablet = has(TABLET) && !lower.contains("tablet pc");
-        // Android's makers leave "Mobile" out of a tablet's browser. Opera Mini and apps that are no browser never say it.
-        let silent_tablet =
-            os == Os::Android && lower.starts_with("mozilla/") && !lower.contains("mobile");
-        if has(ELSE) {
-            Device::Other
-        } else if has(TV) {
-            Device::Tv
-        } else if tablet || silent_tablet {
-            Device::Tablet
-        } else if os == Os::Ios || has(MOBILE) {
-            Device::Mobile
-        } else if matches!(os, Os::Windows | Os::Macos | Os::Linux | Os::Chromeos)
-            || lower.contains("(x11;")
-        {
-            Device::Desktop
-        } else {
-            Device::Other
-        }
+/// From the operating system and the User-Agent in lower case.
+pub(crate) fn device(os: Os, lower: &str) -> Device {
+    let has = |tokens: &[&str]| tokens.iter().any(|token| lower.contains(token));
+    // Internet Explorer names the pen support of an ordinary Windows computer "Tablet PC".
+    let tablet = has(TABLET) && !lower.contains("tablet pc");
+    // Android's makers leave "Mobile" out of a tablet's browser. Opera Mini and apps that are no browser never say it.
+    let silent_tablet =
+        os == Os::Android && lower.starts_with("mozilla/") && !lower.contains("mobile");
+    if has(ELSE) {
+        Device::Other
+    } else if has(TV) {
+        Device::Tv
+    } else if tablet || silent_tablet {
+        Device::Tablet
+    } else if os == Os::Ios || has(MOBILE) {
+        Device::Mobile
+    } else if matches!(os, Os::Windows | Os::Macos | Os::Linux | Os::Chromeos)
+        || lower.contains("(x11;")
+    {
+        Device::Desktop
+    } else {
+        Device::Other
     }
 }

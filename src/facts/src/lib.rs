@@ -3,6 +3,7 @@
 //!
 //! | fact | source | how far to trust it |
 //! |---|---|---|
+//! | [`Os`], [`Browser`], [`Device`] | client hints, where the browser sends them and they are asked for ([`Said`]) | as the next two rows, and a browser that hides its platform in the User-Agent tells it here |
 //! | [`Os`], [`Browser`] | User-Agent, by uap-core's patterns | good for browsers people use; the User-Agent is the visitor's own word and may be forged |
 //! | [`Device`] | User-Agent, by our own rules over its tokens | good for phones, desktops and TVs. An iPad asks for desktop pages since iPadOS 13 and then sends exactly what a Mac sends: it counts as `desktop` and `macos`, and nothing in the User-Agent can tell. The same holds for a phone that was told to "request the desktop site" |
 //! | [`Agent::bot`] | User-Agent, by isbot's patterns, some of ours, and uap-core's | finds bots that say so; one that poses as a browser is not found |
@@ -15,22 +16,21 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod agent;
+mod agent_cache;
 mod bot;
 mod browser;
 mod device;
+mod hints;
 mod os;
 mod patterns;
 mod place;
 mod places;
 mod places_file;
-mod spelling;
 
-pub use agent::{Agent, Agents};
-pub use browser::Browser;
-pub use device::Device;
-pub use os::Os;
+pub use agent::{Agent, Agents, LazyAgents, Said};
+pub use agent_cache::AgentCache;
 pub use patterns::PatternError;
 pub use place::{CountryCode, NotACountryCode, Place, RegionCode};
 pub use places::{Places, PlacesError};
 pub use places_file::{PlacesFile, Reload};
-pub use spelling::UnknownValue;
+pub use tags::{Browser, Device, Os};

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use facts::{Agent, Agents, Browser, Device, Os};
+use facts::{Agent, AgentCache, Agents, Browser, Device, Os, Said};
 use proptest::prelude::*;
 
 static AGENTS: LazyLock<Agents> = LazyLock::new(|| Agents::new().unwrap());
@@ -140,5 +140,221 @@ proptest! {
             let kept = &user_agent[..user_agent.floor_char_boundary(at)];
             AGENTS.classify(&format!("{kept}{tail}"));
         }
+    }
+}
+
+const IPHONE: &[u8] = b"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
+const WINDOWS: &[u8] = b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36";
+const ANDROID: &[u8] = b"Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Mobile Safari/537.36";
+const TELEVISION: &[u8] = b"Mozilla/5.0 (SMART-TV; LINUX; Tizen 8.0) AppleWebKit/537.36 (KHTML, like Gecko) 120.0.6099.5/8.0 TV Safari/537.36";
+
+/// Device, system and browser in one word each; `-` for unknown.
+fn brief(user_agent: &[u8], [brands, mobile, platform]: [&str; 3]) -> String {
+    let said = Said {
+        user_agent,
+        brands: brands.as_bytes(),
+        mobile: mobile.as_bytes(),
+        platform: platform.as_bytes(),
+    };
+    let agent = AGENTS.judge(said);
+    let words = [
+        agent.device.map(Device::as_str),
+        agent.os.map(Os::as_str),
+        agent.browser.map(Browser::as_str),
+    ];
+    words.map(|word| word.unwrap_or("-")).join(" ")
+}
+
+#[test]
+fn client_hints_come_before_the_user_agent_and_what_they_leave_out_is_its() {
+    let chrome = r#""Not)A;Brand";v="8", "Chromium";v="138", "Google Chrome";v="138""#;
+    let edge = r#""Chromium";v="138", "Microsoft Edge";v="138", "Not.A/Brand";v="24""#;
+    for (user_agent, hints, expected) in [
+        (IPHONE, ["", "", ""], "mobile ios safari"),
+        (b"", ["", "", ""], "- - -"),
+        (b"  ", ["", "", ""], "- - -"),
+        // All of them, and with nothing else.
+        (b"", [chrome, "?1", r#""Android""#], "mobile android chrome"),
+        (
+            IPHONE,
+            [chrome, "?1", r#""Android""#],
+            "mobile android chrome",
+        ),
+        (
+            IPHONE,
+            [chrome, "?0", r#""Windows""#],
+            "desktop windows chrome",
+        ),
+        (WINDOWS, [edge, "?0", r#""macOS""#], "desktop macos edge"),
+        (
+            WINDOWS,
+            [edge, "?0", r#""Chrome OS""#],
+            "desktop chromeos edge",
+        ),
+        (WINDOWS, [edge, "?0", r#""Linux""#], "desktop linux edge"),
+        // A device that is no phone and runs a phone's system is a tablet, whatever page it asks for.
+        (
+            WINDOWS,
+            [chrome, "?0", r#""Android""#],
+            "tablet android chrome",
+        ),
+        (
+            ANDROID,
+            [chrome, "?0", r#""Android""#],
+            "tablet android chrome",
+        ),
+        (TELEVISION, [chrome, "?0", r#""Tizen""#], "tv other chrome"),
+        // One alone.
+        (WINDOWS, ["", "?1", ""], "mobile windows chrome"),
+        (ANDROID, ["", "?0", ""], "other android chrome"),
+        (WINDOWS, ["", "", r#""macOS""#], "desktop macos chrome"),
+        (WINDOWS, [edge, "", ""], "desktop windows edge"),
+        // Brands.
+        (
+            b"",
+            [r#""Chromium";v="138", "Not?A_Brand";v="24""#, "", ""],
+            "- - chrome",
+        ),
+        (
+            b"",
+            [
+                r#""Chromium";v="138", "Brave";v="138", "Not?A_Brand";v="24""#,
+                "",
+                "",
+            ],
+            "- - other",
+        ),
+        (
+            b"",
+            [r#""Samsung Internet";v="28.0", "Chromium";v="130""#, "", ""],
+            "- - samsung",
+        ),
+        (
+            b"",
+            [r#""Opera";v="120", "Chromium";v="135""#, "", ""],
+            "- - opera",
+        ),
+        (
+            b"",
+            [r#""Android WebView";v="138", "Chromium";v="138""#, "", ""],
+            "- - in_app",
+        ),
+        (b"", [r#""Somebody's";v="1""#, "", ""], "- - other"),
+        // What is not recognised is other, what is not known nothing, what is malformed as if it were not there.
+        (WINDOWS, ["", "", r#""Plan 9""#], "desktop other chrome"),
+        (WINDOWS, ["", "", r#""Unknown""#], "desktop windows chrome"),
+        (WINDOWS, ["", "", r#""""#], "desktop windows chrome"),
+        (WINDOWS, ["", "", "Android"], "desktop windows chrome"),
+        (WINDOWS, ["", "1", ""], "desktop windows chrome"),
+        (WINDOWS, ["", "true", ""], "desktop windows chrome"),
+        (
+            IPHONE,
+            [r#""Google Chrome"#, "?", "\""],
+            "mobile ios safari",
+        ),
+        (IPHONE, ["()", "", ""], "mobile ios safari"),
+    ] {
+        assert_eq!(
+            brief(user_agent, hints),
+            expected,
+            "{hints:?} and {}",
+            String::from_utf8_lossy(user_agent)
+        );
+    }
+}
+
+#[test]
+fn a_thread_remembers_what_it_was_told_and_forgets_rather_than_grow() {
+    let cache = AgentCache::new();
+    fn said(user_agent: &[u8]) -> Said<'_> {
+        Said {
+            user_agent,
+            ..Said::default()
+        }
+    }
+    let asked = std::cell::Cell::new(0);
+    let judge = |said: Said<'_>| -> Agent {
+        cache.judge(said, || {
+            asked.set(asked.get() + 1);
+            Some(&AGENTS)
+        })
+    };
+    for _ in 0..3 {
+        assert_eq!(judge(said(IPHONE)).os, Some(Os::Ios));
+    }
+    assert_eq!(asked.get(), 1);
+    // The same User-Agent with a hint is another thing to be told.
+    let hinted = Said {
+        mobile: b"?1",
+        ..said(WINDOWS)
+    };
+    assert_eq!(judge(hinted).device, Some(Device::Mobile));
+    assert_eq!(judge(said(WINDOWS)).device, Some(Device::Desktop));
+    assert_eq!(asked.get(), 3);
+    let nothing = AgentCache::new().judge(said(IPHONE), || None);
+    assert_eq!(nothing, Agent::default());
+    // Far more than there is room for.
+    for number in 0..20_000 {
+        let user_agent = format!("phone {number} {}", "x".repeat(900));
+        judge(said(user_agent.as_bytes()));
+    }
+    let kept = format!("{cache:?}");
+    let kept: usize = kept
+        .trim_matches(|c: char| !c.is_ascii_digit())
+        .parse()
+        .unwrap();
+    assert!(kept < 5_000, "{kept}");
+    // What is not judged is not kept by: whatever else is said, it is the same answer.
+    let before = asked.get();
+    for padding in 0..50 {
+        let long = format!(" {}{padding}", "é".repeat(3_000));
+        let hint = format!("\"{}{padding}\"", "x".repeat(1_100));
+        judge(Said {
+            brands: hint.as_bytes(),
+            mobile: hint.as_bytes(),
+            platform: hint.as_bytes(),
+            ..said(long.as_bytes())
+        });
+    }
+    assert_eq!(asked.get(), before + 1);
+}
+
+#[test]
+fn a_hint_without_a_name_or_longer_than_any_browsers_says_nothing() {
+    let said = |brands: &str, platform: &str| {
+        AGENTS.judge(Said {
+            user_agent: IPHONE,
+            brands: brands.as_bytes(),
+            platform: platform.as_bytes(),
+            ..Said::default()
+        })
+    };
+    let by_user_agent = said("", "");
+    assert_eq!(by_user_agent.browser, Some(Browser::Safari));
+    assert_eq!(said(r#""""#, r#""""#), by_user_agent);
+    assert_eq!(said(r#"""; v="1", """#, ""), by_user_agent);
+    let brands = |unknown: usize| format!(r#""Google Chrome", "{}""#, "x".repeat(unknown));
+    assert_eq!(said(&brands(900), "").browser, Some(Browser::Chrome));
+    assert_eq!(said(&brands(1_100), ""), by_user_agent);
+    assert_eq!(
+        AGENTS
+            .judge(Said {
+                brands: br#""""#,
+                ..Said::default()
+            })
+            .browser,
+        None
+    );
+}
+
+#[test]
+fn a_user_agent_is_cut_between_characters() {
+    for before in 1_015..1_030 {
+        let text = format!("{}🦀🦀🦀 Googlebot/2.1", "x".repeat(before));
+        let said = Said {
+            user_agent: text.as_bytes(),
+            ..Said::default()
+        };
+        assert_eq!(AGENTS.judge(said), AGENTS.classify(&text));
     }
 }

@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use journal::{Event, Journal as _, KafkaJournal, KafkaOptions, Positions, Since};
 use tags::{
-    Change, Code, Destination, Domain, QueryMode, RedirectStatus, Status, Tag, Topic, Version,
-    WorkspaceId,
+    Change, Code, Destination, Domain, QueryMode, RedirectStatus, Rules, Status, Tag, Topic,
+    Version, WorkspaceId,
 };
 
 /// Tags in one transaction.
@@ -26,6 +26,7 @@ fn tag(number: u64) -> anyhow::Result<Change> {
         destination: Destination::parse(&format!(
             "https://www.example.com/campaigns/spring/landing?source=print&item={number:020}"
         ))?,
+        rules: Rules::default(),
         redirect_status: RedirectStatus::Found,
         cache_max_age: None,
         starts_at: None,
@@ -38,6 +39,7 @@ fn tag(number: u64) -> anyhow::Result<Change> {
         created_at: now,
         updated_at: now,
         updated_by: "k1".to_owned(),
+        scheduled: None,
     }))
 }
 

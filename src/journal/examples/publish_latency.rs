@@ -103,6 +103,8 @@ fn edit(number: usize) -> anyhow::Result<Vec<Change>> {
         action: Action::Create,
         before: None,
         after: None,
+        fields_before: None,
+        fields_after: None,
     };
     Ok(vec![Change::Workspace(workspace), Change::Audit(entry)])
 }

@@ -146,10 +146,12 @@ fn every_answered_scan_survives_kill_9_exactly_once() -> Result<()> {
         // In some rounds not before a segment is written again, which on a quick machine comes later. A file may go while they are looked at.
         let is_written_again =
             || begun_and_made(hot.path()).is_ok_and(|(begun, made)| begun > made);
-        let mut patience = if round % 2 == 1 { 500 } else { 0 };
-        while patience > 0 && !is_written_again() {
+        for _ in 0..if round % 2 == 1 { 1_000 } else { 0 } {
+            if is_written_again() {
+                written_again = true;
+                break;
+            }
             read(1_000)?;
-            patience -= 1;
         }
         child.kill()?;
         // What it had printed before it died, a cut last line aside, which `id` would misread. A whole one counts: what it says is stored may be

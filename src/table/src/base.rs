@@ -2,8 +2,6 @@
 
 use std::{hint, iter};
 
-use tags::TagView;
-
 use crate::arena::{Arena, Front, Full, Room};
 use crate::index::Index;
 use crate::key::{Key, KeyHasher};
@@ -84,10 +82,6 @@ impl Base {
         self.dead > self.arena.bytes() / 8
     }
 
-    pub(crate) fn get(&self, key: &Key<'_>) -> Option<TagView<'_>> {
-        self.record(key).map(|record| record.tag)
-    }
-
     pub(crate) fn record(&self, key: &Key<'_>) -> Option<Record<'_>> {
         let (_, place) = self.index.find(key.hash, |place| self.is(place, key))?;
         Some(Record::read(self.arena.at(place), &self.names)?.0)
@@ -113,7 +107,7 @@ impl Base {
         record: &Record<'_>,
         stands: impl FnOnce(&Record<'_>) -> bool,
     ) -> Result<Put, Full> {
-        let key = self.hasher.key(record.domain, record.code);
+        let key = self.hasher.key(record.tag.domain, record.tag.code);
         let found = self.index.find(key.hash, |place| self.is(place, &key));
         let Some((slot, place)) = found else {
             let place = self.append(record)?;
@@ -143,7 +137,7 @@ impl Base {
     pub(crate) fn put_all(&mut self, records: &[Record<'_>]) -> Result<(), Full> {
         let places = records
             .iter()
-            .map(|record| self.touch(record.domain, record.code));
+            .map(|record| self.touch(record.tag.domain, record.tag.code));
         hint::black_box(places.fold(0, u8::wrapping_add));
         records
             .iter()
@@ -152,7 +146,7 @@ impl Base {
 
     /// Takes a record of a base in whose names are numbered as they are here, unless its key is there already.
     pub(crate) fn copy(&mut self, record: &Record<'_>, bytes: &[u8]) -> Result<(), Full> {
-        let key = self.hasher.key(record.domain, record.code);
+        let key = self.hasher.key(record.tag.domain, record.tag.code);
         if self
             .index
             .find(key.hash, |place| self.is(place, &key))
@@ -188,7 +182,7 @@ impl Base {
     }
 
     fn is_live(&self, record: &Record<'_>, place: u32) -> bool {
-        let key = self.hasher.key(record.domain, record.code);
+        let key = self.hasher.key(record.tag.domain, record.tag.code);
         self.index.find(key.hash, |other| other == place).is_some()
     }
 
@@ -220,7 +214,7 @@ impl Base {
                 return; // with all that follows where it is
             };
             next = self.arena.after(place, len);
-            let key = self.hasher.key(record.domain, record.code);
+            let key = self.hasher.key(record.tag.domain, record.tag.code);
             // Those that have been moved are before this place.
             if let Some((slot, _)) = self.index.find(key.hash, |other| other == place) {
                 let to = self.arena.slide(place, len, &mut front);
@@ -255,7 +249,10 @@ impl Base {
         let believed = self.promised.min(self.len().saturating_mul(BELIEVED));
         let mut index = Index::for_tags(more.max(believed));
         for (record, _, place) in self.places().filter(|(_, _, place)| *place != newest) {
-            index.insert(self.hasher.key(record.domain, record.code).hash, place);
+            index.insert(
+                self.hasher.key(record.tag.domain, record.tag.code).hash,
+                place,
+            );
         }
         self.index = index;
     }
@@ -293,7 +290,7 @@ mod tests {
         );
         for tag in tags {
             let key = base.hasher.key(tag.domain.as_str(), tag.code.as_str());
-            let found = base.get(&key).map(|tag| tag.destination);
+            let found = base.record(&key).map(|record| record.tag.destination);
             assert_eq!(found, Some(tag.destination.as_str()));
         }
     }

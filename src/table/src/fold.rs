@@ -13,6 +13,10 @@ use crate::base::{Base, Put};
 use crate::overlay::Overlay;
 use crate::shared::{Shared, State, Writer};
 
+/// A fold is due when the records of the overlay are as long as this, however few they are. With rules a record has up to 100 KiB, so that
+/// as many changes as a fold otherwise waits for would take gigabytes; of ordinary records, this is more than a quarter of a million.
+const FOLD_AT_BYTES: usize = 64 << 20;
+
 /// Why there is no new base. Readers go on with the old one and its overlays, which are as right, but larger.
 #[derive(Debug, thiserror::Error)]
 enum FoldError {
@@ -83,8 +87,10 @@ fn is_due(shared: &Shared, writer: &Writer, state: &State) -> bool {
         return false;
     }
     let failed_at = writer.fold_failed_at;
-    let changes = state.live.len() - failed_at.unwrap_or(0).min(state.live.len());
-    let many = changes >= shared.fold_at && changes >= state.base.len() / 50;
+    let (now, before) = (state.live.size(), failed_at.unwrap_or_default());
+    let changes = now.changes.saturating_sub(before.changes);
+    let many = changes >= shared.fold_at && changes >= state.base.len() / 50
+        || now.bytes.saturating_sub(before.bytes) >= FOLD_AT_BYTES;
     // What is frozen waits where no thread could be started, or a fold gave way to a rebuild that was then given up itself.
     many || failed_at.is_none() && (state.frozen.is_some() || state.base.is_wasteful())
 }
@@ -139,7 +145,7 @@ fn fold(shared: &Shared) {
         Err(FoldError::GaveWay) => tracing::debug!("a fold gave way to a rebuild"),
         Err(error) => {
             let mut writer = shared.writer();
-            writer.fold_failed_at = Some(shared.published.load().live.len());
+            writer.fold_failed_at = Some(shared.published.load().live.size());
             tracing::error!(%error, "the table keeps its changes unfolded; it is tried again with as many more");
         }
     }
@@ -267,6 +273,32 @@ mod tests {
         table.abandon_rebuild();
         wait_until(|| table.folds() > 0 && !table.is_folding());
         assert!(table.load().frozen.is_none());
+    }
+
+    #[test]
+    fn few_changes_are_folded_when_their_records_are_long() {
+        let table = Table::with_fold_at(usize::MAX);
+        table.complete();
+        const LONG: usize = 2_000;
+        let url = format!("https://example.com/{}", "x".repeat(LONG));
+        let url = tags::Destination::parse(&url).expect("a destination");
+        let long = |number, version| Tag {
+            version: tags::Version::new(version).expect("a version"),
+            destination: url.clone(),
+            ..tag(number)
+        };
+        // What is replaced does not count.
+        for version in 1..6_000 {
+            table.apply(Change::Tag(long(0, version)));
+        }
+        let size = table.load().live.size();
+        assert_eq!((size.changes, table.folds()), (1, 0));
+        assert!((LONG..2 * LONG).contains(&size.bytes), "{size:?}");
+        for number in 1..=FOLD_AT_BYTES / LONG {
+            table.apply(Change::Tag(long(number, 1)));
+        }
+        wait_until(|| table.folds() > 0 && !table.is_folding());
+        assert!(table.load().live.len() < FOLD_AT_BYTES / LONG / 2);
     }
 
     #[test]

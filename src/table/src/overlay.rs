@@ -1,6 +1,7 @@
 //! Changes since the base was made. Read without locks while one thread at a time writes; nothing is ever taken out.
 
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use papaya::{Equivalent, LocalGuard};
 
@@ -14,6 +15,17 @@ use crate::record::Record;
 pub(crate) struct Overlay {
     // A newer version replaces the whole entry, key and all.
     entries: papaya::HashMap<Entry, (), Hashed>,
+    /// Of all the records.
+    bytes: AtomicUsize,
+}
+
+/// How large an overlay is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Size {
+    /// How many tags are in it.
+    pub(crate) changes: usize,
+    /// The length of their records.
+    pub(crate) bytes: usize,
 }
 
 /// A packed record that spells its names out.
@@ -26,6 +38,14 @@ struct Entry {
 impl Overlay {
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How large it is.
+    pub(crate) fn size(&self) -> Size {
+        Size {
+            changes: self.len(),
+            bytes: self.bytes.load(Ordering::Relaxed), // the writer's own
+        }
     }
 
     pub(crate) fn guard(&self) -> LocalGuard<'_> {
@@ -45,9 +65,15 @@ impl Overlay {
     pub(crate) fn put(&self, record: &Record<'_>, hasher: &KeyHasher) {
         let mut bytes = Vec::with_capacity(256);
         record.write(&mut bytes, |_| None);
-        let hash = hasher.key(record.domain, record.code).hash;
+        let hash = hasher.key(record.tag.domain, record.tag.code).hash;
         let bytes = bytes.into_boxed_slice();
-        self.entries.pin().insert(Entry { hash, bytes }, ());
+        let entry = Entry { hash, bytes };
+        let pinned = self.entries.pin();
+        let replaced = pinned.get_key_value(&entry);
+        let replaced = replaced.map_or(0, |(entry, ())| entry.bytes.len());
+        let bytes = self.bytes.load(Ordering::Relaxed) - replaced + entry.bytes.len();
+        self.bytes.store(bytes, Ordering::Relaxed);
+        pinned.insert(entry, ());
     }
 
     /// Calls `each` with every record and its bytes until it fails.
@@ -88,7 +114,7 @@ impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
         self.hash == other.hash
             && other.record().is_some_and(|record| {
-                let (domain, code) = (record.domain, record.code);
+                let (domain, code) = (record.tag.domain, record.tag.code);
                 Record::has_key(
                     &self.bytes,
                     &SPELT_OUT,

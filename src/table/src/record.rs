@@ -13,32 +13,65 @@
 //! 8 bytes   expires_at, µs since 1970                EXPIRES_AT
 //! text      fallback URL                             FALLBACK
 //! text      destination
-//! text      further content, such as rules           MORE; no format up to the present one has it
+//! text      compiled rules, as tags::RulesView       RULES
+//! 8 bytes   when the tag becomes another, µs         SCHEDULED
+//! bytes     their number, then that tag's record, every name spelt out
 //! ```
 //!
 //! Numbers are little-endian, a varint is LEB128, a text is its length as a varint and its bytes. A name is a varint whose lowest
 //! bit says what the others are: 0, a number in the list of [`Names`]; 1, the length of the text that follows.
 
 use jiff::Timestamp;
-use tags::{Code, Destination, QueryMode, RedirectStatus, Status, Tag, TagView, Version};
+use tags::{
+    Code, Destination, QueryMode, RedirectStatus, Rules, RulesView, Status, Tag, TagView, Version,
+};
 
 use crate::key::Key;
-use crate::names::Names;
+use crate::names::{Names, SPELT_OUT};
 
 const CAMPAIGN: u8 = 1;
 const CACHE_MAX_AGE: u8 = 1 << 1;
 const STARTS_AT: u8 = 1 << 2;
 const EXPIRES_AT: u8 = 1 << 3;
 const FALLBACK: u8 = 1 << 4;
-/// Bit 5 is kept for MORE. Whoever gives it a meaning raises the snapshot's format, so that an older build refuses the file.
-const KNOWN: u8 = CAMPAIGN | CACHE_MAX_AGE | STARTS_AT | EXPIRES_AT | FALLBACK;
+/// From snapshot format 2 on, as the next. Whoever gives another bit a meaning raises that format, so that an older build refuses the file.
+const RULES: u8 = 1 << 5;
+const SCHEDULED: u8 = 1 << 6;
+const KNOWN: u8 = CAMPAIGN | CACHE_MAX_AGE | STARTS_AT | EXPIRES_AT | FALLBACK | RULES | SCHEDULED;
 
 /// A tag by its key, with what a redirect reads of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record<'a> {
-    pub(crate) domain: &'a str,
-    pub(crate) code: &'a str,
     pub(crate) tag: TagView<'a>,
+    pub(crate) scheduled: Option<Scheduled<'a>>,
+}
+
+/// What becomes of a tag by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scheduled<'a> {
+    at: Timestamp,
+    then: Then<'a>,
+}
+
+/// The tag that it becomes.
+#[derive(Clone, Copy, Debug)]
+enum Then<'a> {
+    /// As the journal has it.
+    Whole(&'a Tag),
+    /// As a record, every name spelt out.
+    Packed(&'a [u8]),
+}
+
+impl<'a> Then<'a> {
+    fn record(self) -> Option<Record<'a>> {
+        match self {
+            Self::Whole(tag) => Some(Record::of(tag)),
+            Self::Packed(bytes) => {
+                let (record, len) = Record::read(bytes, &SPELT_OUT)?;
+                (len == bytes.len() && record.scheduled.is_none()).then_some(record)
+            }
+        }
+    }
 }
 
 impl<'a> Record<'a> {
@@ -48,14 +81,36 @@ impl<'a> Record<'a> {
     /// The record of a tag. Of a revoked one only what its answer needs is kept, since it is kept for ever.
     pub(crate) fn of(tag: &'a Tag) -> Self {
         let mut view = tag.view();
+        let mut scheduled = tag.scheduled.as_deref().map(|scheduled| Scheduled {
+            at: scheduled.at,
+            then: Then::Whole(&scheduled.tag),
+        });
         if view.status == Status::Revoked {
             view.destination = "";
+            view.rules = RulesView::NONE;
             (view.cache_max_age, view.starts_at, view.expires_at) = (None, None, None);
+            scheduled = None;
         }
         Self {
-            domain: tag.domain.as_str(),
-            code: tag.code.as_str(),
             tag: view,
+            scheduled,
+        }
+    }
+
+    /// The tag as it is at this moment. What is scheduled ends what clients may keep of the answer before.
+    pub(crate) fn at(self, now: Timestamp) -> TagView<'a> {
+        let Some(scheduled) = self.scheduled else {
+            return self.tag;
+        };
+        if scheduled.at <= now {
+            return scheduled.then.record().map_or(self.tag, |then| then.tag);
+        }
+        let left = scheduled.at.duration_since(now).as_secs();
+        let left = u32::try_from(left).unwrap_or(u32::MAX);
+        let kept = self.tag.cache_max_age.unwrap_or(Tag::DEFAULT_CACHE_MAX_AGE);
+        TagView {
+            cache_max_age: Some(kept.min(left)),
+            ..self.tag
         }
     }
 
@@ -83,10 +138,12 @@ impl<'a> Record<'a> {
                 | flag(tag.cache_max_age.is_some(), CACHE_MAX_AGE)
                 | flag(tag.starts_at.is_some(), STARTS_AT)
                 | flag(tag.expires_at.is_some(), EXPIRES_AT)
-                | flag(tag.fallback_url.is_some(), FALLBACK),
+                | flag(tag.fallback_url.is_some(), FALLBACK)
+                | flag(!tag.rules.is_empty(), RULES)
+                | flag(self.scheduled.is_some(), SCHEDULED),
         );
-        out.push(self.code.len() as u8); // a code has at most 64 bytes
-        out.extend_from_slice(self.code.as_bytes());
+        out.push(tag.code.len() as u8); // a code has at most 64 bytes
+        out.extend_from_slice(tag.code.as_bytes());
         let mut name = |out: &mut Vec<u8>, text: &str| match number(text) {
             Some(number) => put_varint(out, number << 1),
             None => {
@@ -94,7 +151,7 @@ impl<'a> Record<'a> {
                 out.extend_from_slice(text.as_bytes());
             }
         };
-        name(out, self.domain);
+        name(out, tag.domain);
         put_varint(out, tag.version.get());
         name(out, tag.workspace);
         if !tag.campaign.is_empty() {
@@ -110,6 +167,22 @@ impl<'a> Record<'a> {
             put_text(out, url);
         }
         put_text(out, tag.destination);
+        if !tag.rules.is_empty() {
+            put_bytes(out, tag.rules.as_bytes());
+        }
+        if let Some(Scheduled { at, then }) = self.scheduled {
+            out.extend_from_slice(&at.as_microsecond().to_le_bytes());
+            match then {
+                Then::Packed(bytes) => put_bytes(out, bytes),
+                Then::Whole(tag) => {
+                    let mut bytes = Vec::with_capacity(256);
+                    // Not a closure, of which each call within would be of another type.
+                    let spelt_out: fn(&str) -> Option<u64> = |_| None;
+                    Record::of(tag).write(&mut bytes, spelt_out);
+                    put_bytes(out, &bytes);
+                }
+            }
+        }
     }
 
     /// Reads the record at the beginning of `bytes`, and says how long it is. None: these bytes are no record.
@@ -152,11 +225,26 @@ impl<'a> Record<'a> {
             None
         };
         let destination = cursor.text()?;
+        let rules = if has(RULES) {
+            RulesView::new(cursor.bytes()?)
+        } else {
+            RulesView::NONE
+        };
+        let scheduled = if has(SCHEDULED) {
+            let at = cursor.time()?;
+            let then = Then::Packed(cursor.bytes()?);
+            Some(Scheduled { at, then })
+        } else {
+            None
+        };
         let tag = TagView {
+            domain,
+            code,
             workspace,
             version,
             status: status(bits)?,
             destination,
+            rules,
             redirect_status: redirect_status(bits)?,
             cache_max_age,
             starts_at,
@@ -165,7 +253,7 @@ impl<'a> Record<'a> {
             query: query_mode(bits)?,
             campaign,
         };
-        Some((Self { domain, code, tag }, bytes.len() - cursor.rest.len()))
+        Some((Self { tag, scheduled }, bytes.len() - cursor.rest.len()))
     }
 
     /// Whether the record at the beginning of `bytes` has this key.
@@ -187,11 +275,19 @@ impl<'a> Record<'a> {
             (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
         };
         let tag = &self.tag;
-        Code::is_well_formed(self.code)
-            && word(self.domain, tags::Domain::MAX_LEN)
+        let rules = tag.rules.as_bytes();
+        Code::is_well_formed(tag.code)
+            && word(tag.domain, tags::Domain::MAX_LEN)
             && word(tag.workspace, 64)
             && (url(tag.destination) || tag.destination.is_empty() && tag.status == Status::Revoked)
             && tag.fallback_url.is_none_or(url)
+            && (rules.is_empty() || Rules::from_compiled(rules).is_some())
+            && self.scheduled.is_none_or(|scheduled| {
+                let then = scheduled.then.record();
+                then.is_some_and(|then| {
+                    (then.tag.domain, then.tag.code) == (tag.domain, tag.code) && then.is_sound()
+                })
+            })
     }
 }
 
@@ -261,8 +357,12 @@ fn put_varint(out: &mut Vec<u8>, mut number: u64) {
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
-    put_varint(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
+    put_bytes(out, text.as_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
 }
 
 struct Cursor<'a> {
@@ -298,6 +398,11 @@ impl<'a> Cursor<'a> {
         str::from_utf8(self.take(usize::try_from(len).ok()?)?).ok()
     }
 
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = self.varint()?;
+        self.take(usize::try_from(len).ok()?)
+    }
+
     fn text(&mut self) -> Option<&'a str> {
         let len = self.varint()?;
         self.utf8(len)
@@ -321,17 +426,21 @@ impl<'a> Cursor<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::SPELT_OUT;
+
+    /// Two language tags; one rule, `a`, for both; one destination.
+    const RULES_OF_ONE: &[u8] =
+        b"\x02\0\x02\0\x04\0deen\x20\x01a\x20\0\x02\0\0\x01\0\x01\0\x14https://example.com/";
 
     fn full() -> Record<'static> {
         Record {
-            domain: "a.example.com",
-            code: "abc",
             tag: TagView {
+                domain: "a.example.com",
+                code: "abc",
                 workspace: "w",
                 version: Version::new(u64::MAX).expect("not 0"),
                 status: Status::Paused,
                 destination: "https://example.com/",
+                rules: RulesView::new(RULES_OF_ONE),
                 redirect_status: RedirectStatus::PermanentRedirect,
                 cache_max_age: Some(u32::MAX),
                 starts_at: Some(Timestamp::from_microsecond(-1).expect("a time")),
@@ -340,7 +449,103 @@ mod tests {
                 query: QueryMode::Override,
                 campaign: "Sommer ü",
             },
+            scheduled: None,
         }
+    }
+
+    fn tag(version: u64) -> Tag {
+        Tag {
+            version: Version::new(version).expect("not 0"),
+            campaign: format!("campaign {version}"),
+            ..Tag::new(
+                tags::WorkspaceId::default_workspace(),
+                tags::Domain::parse("qr.example.com").expect("valid"),
+                Code::parse("a").expect("valid"),
+                Destination::parse(&format!("https://example.com/{version}")).expect("valid"),
+                Timestamp::UNIX_EPOCH,
+            )
+        }
+    }
+
+    /// Version 1, which is version 2 from the second 100 on.
+    fn scheduled() -> Tag {
+        Tag {
+            scheduled: Some(Box::new(tags::Scheduled {
+                at: second(100),
+                set: String::new(),
+                by: String::new(),
+                tag: tag(2),
+            })),
+            redirect_status: RedirectStatus::PermanentRedirect,
+            ..tag(1)
+        }
+    }
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    #[test]
+    fn what_is_scheduled_takes_the_place_of_the_tag_at_its_moment() {
+        let (tag, mut bytes, mut again) = (scheduled(), Vec::new(), Vec::new());
+        Record::of(&tag).write(&mut bytes, |_| None);
+        let (read, len) = Record::read(&bytes, &SPELT_OUT).expect("a record");
+        assert!(read.is_sound() && len == bytes.len());
+        // As when a base is made of another.
+        read.write(&mut again, |_| None);
+        assert_eq!(again, bytes);
+        for record in [Record::of(&tag), read] {
+            let at = |now: Timestamp| {
+                let tag = record.at(now);
+                (
+                    tag.version.get(),
+                    tag.destination,
+                    tag.campaign,
+                    tag.cache_max_age,
+                )
+            };
+            let before = |seconds| (1, "https://example.com/1", "campaign 1", Some(seconds));
+            assert_eq!(at(second(-10_000)), before(Tag::DEFAULT_CACHE_MAX_AGE));
+            assert_eq!(at(second(70)), before(30));
+            let just_before = Timestamp::from_microsecond(99_999_999).expect("a time");
+            assert_eq!(at(just_before), before(0));
+            let after = (2, "https://example.com/2", "campaign 2", None);
+            assert_eq!((at(second(100)), at(second(200))), (after, after));
+        }
+    }
+
+    #[test]
+    fn what_is_scheduled_is_judged_like_the_rest() {
+        let mut bytes = Vec::new();
+        Record::of(&scheduled()).write(&mut bytes, |_| None);
+        for len in 0..bytes.len() {
+            let read = Record::read(&bytes[..len], &SPELT_OUT);
+            assert!(read.is_none(), "{len}");
+        }
+        let of_another = Tag {
+            scheduled: scheduled().scheduled,
+            code: Code::parse("b").expect("valid"),
+            ..tag(1)
+        };
+        assert!(!Record::of(&of_another).is_sound());
+        let within = Tag {
+            scheduled: Some(Box::new(tags::Scheduled {
+                at: second(1),
+                set: String::new(),
+                by: String::new(),
+                tag: scheduled(),
+            })),
+            ..tag(0x7f)
+        };
+        let mut bytes = Vec::new();
+        Record::of(&within).write(&mut bytes, |_| None);
+        let (read, _) = Record::read(&bytes, &SPELT_OUT).expect("a record");
+        assert!(!read.is_sound());
+        assert_eq!(
+            read.at(second(50)).version.get(),
+            0x7f,
+            "what cannot be read does not take place"
+        );
     }
 
     #[test]
@@ -368,11 +573,8 @@ mod tests {
     fn a_record_with_content_that_this_build_does_not_know_is_none() {
         let mut bytes = Vec::new();
         full().write(&mut bytes, |_| None);
-        for unknown in [1 << 5, 1 << 6, 1 << 7] {
-            let mut newer = bytes.clone();
-            newer[1] |= unknown;
-            assert!(Record::read(&newer, &SPELT_OUT).is_none());
-        }
+        bytes[1] |= 1 << 7;
+        assert!(Record::read(&bytes, &SPELT_OUT).is_none());
     }
 
     #[test]
@@ -382,8 +584,9 @@ mod tests {
             change(&mut record);
             record.is_sound()
         };
-        assert!(!with(|r| r.code = "a b"));
-        assert!(!with(|r| r.domain = ""));
+        assert!(!with(|r| r.tag.code = "a b"));
+        assert!(!with(|r| r.tag.domain = ""));
+        assert!(!with(|r| r.tag.rules = RulesView::new(&RULES_OF_ONE[..20])));
         assert!(!with(|r| r.tag.workspace = "a\nb"));
         assert!(!with(
             |r| r.tag.destination = "https://example.com/\r\nSet-Cookie: a=b"

@@ -33,6 +33,7 @@ impl Settings {
             | Change::Claim(_)
             | Change::User(_)
             | Change::Invitation(_)
+            | Change::Idempotency(_)
             | Change::Audit(_) => {}
         }
     }

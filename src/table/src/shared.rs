@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -26,6 +26,10 @@ pub(crate) struct Shared {
     pub(crate) fold_at: usize,
     /// Held by whoever keeps a base in memory for long: a fold or a snapshot.
     pub(crate) background: Mutex<()>,
+    /// What is called before readers see the first tag whose rules ask what a User-Agent tells.
+    pub(crate) prepare_agents: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// Set when there has been such a tag.
+    pub(crate) asks_agents: OnceLock<()>,
 }
 
 /// What only the one writer at a time sees.
@@ -37,7 +41,7 @@ pub(crate) struct Writer {
     /// Whether it is to go on when it has done what it is at.
     pub(crate) goes_on: bool,
     /// How many changes there were when a fold last failed, if none has succeeded since.
-    pub(crate) fold_failed_at: Option<usize>,
+    pub(crate) fold_failed_at: Option<crate::overlay::Size>,
     /// Whether no thread could be started for it the last time.
     pub(crate) start_failed: bool,
     /// States that have been replaced. They are kept until no reader holds them, so that no reader has to free one.
@@ -50,6 +54,8 @@ pub(crate) struct Filling {
     pub(crate) settings: Settings,
     /// The keys of settings that came beside the rebuild, and so are newer than what it reads.
     pub(crate) newer: HashSet<String>,
+    /// Whether a tag that was read from a snapshot asks what a User-Agent tells.
+    pub(crate) asks_agents: bool,
 }
 
 /// What one request reads from: base, overlays and settings of one moment.
@@ -83,9 +89,20 @@ impl Shared {
             room,
             fold_at: changes.max(1),
             background: Mutex::default(),
+            prepare_agents: OnceLock::new(),
+            asks_agents: OnceLock::new(),
         };
         shared.writer().filling = Some(shared.filling(0));
         shared
+    }
+
+    /// To be called before readers see a tag whose rules ask what a User-Agent tells.
+    pub(crate) fn prepare_agents(&self) {
+        // Set before the look, as who gives the call looks after having given it: one of the two sees the other.
+        let _ = self.asks_agents.set(());
+        if let Some(prepare) = self.prepare_agents.get() {
+            prepare();
+        }
     }
 
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -115,6 +132,7 @@ impl Shared {
             base: Base::for_tags(tags, self.hasher.clone(), Names::default(), self.room),
             settings: Settings::default(),
             newer: HashSet::new(),
+            asks_agents: false,
         }
     }
 }

@@ -84,6 +84,9 @@ impl Table {
     /// Repeated and older versions of tags change nothing. Settings have no version: what comes last stands. So a journal may be read on
     /// from where it has been read to, which is what a snapshot's positions are, or again in a rebuild.
     pub fn apply(&self, change: Change) -> Effect {
+        if asks_agents(&change) {
+            self.shared.prepare_agents();
+        }
         self.take(change, &mut self.shared.writer())
     }
 
@@ -98,6 +101,15 @@ impl Table {
     /// rebuild is under way, this is [`Table::apply_all`].
     pub fn apply_all_beside_rebuild(&self, changes: &mut Vec<Change>) -> Taken {
         self.take_all(changes, Self::take_beside_rebuild)
+    }
+
+    /// Has this called before readers see the first tag whose rules ask what a User-Agent tells, and now if there has been one: to be able to
+    /// tell it takes time and memory that are not spent for nothing. Of several the first is called.
+    pub fn prepare_agents_with(&self, prepare: impl Fn() + Send + Sync + 'static) {
+        let _ = self.shared.prepare_agents.set(Box::new(prepare));
+        if self.shared.asks_agents.get().is_some() {
+            self.shared.prepare_agents();
+        }
     }
 
     /// Ends the bootstrap or the rebuild: publishes what was applied since it began, whole. From now on a tag that is not there
@@ -185,6 +197,9 @@ impl Table {
 
     /// Fills on from what has been read elsewhere; what was filled before stays where that stands against it.
     pub(crate) fn take_over(&self, mut read: Filling) -> Result<(), SnapshotError> {
+        if read.asks_agents {
+            self.shared.prepare_agents();
+        }
         let mut writer = self.shared.writer();
         let Some(filling) = &mut writer.filling else {
             return Err(SnapshotError::NotFilling);
@@ -217,6 +232,9 @@ impl Table {
         changes: &mut Vec<Change>,
         take: impl Fn(&Self, Change, &mut Writer) -> Effect,
     ) -> Taken {
+        if changes.iter().any(asks_agents) {
+            self.shared.prepare_agents();
+        }
         let mut writer = self.shared.writer();
         if let Some(filling) = &writer.filling {
             let places = changes.iter().map(|change| match change {
@@ -262,6 +280,7 @@ impl Table {
             | Change::Claim(_)
             | Change::User(_)
             | Change::Invitation(_)
+            | Change::Idempotency(_)
             | Change::Audit(_) => Effect::NotForRedirects,
         }
     }
@@ -290,6 +309,7 @@ impl Table {
             | Change::Claim(_)
             | Change::User(_)
             | Change::Invitation(_)
+            | Change::Idempotency(_)
             | Change::Audit(_) => Effect::NotForRedirects,
         }
     }
@@ -311,7 +331,7 @@ impl Table {
     /// Puts a tag where readers see it.
     fn serve(&self, record: &Record<'_>, writer: &mut Writer) -> Effect {
         let now = self.shared.published.load();
-        let key = self.shared.hasher.key(record.domain, record.code);
+        let key = self.shared.hasher.key(record.tag.domain, record.tag.code);
         let overlays = [Some(&*now.live), now.frozen.as_deref()];
         let (stands, is_new) = overlay::known(overlays, &now.base, &key, |known| {
             (
@@ -344,4 +364,8 @@ impl Table {
         };
         self.shared.publish(writer, state);
     }
+}
+
+fn asks_agents(change: &Change) -> bool {
+    matches!(change, Change::Tag(tag) if tag.rules.view().ask_agent())
 }

@@ -1,9 +1,11 @@
 //! What a request sees of the table: whole records of one moment, borrowed, found without allocating.
 
+use jiff::Timestamp;
 use papaya::LocalGuard;
 use tags::{Code, DomainSettings, TagView, Workspace};
 
 use crate::overlay::Overlay;
+use crate::record::Record;
 use crate::shared::State;
 
 /// A pinned [`State`]. Keep it for one request or one batch of them: memory of replaced tags waits for it.
@@ -51,6 +53,15 @@ impl<'a> View<'a> {
     /// The newest version of a tag; of a revoked one, only what its answer needs. On a case-insensitive domain the code is found in
     /// any case.
     pub fn tag(&self, domain: &str, code: &str) -> Option<TagView<'_>> {
+        Some(self.record(domain, code)?.tag)
+    }
+
+    /// The same tag as it is at this moment: what was scheduled for an earlier one has taken place.
+    pub fn tag_at(&self, domain: &str, code: &str, now: Timestamp) -> Option<TagView<'_>> {
+        Some(self.record(domain, code)?.at(now))
+    }
+
+    fn record(&self, domain: &str, code: &str) -> Option<Record<'_>> {
         if !self.state.settings.folds_case(domain) {
             return self.stored(domain, code);
         }
@@ -61,13 +72,13 @@ impl<'a> View<'a> {
         self.stored(domain, str::from_utf8(folded).ok()?)
     }
 
-    fn stored(&self, domain: &str, code: &str) -> Option<TagView<'_>> {
+    fn stored(&self, domain: &str, code: &str) -> Option<Record<'_>> {
         let State { base, live, .. } = self.state;
         let key = base.hasher().key(domain, code);
         let changed = live.get(&key, &self.live).or_else(|| {
             let (overlay, guard) = self.frozen.as_ref()?;
             overlay.get(&key, guard)
         });
-        changed.map_or_else(|| base.get(&key), |record| Some(record.tag))
+        changed.or_else(|| base.record(&key))
     }
 }

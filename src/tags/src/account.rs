@@ -142,6 +142,15 @@ pub struct PreviousSecret {
     pub expires_at: Timestamp,
 }
 
+/// Which of its secrets opens a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenedBy {
+    /// The one that it has.
+    Secret,
+    /// The one that it had before, within the overlap.
+    PreviousSecret,
+}
+
 impl ApiKey {
     /// A key that may all that its role may, without an end.
     #[must_use]
@@ -177,12 +186,17 @@ impl ApiKey {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
 
-    /// Whether a secret that hashes to this opens it at this time.
-    pub fn is_opened_by(&self, hash: &SecretHash, now: Timestamp) -> bool {
-        let by_previous =
-            |previous: &PreviousSecret| previous.hash == *hash && now < previous.expires_at;
-        self.is_valid(now)
-            && (self.secret_hash == *hash || self.previous.as_ref().is_some_and(by_previous))
+    /// By which of its secrets one that hashes to this opens it at this time; none: it does not.
+    pub fn opened_by(&self, hash: &SecretHash, now: Timestamp) -> Option<OpenedBy> {
+        if !self.is_valid(now) {
+            return None;
+        }
+        if self.secret_hash == *hash {
+            return Some(OpenedBy::Secret);
+        }
+        let previous = self.previous.as_ref()?;
+        let is_good = previous.hash == *hash && now < previous.expires_at;
+        is_good.then_some(OpenedBy::PreviousSecret)
     }
 
     /// Whether it may do all that an owner may, for as long as nobody ends it.
@@ -223,17 +237,17 @@ mod tests {
 
     #[test]
     fn the_secret_before_is_good_until_the_overlap_is_over_and_none_when_the_key_has_ended() {
-        let opened = |key: &ApiKey, secret: u8, second| {
-            key.is_opened_by(&SecretHash([secret; 32]), at(second))
-        };
+        let opened =
+            |key: &ApiKey, secret: u8, second| key.opened_by(&SecretHash([secret; 32]), at(second));
+        let (newest, previous) = (Some(OpenedBy::Secret), Some(OpenedBy::PreviousSecret));
         let key = key();
         for (secret, second, expected) in [
-            (2, 9, true),
-            (2, 19, true),
-            (2, 20, false),
-            (1, 9, true),
-            (1, 10, false),
-            (3, 9, false),
+            (2, 9, newest),
+            (2, 19, newest),
+            (2, 20, None),
+            (1, 9, previous),
+            (1, 10, None),
+            (3, 9, None),
         ] {
             assert_eq!(
                 opened(&key, secret, second),
@@ -245,7 +259,10 @@ mod tests {
             revoked_at: Some(at(5)),
             ..key
         };
-        assert!(!opened(&revoked, 1, 6) && !opened(&revoked, 2, 6));
+        assert_eq!(
+            (opened(&revoked, 1, 6), opened(&revoked, 2, 6)),
+            (None, None)
+        );
     }
 
     #[test]

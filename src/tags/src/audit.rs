@@ -15,6 +15,8 @@ pub enum Action {
     Update,
     /// An earlier version was made the newest.
     Rollback,
+    /// It has another secret.
+    Rotate,
     /// It ended for good.
     Revoke,
 }
@@ -26,6 +28,7 @@ impl Action {
             Self::Create => "create",
             Self::Update => "update",
             Self::Rollback => "rollback",
+            Self::Rotate => "rotate",
             Self::Revoke => "revoke",
         }
     }
@@ -38,11 +41,12 @@ impl FromStr for Action {
             "create" => Ok(Self::Create),
             "update" => Ok(Self::Update),
             "rollback" => Ok(Self::Rollback),
+            "rotate" => Ok(Self::Rotate),
             "revoke" => Ok(Self::Revoke),
             _ => Err(InvalidValue::new(
                 "action",
                 text,
-                "create, update, rollback or revoke",
+                "create, update, rollback, rotate or revoke",
             )),
         }
     }
@@ -55,16 +59,20 @@ pub struct AuditEntry {
     pub workspace: WorkspaceId,
     /// When.
     pub at: Timestamp,
-    /// Which key.
+    /// Which key or user.
     pub actor: String,
     /// From which address the request came.
     pub remote: String,
     /// What was done.
     pub action: Action,
-    /// To what: `tag/DOMAIN/CODE`, `workspace/ID`, `domain/NAME` or `key/ID`.
+    /// To what: `tag/DOMAIN/CODE`, `workspace/ID`, `domain/NAME`, `key/ID`, `user/ID` or `invitation/ID`.
     pub subject: String,
     /// The tag before, where the subject is one that existed.
     pub before: Option<Tag>,
     /// The tag after, where the subject is one.
     pub after: Option<Tag>,
+    /// What another subject was before: a JSON object without secrets and without what they hash to.
+    pub fields_before: Option<String>,
+    /// And after.
+    pub fields_after: Option<String>,
 }

@@ -1,8 +1,8 @@
 //! A change as the journal carries it: one whole record, its topic and its key.
 
 use crate::{
-    ApiKey, AuditEntry, Code, Domain, DomainClaim, DomainSettings, Invitation, Tag, User,
-    WireError, Workspace, wire,
+    ApiKey, AuditEntry, Code, Domain, DomainClaim, DomainSettings, IdempotencyEntry, Invitation,
+    Tag, User, WireError, Workspace, wire,
 };
 
 /// The journal's topics.
@@ -12,7 +12,7 @@ pub enum Topic {
     Tags,
     /// Workspaces and domains by `kind/id`, compacted: what edges need beside tags.
     Settings,
-    /// Keys, claims, users and invitations by `kind/id`, compacted: the admin alone reads it.
+    /// Keys, claims, users, invitations and answers to idempotent requests by `kind/id`, compacted: the admin alone reads it.
     Accounts,
     /// Every change, in order, for ever.
     Audit,
@@ -62,6 +62,8 @@ pub enum Change {
     User(User),
     /// Who may become a user.
     Invitation(Invitation),
+    /// What a request that made something was answered.
+    Idempotency(IdempotencyEntry),
     /// Who changed what.
     Audit(AuditEntry),
 }
@@ -72,7 +74,11 @@ impl Change {
         match self {
             Self::Tag(_) => Topic::Tags,
             Self::Workspace(_) | Self::Domain(_) => Topic::Settings,
-            Self::Key(_) | Self::Claim(_) | Self::User(_) | Self::Invitation(_) => Topic::Accounts,
+            Self::Key(_)
+            | Self::Claim(_)
+            | Self::User(_)
+            | Self::Invitation(_)
+            | Self::Idempotency(_) => Topic::Accounts,
             Self::Audit(_) => Topic::Audit,
         }
     }
@@ -87,6 +93,9 @@ impl Change {
             Self::Claim(claim) => format!("claim/{}/{}", claim.workspace, claim.domain.name),
             Self::User(user) => format!("user/{}", user.id),
             Self::Invitation(invitation) => format!("invitation/{}", invitation.id),
+            Self::Idempotency(entry) => {
+                format!("idempotency/{}/{}", entry.workspace, entry.slot.get())
+            }
             Self::Audit(entry) => entry.workspace.to_string(),
         }
     }

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use crate::{Facts, Status, Tag, TagView};
+use crate::{Facts, Judged, Status, Tag, TagView};
 
 /// How a scan ended. Stored with it, and a label of the redirect metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// To the tag's destination.
+    /// To the tag's destination, or that of one of its rules.
     Redirected,
     /// To a fallback, for whatever reason.
     Fallback,
@@ -71,6 +71,10 @@ pub struct Decision<'a> {
     pub location: Option<Cow<'a, str>>,
     /// For how many seconds the client itself may keep the answer; none: not at all.
     pub max_age: Option<u32>,
+    /// The name of the rule that decided; empty: none did.
+    pub rule: &'a str,
+    /// Which of that rule's destinations it is, from 0.
+    pub destination_index: u32,
 }
 
 /// Decides what a request gets.
@@ -83,15 +87,41 @@ pub fn decide<'a>(
     facts: &impl Facts,
     now: Timestamp,
 ) -> Decision<'a> {
-    match closed(tag, now) {
-        None => Decision {
-            outcome: Outcome::Redirected,
-            status: tag.redirect_status.code(),
-            location: Some(tag.query.apply(tag.destination, facts.query())),
-            max_age: max_age(tag),
-        },
-        Some(reason) => Decision::without_tag(reason, tag.fallback_url.or_else(workspace_fallback)),
+    if let Some(reason) = closed(tag, now) {
+        return Decision::without_tag(reason, tag.fallback_url.or_else(workspace_fallback));
     }
+    let by_rule = match tag.rules.is_empty() {
+        true => None,
+        false => first_rule(tag, facts, now),
+    };
+    let (rule, destination, destination_index) = by_rule.unwrap_or(("", tag.destination, 0));
+    Decision {
+        outcome: Outcome::Redirected,
+        status: tag.redirect_status.code(),
+        location: Some(tag.query.apply(destination, facts.query())),
+        max_age: max_age(tag),
+        rule,
+        destination_index,
+    }
+}
+
+/// The first of the tag's rules that holds: its name, where it leads, and which of its destinations that is.
+#[inline(never)]
+fn first_rule<'a>(
+    tag: &TagView<'a>,
+    facts: &impl Facts,
+    now: Timestamp,
+) -> Option<(&'a str, &'a str, u32)> {
+    let mut rules = tag.rules.judge(tag.domain, tag.code, facts, now)?;
+    let first = rules.find(|judged| judged.failed.is_none())?;
+    let (destination, index) = rules.target(&first)?;
+    Some((first.name, destination, index))
+}
+
+/// What becomes of each of a tag's rules, in their order, also of those behind the first that holds: how [`decide()`] judges them.
+pub fn judge_rules<'a>(tag: &TagView<'a>, facts: &impl Facts, now: Timestamp) -> Vec<Judged<'a>> {
+    let judging = tag.rules.judge(tag.domain, tag.code, facts, now);
+    judging.into_iter().flatten().collect()
 }
 
 impl<'a> Decision<'a> {
@@ -103,12 +133,16 @@ impl<'a> Decision<'a> {
                 status: 302,
                 location: Some(Cow::Borrowed(url)),
                 max_age: None,
+                rule: "",
+                destination_index: 0,
             },
             None => Self {
                 outcome: reason,
                 status: reason.status_without_fallback(),
                 location: None,
                 max_age: None,
+                rule: "",
+                destination_index: 0,
             },
         }
     }
@@ -132,15 +166,19 @@ fn closed(tag: &TagView<'_>, now: Timestamp) -> Option<Outcome> {
 }
 
 fn max_age(tag: &TagView<'_>) -> Option<u32> {
-    let unchanging =
-        tag.redirect_status.is_permanent() && tag.starts_at.is_none() && tag.expires_at.is_none();
+    let unchanging = tag.redirect_status.is_permanent()
+        && tag.starts_at.is_none()
+        && tag.expires_at.is_none()
+        && tag.rules.is_empty();
     unchanging.then(|| tag.cache_max_age.unwrap_or(Tag::DEFAULT_CACHE_MAX_AGE))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
-    use crate::{QueryMode, RedirectStatus, Version};
+    use crate::{Browser, Device, Os, QueryMode, RedirectStatus, RulesView, Version};
 
     const START: &str = "2026-11-25T10:00:00Z";
 
@@ -148,7 +186,7 @@ mod tests {
         text.parse().expect("a test's time")
     }
 
-    /// A request's query; whoever asks for its place has asked for too much.
+    /// A request's query; whoever asks for anything else has asked for too much.
     struct Query(&'static str);
 
     impl Facts for Query {
@@ -163,16 +201,51 @@ mod tests {
         fn region(&self) -> Option<&str> {
             panic!("no tag here depends on the region");
         }
+
+        fn device(&self) -> Option<Device> {
+            panic!("no tag here depends on the device");
+        }
+
+        fn os(&self) -> Option<Os> {
+            panic!("no tag here depends on the operating system");
+        }
+
+        fn browser(&self) -> Option<Browser> {
+            panic!("no tag here depends on the browser");
+        }
+
+        fn bot(&self) -> Option<bool> {
+            panic!("no tag here depends on bots");
+        }
+
+        fn languages(&self) -> impl Iterator<Item = &[u8]> {
+            std::iter::once_with(|| panic!("no tag here depends on the language"))
+        }
+
+        fn address(&self) -> Option<IpAddr> {
+            panic!("no tag here depends on the address");
+        }
+
+        fn user_agent(&self) -> &[u8] {
+            panic!("no tag here depends on the User-Agent");
+        }
+
+        fn scan_number(&self) -> Option<u64> {
+            panic!("no tag here depends on the number of its scans");
+        }
     }
 
     const PLAIN: Query = Query("");
 
     fn active() -> TagView<'static> {
         TagView {
+            domain: "qr.example.com",
+            code: "a",
             workspace: "default",
             version: Version::FIRST,
             status: Status::Active,
             destination: "https://example.com/a",
+            rules: RulesView::NONE,
             redirect_status: RedirectStatus::Found,
             cache_max_age: None,
             starts_at: None,

@@ -130,6 +130,12 @@ impl Permissions {
         self.without(Self::from_iter([Permission::Operations]))
     }
 
+    /// Those by which access is made that outlasts one's own: other keys, other people.
+    #[must_use]
+    pub fn that_outlast() -> Self {
+        Self::from_iter([Permission::KeysWrite, Permission::UsersWrite])
+    }
+
     /// Whether this is one of them.
     pub fn contains(self, permission: Permission) -> bool {
         self.0 & bit(permission) != 0

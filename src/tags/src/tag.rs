@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::{Code, Destination, Domain, QueryMode, WorkspaceId};
+use crate::{Code, Destination, Domain, QueryMode, Rules, RulesView, Scheduled, WorkspaceId};
 
 /// A word or number that is none of the allowed ones.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -159,8 +159,10 @@ pub struct Tag {
     pub version: Version,
     /// Where it is in its life.
     pub status: Status,
-    /// Where it leads.
+    /// Where it leads, unless a rule says otherwise.
     pub destination: Destination,
+    /// Where it leads for whom.
+    pub rules: Rules,
     /// With which status.
     pub redirect_status: RedirectStatus,
     /// How long a client may keep a permanent redirect, in seconds; only with 301 and 308.
@@ -185,6 +187,8 @@ pub struct Tag {
     pub updated_at: Timestamp,
     /// Which key made this version.
     pub updated_by: String,
+    /// What becomes of it by itself.
+    pub scheduled: Option<Box<Scheduled>>,
 }
 
 impl Tag {
@@ -207,6 +211,7 @@ impl Tag {
             version: Version::FIRST,
             status: Status::Active,
             destination,
+            rules: Rules::default(),
             redirect_status: RedirectStatus::Found,
             cache_max_age: None,
             starts_at: None,
@@ -219,16 +224,20 @@ impl Tag {
             created_at: made_at,
             updated_at: made_at,
             updated_by: String::new(),
+            scheduled: None,
         }
     }
 
     /// What a redirect needs of it.
     pub fn view(&self) -> TagView<'_> {
         TagView {
+            domain: self.domain.as_str(),
+            code: self.code.as_str(),
             workspace: self.workspace.as_str(),
             version: self.version,
             status: self.status,
             destination: self.destination.as_str(),
+            rules: self.rules.view(),
             redirect_status: self.redirect_status,
             cache_max_age: self.cache_max_age,
             starts_at: self.starts_at,
@@ -243,6 +252,10 @@ impl Tag {
 /// The part of a tag that a redirect reads, borrowed from wherever the table keeps it.
 #[derive(Clone, Copy, Debug)]
 pub struct TagView<'a> {
+    /// See [`Tag::domain`].
+    pub domain: &'a str,
+    /// See [`Tag::code`].
+    pub code: &'a str,
     /// See [`Tag::workspace`].
     pub workspace: &'a str,
     /// See [`Tag::version`].
@@ -251,6 +264,8 @@ pub struct TagView<'a> {
     pub status: Status,
     /// See [`Tag::destination`].
     pub destination: &'a str,
+    /// See [`Tag::rules`].
+    pub rules: RulesView<'a>,
     /// See [`Tag::redirect_status`].
     pub redirect_status: RedirectStatus,
     /// See [`Tag::cache_max_age`].

@@ -1,19 +1,29 @@
 //! The journal's records in protobuf, as `proto/tags.proto` lays them down, and the way to and from the checked types.
 
 mod accounts;
+mod idempotency;
+mod rules;
+mod scheduled;
 
 use jiff::Timestamp;
 use prost::Message;
 
 use self::accounts::{ClaimRecord, InvitationRecord, KeyRecord, UserRecord};
+use self::rules::RuleRecord;
+use crate::spelling::UnknownValue;
 use crate::{
     Action, AuditEntry, Change, Code, Destination, DestinationError, Domain, DomainSettings, Hsts,
-    InvalidName, InvalidValue, Limits, QueryMode, RedirectStatus, Status, Tag, TagDefaults, Topic,
-    UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace, WorkspaceId, major_format,
+    InvalidName, InvalidRuleValue, InvalidValue, Limits, QueryMode, RedirectStatus, Status, Tag,
+    TagDefaults, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace, WorkspaceId,
+    major_format,
 };
+use idempotency::IdempotencyRecord;
+use scheduled::ScheduledRecord;
 
-/// The newest major format that this build reads, and the one that it writes.
+/// The major format that this build writes.
 const MAJOR: u32 = 1;
+/// The one in which it writes tags with rules: a build that does not know them would send everybody to the tag's own destination.
+const MAJOR_WITH_RULES: u32 = 2;
 
 /// Why a record of the journal was refused.
 #[derive(Debug, thiserror::Error)]
@@ -22,10 +32,12 @@ pub enum WireError {
     #[error("the record is not a valid protobuf message: {0}")]
     Malformed(#[from] prost::DecodeError),
     /// From the future.
-    #[error("the record has major format {found}, this build reads {MAJOR}: upgrade it")]
+    #[error("the record has major format {found}, this build reads up to {newest}: upgrade it")]
     Major {
         /// The record's.
         found: u32,
+        /// The newest that this build reads of its kind.
+        newest: u32,
     },
     /// A field's content is not allowed.
     #[error("field {field}: {reason}")]
@@ -55,6 +67,7 @@ pub(crate) fn encode(change: &Change) -> Vec<u8> {
         Change::Claim(claim) => ClaimRecord::from(claim).encode_to_vec(),
         Change::User(user) => UserRecord::from(user).encode_to_vec(),
         Change::Invitation(invitation) => InvitationRecord::from(invitation).encode_to_vec(),
+        Change::Idempotency(entry) => IdempotencyRecord::from(entry).encode_to_vec(),
         Change::Audit(entry) => AuditRecord::from(entry).encode_to_vec(),
     }
 }
@@ -72,6 +85,9 @@ pub(crate) fn decode(topic: Topic, key: &str, value: &[u8]) -> Result<Change, Wi
         (Topic::Accounts, Some("invitation")) => {
             Ok(Change::Invitation(read::<InvitationRecord, _>(value)?))
         }
+        (Topic::Accounts, Some("idempotency")) => {
+            Ok(Change::Idempotency(read::<IdempotencyRecord, _>(value)?))
+        }
         (Topic::Audit, _) => Ok(Change::Audit(read::<AuditRecord, _>(value)?)),
         _ => Err(WireError::Kind(key.to_owned())),
     }
@@ -83,12 +99,13 @@ where
     T: TryFrom<R, Error = WireError>,
 {
     match R::decode(value) {
-        Ok(record) if record.major() == MAJOR => T::try_from(record),
+        Ok(record) if R::reads(record.major()) => T::try_from(record),
         // The major is judged first: the rest of a newer record need not even be well-formed for an older reader.
         decoded => {
             let found = major_format(value)?;
-            if found != MAJOR {
-                return Err(WireError::Major { found });
+            if !R::reads(found) {
+                let newest = R::NEWEST;
+                return Err(WireError::Major { found, newest });
             }
             T::try_from(decoded?)
         }
@@ -97,12 +114,21 @@ where
 
 /// A record that says in which major format it is.
 trait Versioned: Message + Default {
+    /// The newest that this build reads.
+    const NEWEST: u32;
+
     fn major(&self) -> u32;
+
+    fn reads(major: u32) -> bool {
+        (1..=Self::NEWEST).contains(&major)
+    }
 }
 
 macro_rules! versioned {
-    ($($record:ty),*) => {
+    ($($record:ty: $newest:expr),*) => {
         $(impl Versioned for $record {
+            const NEWEST: u32 = $newest;
+
             fn major(&self) -> u32 {
                 self.major
             }
@@ -111,14 +137,14 @@ macro_rules! versioned {
 }
 
 versioned!(
-    TagRecord,
-    WorkspaceRecord,
-    DomainRecord,
-    KeyRecord,
-    ClaimRecord,
-    UserRecord,
-    InvitationRecord,
-    AuditRecord
+    TagRecord: MAJOR_WITH_RULES,
+    WorkspaceRecord: MAJOR,
+    DomainRecord: MAJOR,
+    KeyRecord: MAJOR,
+    ClaimRecord: MAJOR,
+    UserRecord: MAJOR,
+    InvitationRecord: MAJOR,
+    AuditRecord: MAJOR_WITH_RULES
 );
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -174,6 +200,7 @@ enum ActionRecord {
     Update = 2,
     Rollback = 3,
     Revoke = 4,
+    Rotate = 5,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -216,6 +243,10 @@ struct TagRecord {
     updated_at: i64,
     #[prost(string, tag = "19")]
     updated_by: String,
+    #[prost(message, repeated, tag = "20")]
+    rules: Vec<RuleRecord>,
+    #[prost(message, optional, boxed, tag = "30")]
+    scheduled: Option<Box<ScheduledRecord>>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -296,12 +327,26 @@ struct AuditRecord {
     before: Option<TagRecord>,
     #[prost(message, optional, tag = "9")]
     after: Option<TagRecord>,
+    #[prost(string, tag = "10")]
+    fields_before: String,
+    #[prost(string, tag = "11")]
+    fields_after: String,
+}
+
+/// The major format of a tag, which is as new as what it has or will have asks for.
+fn major_of(tag: &Tag) -> u32 {
+    let scheduled = tag.scheduled.as_deref();
+    let later = scheduled.map_or(MAJOR, |scheduled| major_of(&scheduled.tag));
+    match tag.rules.is_empty() {
+        true => later,
+        false => MAJOR_WITH_RULES,
+    }
 }
 
 impl From<&Tag> for TagRecord {
     fn from(tag: &Tag) -> Self {
         Self {
-            major: MAJOR,
+            major: major_of(tag),
             workspace: tag.workspace.to_string(),
             domain: tag.domain.to_string(),
             code: tag.code.to_string(),
@@ -325,14 +370,17 @@ impl From<&Tag> for TagRecord {
             created_at: tag.created_at.as_microsecond(),
             updated_at: tag.updated_at.as_microsecond(),
             updated_by: tag.updated_by.clone(),
+            rules: rules::records(&tag.rules),
+            scheduled: tag.scheduled.as_deref().map(scheduled::record),
         }
     }
 }
 
 impl TryFrom<TagRecord> for Tag {
     type Error = WireError;
-    fn try_from(record: TagRecord) -> Result<Self, WireError> {
-        Ok(Self {
+    fn try_from(mut record: TagRecord) -> Result<Self, WireError> {
+        let scheduled = record.scheduled.take();
+        let tag = Self {
             status: match record.status() {
                 StatusRecord::Active => Status::Active,
                 StatusRecord::Paused => Status::Paused,
@@ -362,7 +410,16 @@ impl TryFrom<TagRecord> for Tag {
             created_at: time("created_at", record.created_at)?,
             updated_at: time("updated_at", record.updated_at)?,
             updated_by: record.updated_by,
-        })
+            rules: rules::rules(record.rules)?,
+            scheduled: None,
+        };
+        match scheduled {
+            None => Ok(tag),
+            Some(record) => {
+                let scheduled = Some(Box::new(scheduled::read(*record, &tag)?));
+                Ok(Self { scheduled, ..tag })
+            }
+        }
     }
 }
 
@@ -483,8 +540,9 @@ impl TryFrom<DomainRecord> for DomainSettings {
 
 impl From<&AuditEntry> for AuditRecord {
     fn from(entry: &AuditEntry) -> Self {
+        let tags = entry.before.iter().chain(&entry.after);
         Self {
-            major: MAJOR,
+            major: tags.map(major_of).max().unwrap_or(MAJOR),
             workspace: entry.workspace.to_string(),
             at: entry.at.as_microsecond(),
             actor: entry.actor.clone(),
@@ -493,12 +551,15 @@ impl From<&AuditEntry> for AuditRecord {
                 Action::Create => ActionRecord::Create,
                 Action::Update => ActionRecord::Update,
                 Action::Rollback => ActionRecord::Rollback,
+                Action::Rotate => ActionRecord::Rotate,
                 Action::Revoke => ActionRecord::Revoke,
             }
             .into(),
             subject: entry.subject.clone(),
             before: entry.before.as_ref().map(TagRecord::from),
             after: entry.after.as_ref().map(TagRecord::from),
+            fields_before: entry.fields_before.clone().unwrap_or_default(),
+            fields_after: entry.fields_after.clone().unwrap_or_default(),
         }
     }
 }
@@ -511,6 +572,7 @@ impl TryFrom<AuditRecord> for AuditEntry {
                 ActionRecord::Create => Action::Create,
                 ActionRecord::Update => Action::Update,
                 ActionRecord::Rollback => Action::Rollback,
+                ActionRecord::Rotate => Action::Rotate,
                 ActionRecord::Revoke => Action::Revoke,
                 ActionRecord::Unspecified => return Err(unspecified("action")),
             },
@@ -521,6 +583,8 @@ impl TryFrom<AuditRecord> for AuditEntry {
             subject: record.subject,
             before: record.before.map(Tag::try_from).transpose()?,
             after: record.after.map(Tag::try_from).transpose()?,
+            fields_before: Some(record.fields_before).filter(|fields| !fields.is_empty()),
+            fields_after: Some(record.fields_after).filter(|fields| !fields.is_empty()),
         })
     }
 }
@@ -531,6 +595,8 @@ impl Reason for InvalidName {}
 impl Reason for InvalidValue {}
 impl Reason for DestinationError {}
 impl Reason for UpstreamError {}
+impl Reason for UnknownValue {}
+impl Reason for InvalidRuleValue {}
 
 fn field<T, E: Reason>(field: &'static str, result: Result<T, E>) -> Result<T, WireError> {
     result.map_err(|reason| WireError::Field {

@@ -4,14 +4,72 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use prost::Message;
 use tags::{
-    Action, ApiKey, AuditEntry, Change, Code, Destination, Domain, DomainClaim, DomainSettings,
-    Email, Hsts, Invitation, InvitationId, KeyId, Limits, PasswordHash, Permission, PreviousSecret,
-    QueryMode, RedirectStatus, Role, SecretHash, Status, Tag, TagDefaults, Topic, UpstreamHost,
-    UpstreamUrl, User, UserId, Version, WireError, Workspace, WorkspaceId,
+    Action, ApiKey, AuditEntry, Browser, Change, Code, Country, Dates, Day, Destination, Device,
+    Domain, DomainClaim, DomainSettings, Email, Hours, Hsts, IdempotencyEntry, IdempotencySlot,
+    Invitation, InvitationId, KeyId, LanguageTag, Limits, Os, PasswordHash, Permission,
+    PreviousSecret, QueryMode, RedirectStatus, Region, Role, Rule, Rules, ScanNumbers, Scheduled,
+    SecretHash, Share, Status, Tag, TagDefaults, Target, Targets, Topic, UpstreamHost, UpstreamUrl,
+    User, UserId, Version, Weight, When, WireError, Workspace, WorkspaceId, Zone, parse_network,
 };
 
 fn time(microsecond: i64) -> Timestamp {
     Timestamp::from_microsecond(microsecond).expect("in range")
+}
+
+/// Every condition, and both forms of destinations.
+fn rules() -> Rules {
+    let url = |text: &str| Destination::parse(text).expect("valid");
+    let when = When {
+        device: vec![Device::Tablet, Device::Mobile],
+        os: vec![Os::Ios],
+        browser: vec![Browser::InApp],
+        country: vec![Country::parse("DE").expect("valid")],
+        region: vec![Region::parse("DE-BY").expect("valid")],
+        language: vec![LanguageTag::parse("de-AT").expect("valid")],
+        dates: Dates::new(Some(time(1)), None).ok(),
+        hours: Hours::new(
+            vec![Day::Fri, Day::Mon],
+            "22:00".parse().expect("valid"),
+            "06:30".parse().expect("valid"),
+            Zone::parse("Europe/Berlin").expect("valid"),
+        )
+        .ok(),
+        query: vec![
+            ("ref".into(), Some(vec!["tv".into(), String::new()])),
+            ("beta".into(), None),
+        ],
+        bot: Some(false),
+        network: ["203.0.113.0/24", "2001:db8::/32"]
+            .map(|text| parse_network(text).expect("valid"))
+            .into(),
+        share: Share::new(25).ok(),
+        scan_number: ScanNumbers::new(None, Some(1001)).ok(),
+    };
+    let weighted = |path: &str, weight| Target {
+        url: url(path),
+        weight: Weight::new(weight).expect("valid"),
+    };
+    let list = vec![
+        Rule {
+            name: "Everything at once".into(),
+            when,
+            to: Targets::One(url("https://example.com/one")),
+        },
+        Rule {
+            name: "Älle".into(),
+            when: When::default(),
+            to: Targets::Weighted(vec![
+                weighted("https://example.com/a", 1),
+                weighted("https://example.com/b", 1000),
+            ]),
+        },
+        Rule {
+            name: "One that is weighed".into(),
+            when: When::default(),
+            to: Targets::Weighted(vec![weighted("https://example.com/c", 3)]),
+        },
+    ];
+    Rules::new(list).expect("valid")
 }
 
 fn tag() -> Tag {
@@ -22,6 +80,7 @@ fn tag() -> Tag {
         version: Version::FIRST,
         status: Status::Active,
         destination: Destination::parse("https://example.com/a?b=c#d").expect("valid"),
+        rules: rules(),
         redirect_status: RedirectStatus::Found,
         cache_max_age: None,
         starts_at: Some(time(1)),
@@ -34,12 +93,30 @@ fn tag() -> Tag {
         created_at: time(1_790_000_000_000_000),
         updated_at: time(1_790_000_000_000_001),
         updated_by: "key_1".into(),
+        scheduled: None,
+    }
+}
+
+/// The same, which is to become `tag`.
+fn scheduled(tag: Tag) -> Tag {
+    Tag {
+        scheduled: Some(Box::new(Scheduled {
+            at: time(7),
+            set: r#"{"name": "later"}"#.into(),
+            by: "key_2".into(),
+            tag,
+        })),
+        ..self::tag()
     }
 }
 
 fn one_of_each() -> Vec<Change> {
     vec![
-        Change::Tag(tag()),
+        Change::Tag(scheduled(Tag {
+            version: Version::FIRST.next(),
+            name: "later".into(),
+            ..tag()
+        })),
         Change::Workspace(Workspace {
             id: WorkspaceId::parse("acme").expect("valid"),
             name: "Acme".into(),
@@ -122,6 +199,14 @@ fn one_of_each() -> Vec<Change> {
             expires_at: time(7),
             ended_at: Some(time(6)),
         }),
+        Change::Idempotency(IdempotencyEntry {
+            workspace: WorkspaceId::default_workspace(),
+            slot: IdempotencySlot::new(9_999).expect("valid"),
+            key_hash: [1; 32],
+            request_hash: [2; 32],
+            at: time(8),
+            answer: vec![3; 40],
+        }),
         Change::Audit(AuditEntry {
             workspace: WorkspaceId::default_workspace(),
             at: time(9),
@@ -131,6 +216,8 @@ fn one_of_each() -> Vec<Change> {
             subject: "tag/qr.example.com/Ab3-_x".into(),
             before: None,
             after: Some(tag()),
+            fields_before: Some(r#"{"name":"a"}"#.into()),
+            fields_after: Some(r#"{"name":"b"}"#.into()),
         }),
     ]
 }
@@ -146,18 +233,120 @@ fn every_kind_of_record_comes_back_as_it_went() {
 
 #[test]
 fn a_record_of_a_newer_major_is_refused_whatever_follows() {
-    // Field 1 = 2, then a field of a wire type that does not exist before.
-    let newer = [0x08, 0x02];
-    for topic in Topic::ALL {
-        let key = if topic == Topic::Accounts {
-            "key/a"
-        } else {
-            "workspace/a"
-        };
+    for (topic, key, newest) in [
+        (Topic::Tags, "a/b", 2),
+        (Topic::Settings, "workspace/a", 1),
+        (Topic::Settings, "domain/a", 1),
+        (Topic::Accounts, "key/a", 1),
+        (Topic::Accounts, "idempotency/a/0", 1),
+        (Topic::Audit, "a", 2),
+    ] {
+        // Field 1, then one of a wire type that there is not.
+        let newer = [0x08, newest as u8 + 1];
         match Change::decode(topic, key, &newer) {
-            Err(WireError::Major { found: 2 }) => {}
+            Err(WireError::Major {
+                found,
+                newest: reads,
+            }) => {
+                assert_eq!((found, reads), (newest + 1, newest), "{topic}");
+            }
             other => panic!("{topic}: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn a_record_with_rules_is_none_that_a_build_without_them_would_read() {
+    let plain = || Tag {
+        rules: Rules::default(),
+        ..tag()
+    };
+    let scheduled = |then: Tag, now: Tag| Tag {
+        scheduled: scheduled(then).scheduled,
+        ..now
+    };
+    let audit = |before, after| {
+        Change::Audit(AuditEntry {
+            workspace: WorkspaceId::default_workspace(),
+            at: time(9),
+            actor: String::new(),
+            remote: String::new(),
+            action: Action::Update,
+            subject: String::new(),
+            before,
+            after,
+            fields_before: None,
+            fields_after: None,
+        })
+    };
+    for (change, major) in [
+        (Change::Tag(plain()), 1),
+        (Change::Tag(tag()), 2),
+        (Change::Tag(scheduled(plain(), plain())), 1),
+        (Change::Tag(scheduled(tag(), plain())), 2),
+        (Change::Tag(scheduled(plain(), tag())), 2),
+        (audit(None, Some(plain())), 1),
+        (audit(None, Some(tag())), 2),
+        (audit(Some(tag()), Some(plain())), 2),
+    ] {
+        assert_eq!(
+            tags::major_format(&change.encode()).ok(),
+            Some(major),
+            "{change:?}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_with_a_condition_that_this_build_does_not_know_is_refused() {
+    #[derive(Clone, PartialEq, Message)]
+    struct OnlyRule {
+        #[prost(message, optional, tag = "20")]
+        rule: Option<LaterRule>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct LaterRule {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(bool, optional, tag = "11")]
+        bot: Option<bool>,
+        #[prost(message, optional, tag = "15")]
+        to: Option<OnlyUrl>,
+        #[prost(uint32, tag = "16")]
+        conditions: u32,
+        #[prost(string, tag = "17")]
+        later: String,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct OnlyUrl {
+        #[prost(string, tag = "1")]
+        url: String,
+    }
+    let change = Change::Tag(tag());
+    let with = |conditions, later: &str| {
+        let rule = LaterRule {
+            name: "later".into(),
+            bot: Some(true),
+            to: Some(OnlyUrl {
+                url: "https://example.com/".into(),
+            }),
+            conditions,
+            later: later.into(),
+        };
+        let added = OnlyRule { rule: Some(rule) }.encode_to_vec();
+        Change::decode(
+            Topic::Tags,
+            &change.key(),
+            &[change.encode(), added].concat(),
+        )
+    };
+    // What is no condition may be added.
+    assert!(with(1, "").is_ok() && with(1, "a note").is_ok());
+    for conditions in [0, 2] {
+        let error = with(conditions, "a condition")
+            .expect_err("refused")
+            .to_string();
+        assert!(error.starts_with("field rules.conditions:"), "{error}");
     }
 }
 
@@ -165,7 +354,7 @@ fn a_record_of_a_newer_major_is_refused_whatever_follows() {
 fn a_record_without_a_major_is_refused() {
     assert!(matches!(
         Change::decode(Topic::Tags, "a/b", &[]),
-        Err(WireError::Major { found: 0 })
+        Err(WireError::Major { found: 0, .. })
     ));
 }
 
@@ -234,6 +423,32 @@ fn an_invalid_field_is_named() {
 }
 
 #[test]
+fn what_is_scheduled_has_to_be_a_later_version_of_the_same_tag() {
+    let next = || Version::FIRST.next();
+    let later = Tag {
+        version: next(),
+        ..tag()
+    };
+    for wrong in [
+        tag(),
+        scheduled(later.clone()),
+        Tag {
+            code: Code::parse("other").expect("valid"),
+            ..later.clone()
+        },
+        Tag {
+            workspace: WorkspaceId::parse("acme").expect("valid"),
+            ..later.clone()
+        },
+    ] {
+        let change = Change::Tag(scheduled(wrong));
+        let error = Change::decode(Topic::Tags, &change.key(), &change.encode());
+        let error = error.expect_err("refused").to_string();
+        assert!(error.starts_with("field scheduled:"), "{error}");
+    }
+}
+
+#[test]
 fn an_enum_at_zero_is_refused() {
     let bytes = Change::Tag(tag()).encode();
     // A later status = 0 (field 6, varint) wins over the first.
@@ -254,6 +469,7 @@ fn the_proto_file_names_each_field_with_the_number_that_is_written() {
         "DomainClaim",
         "User",
         "Invitation",
+        "IdempotencyEntry",
         "AuditEntry",
     ]) {
         let body = proto

@@ -1,10 +1,12 @@
-//! The command line: which role, which config file, and flags for the keys that are set by hand most often. Secrets never come as
+//! The command line: which role, which config file, and flags for the keys that are set by hand most often; what is asked of the admin API. Secrets never come as
 //! arguments: everyone on the machine can read those.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::client;
 use crate::config::Flag;
 
 /// Answers the URL inside printed QR codes and broadcast short links.
@@ -12,7 +14,21 @@ use crate::config::Flag;
 #[command(name = "tagwire", version, arg_required_else_help = true, after_help = CONFIGURATION)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) role: Role,
+    pub(crate) command: Command,
+}
+
+/// What is wanted.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Role(Role),
+    #[command(flatten)]
+    Client(client::Command),
+    /// Print a script by which a shell completes these commands
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 const CONFIGURATION: &str = "\
@@ -184,6 +200,13 @@ impl Api {
             .into_iter()
             .chain(given("--public-url", "node.public_url", &self.public_url))
     }
+}
+
+/// Prints the script by which a shell completes commands.
+pub(crate) fn print_completions(shell: clap_complete::Shell) {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tagwire", &mut script);
+    let _ = std::io::stdout().write_all(&script); // who does not read it to its end does not want it
 }
 
 fn given(flag: &'static str, key: &'static str, value: &Option<String>) -> Option<Flag> {

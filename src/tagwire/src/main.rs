@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cli;
+mod client;
 mod config;
 mod parts;
 mod program;
@@ -15,35 +16,39 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use cli::Cli;
+use cli::{Cli, Command, Role};
 use config::Config;
 use program::Program;
 use reload::Reloading;
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // One line, whatever the error's own words are.
+    let told = match Cli::parse().command {
+        // One line, whatever the error's own words are.
+        Command::Role(role) => run(&role).map_err(|error| {
             let line = error.to_string().replace('\n', " ");
-            let _ = writeln!(std::io::stderr(), "tagwire: {line}"); // nobody is left to tell
+            format!("tagwire: {line}")
+        }),
+        Command::Client(command) => client::run(&command),
+        Command::Completions { shell } => {
+            cli::print_completions(shell);
+            Ok(())
+        }
+    };
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(told) => {
+            let _ = writeln!(std::io::stderr(), "{told}"); // nobody is left to tell
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(cli: &Cli) -> anyhow::Result<()> {
-    let read = || {
-        Config::load(
-            cli.role.config_file(),
-            std::env::vars_os(),
-            cli.role.flags(),
-        )
-    };
+fn run(role: &Role) -> anyhow::Result<()> {
+    let read = || Config::load(role.config_file(), std::env::vars_os(), role.flags());
     let config = read()?;
     let log_filter = telemetry::logging::init(config.log.format, &config.log.filter)?;
     let mut program = Program::new(config)?;
-    let role = roles::build(&cli.role, &program)?;
+    let role = roles::build(role, &program)?;
     role.announce(&program);
     let mut reloading = Reloading::new(&*role, log_filter, program.config.clone());
     let (ended, deadline) =

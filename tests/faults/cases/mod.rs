@@ -1,6 +1,8 @@
 //! The cases, each named after its row in docs/reliability.md.
 
+mod admin;
 mod bootstrap;
+mod clock;
 mod edges;
 mod edits;
 mod hostile;
@@ -52,6 +54,10 @@ cases![
     Seconds bootstrap::row_09_an_edge_starts_on_an_emptied_journal,
     Seconds bootstrap::row_09_a_snapshot_lies_before_the_topic_s_start,
     Seconds bootstrap::row_12_poison_in_tags_leaves_the_version_before,
+    Seconds admin::row_20_a_second_admin_takes_over_while_the_first_is_written_to,
+    Seconds admin::row_21_the_admin_is_killed_while_it_writes,
+    Seconds admin::row_22_the_index_is_deleted_and_damaged,
+    Seconds clock::row_23_the_clock_jumps_an_hour_forth_and_back,
     Seconds input::row_24_ten_thousand_connections_send_a_byte_a_second,
     Seconds hostile::row_25_malformed_requests_come_to_both_lanes,
     Seconds input::row_26_unknown_codes_are_guessed_by_the_thousand,

@@ -10,8 +10,8 @@ use prometheus::Registry;
 use scans::{ScanLog, ScanLogOptions};
 use table::Table;
 use tags::{
-    Change, Code, Destination, Domain, DomainSettings, Hsts, QueryMode, Status, Tag, UpstreamUrl,
-    WorkspaceId,
+    Change, Code, Destination, Domain, DomainSettings, Hsts, LanguageTag, QueryMode, Rule, Rules,
+    Share, Status, Tag, Targets, UpstreamUrl, When, WorkspaceId,
 };
 use tempfile::TempDir;
 
@@ -149,6 +149,28 @@ pub(crate) fn settings_and_tags() -> Vec<Change> {
         }),
         ..domain("c.example")
     };
+    // By what a request says, but for what is found out of a User-Agent, which is read elsewhere.
+    let rules = || {
+        let with = |name: &str, when| Rule {
+            name: name.to_owned(),
+            when,
+            to: Targets::One(url("https://example.com/ruled").expect("a destination")),
+        };
+        let language = LanguageTag::parse("de").expect("a language");
+        let by_language = When {
+            language: vec![language],
+            ..When::default()
+        };
+        let by_query = When {
+            query: vec![
+                ("x".to_owned(), Some(vec!["1".to_owned(), String::new()])),
+                ("y".to_owned(), None),
+            ],
+            share: Share::new(50).ok(),
+            ..When::default()
+        };
+        Rules::new(vec![with("language", by_language), with("query", by_query)]).expect("rules")
+    };
     let codes = [
         ("a", Status::Active, QueryMode::Append),
         ("b", Status::Active, QueryMode::Override),
@@ -162,6 +184,7 @@ pub(crate) fn settings_and_tags() -> Vec<Change> {
             changes.push(Change::Tag(Tag {
                 status,
                 query,
+                rules: rules(),
                 ..tag
             }));
         }
@@ -170,7 +193,7 @@ pub(crate) fn settings_and_tags() -> Vec<Change> {
     changes
 }
 
-fn tag(domain: &Domain, code: &str) -> Tag {
+pub(crate) fn tag(domain: &Domain, code: &str) -> Tag {
     let tag = Tag::new(
         WorkspaceId::default_workspace(),
         domain.clone(),
@@ -184,7 +207,7 @@ fn tag(domain: &Domain, code: &str) -> Tag {
     }
 }
 
-fn domain(name: &str) -> DomainSettings {
+pub(crate) fn domain(name: &str) -> DomainSettings {
     let name = Domain::parse(name).expect("a domain");
     DomainSettings::new(name, Timestamp::UNIX_EPOCH)
 }

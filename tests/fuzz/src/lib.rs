@@ -12,6 +12,8 @@ mod http2_request;
 mod input;
 mod proxy_protocol;
 mod request_head;
+mod rules;
+mod rules_json;
 mod scan_batch;
 pub mod seeds;
 mod segment;
@@ -60,6 +62,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "change",
         run: change::run,
+    },
+    Target {
+        name: "rules",
+        run: rules::run,
+    },
+    Target {
+        name: "rules_json",
+        run: rules_json::run,
     },
     Target {
         name: "heartbeat",

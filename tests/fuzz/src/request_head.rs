@@ -68,9 +68,13 @@ fn as_another_parser_reads_it(bytes: &[u8], head: &Head<'_>) {
     let mut fields = [httparse::EMPTY_HEADER; Limits::FIELDS];
     let mut other = httparse::Request::new(&mut fields);
     // It knows no minor version above 1, and we read the higher ones as that.
-    let higher = !bytes
-        .windows(9)
-        .any(|part| matches!(part, b" HTTP/1.0" | b" HTTP/1.1"));
+    let mut lines = bytes
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii_end);
+    let request_line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    let higher = ![b" HTTP/1.0", b" HTTP/1.1"]
+        .iter()
+        .any(|version| request_line.ends_with(*version));
     let status = match other.parse(bytes) {
         Err(httparse::Error::Version) if higher => return,
         status => status,

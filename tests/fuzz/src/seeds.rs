@@ -5,11 +5,13 @@ use journal::{EdgeRun, EdgeState, Heartbeat, Positions, RefusedRecord};
 use scans::{HttpVersion, IpPrefix, Method, NewScan, Purpose, Visitor, WriterKey, encode_batch};
 use table::SnapshotInfo;
 use tags::{
-    Action, ApiKey, AuditEntry, Change, KeyId, Outcome, Permission, PreviousSecret, Role,
-    SecretHash, Topic, Workspace, WorkspaceId,
+    Action, ApiKey, AuditEntry, Browser, Change, Country, Dates, Day, Destination, Device, Hours,
+    KeyId, LanguageTag, Os, Outcome, Permission, PreviousSecret, Region, Role, Rule, Rules,
+    ScanNumbers, SecretHash, Share, Tag, Target, Targets, Topic, Weight, When, Workspace,
+    WorkspaceId, Zone, parse_network,
 };
 
-use crate::connection::{settings_and_tags, table};
+use crate::connection::{domain, settings_and_tags, table, tag};
 use crate::snapshot::{folder, unseal};
 
 /// A target's messages.
@@ -26,6 +28,11 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "snapshot" => vec![snapshot()],
         "snapshot_frames" => vec![unseal(&snapshot())],
         "change" => changes().iter().map(record).collect(),
+        "rules" => compiled_rules(),
+        "rules_json" => RULES_JSON
+            .iter()
+            .map(|text| text.as_bytes().to_vec())
+            .collect(),
         "heartbeat" => vec![heartbeat().encode()],
         "scan_batch" => scan_batches(),
         "segment" => segments(),
@@ -186,7 +193,12 @@ fn snapshot() -> Vec<u8> {
 fn changes() -> Vec<Change> {
     let workspace = WorkspaceId::default_workspace();
     let mut changes: Vec<_> = settings_and_tags().into_iter().step_by(2).collect();
+    let ruled = Tag {
+        rules: every_condition(),
+        ..tag(&domain("a.example").name, "ruled")
+    };
     changes.extend([
+        Change::Tag(ruled),
         Change::Workspace(Workspace {
             retention_days: Some(400),
             ..Workspace::new(workspace.clone(), "Acme".to_owned(), time())
@@ -217,6 +229,8 @@ fn changes() -> Vec<Change> {
             subject: "tag/a.example/a".to_owned(),
             before: None,
             after: None,
+            fields_before: None,
+            fields_after: Some(r#"{"role":"viewer"}"#.to_owned()),
         }),
     ]);
     changes
@@ -225,6 +239,74 @@ fn changes() -> Vec<Change> {
 fn record(change: &Change) -> Vec<u8> {
     let topic = Topic::ALL.iter().position(|topic| *topic == change.topic());
     [&[topic.unwrap_or_default() as u8], &change.encode()[..]].concat()
+}
+
+/// A request, then rules.
+fn compiled_rules() -> Vec<Vec<u8>> {
+    let texts = ["ref=tv&x", "DE-BY", "de-AT,de;q=0.9,*;q=0", "curl/8"];
+    let texts = texts.map(|text| [&[text.len() as u8], text.as_bytes()].concat());
+    let rest = [
+        [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0],
+        [1; 8],
+        [3, 0, 0, 0, 0, 0, 0, 0],
+        [0x80, 0xd5, 0x4b, 0x6b, 0, 0, 0, 0],
+    ];
+    let request = [texts.concat(), vec![0x49], rest.concat()].concat();
+    let all = [every_condition(), Rules::default()];
+    all.iter()
+        .map(|rules| [&request, rules.view().as_bytes()].concat())
+        .collect()
+}
+
+fn every_condition() -> Rules {
+    let url = |path: &str| {
+        Destination::parse(&format!("https://example.com/{path}")).expect("a destination")
+    };
+    let when = When {
+        device: vec![Device::Mobile],
+        os: vec![Os::Ios, Os::Android],
+        browser: vec![Browser::Safari],
+        country: vec![Country::parse("DE").expect("a country")],
+        region: vec![Region::parse("DE-BY").expect("a region")],
+        language: ["de", "de-AT"]
+            .map(|tag| LanguageTag::parse(tag).expect("a language"))
+            .into(),
+        dates: Dates::new(Some(time()), None).ok(),
+        hours: Hours::new(
+            vec![Day::Mon, Day::Fri],
+            "22:00".parse().expect("a time"),
+            "02:00".parse().expect("a time"),
+            Zone::parse("Europe/Berlin").expect("a zone"),
+        )
+        .ok(),
+        query: vec![
+            ("ref".to_owned(), Some(vec!["tv".to_owned()])),
+            ("beta".to_owned(), None),
+        ],
+        bot: Some(false),
+        network: ["203.0.113.0/24", "2001:db8::/32"]
+            .map(|net| parse_network(net).expect("a network"))
+            .into(),
+        share: Share::new(25).ok(),
+        scan_number: ScanNumbers::new(Some(1), Some(1001)).ok(),
+    };
+    let weighted = [1, 3].map(|weight| Target {
+        url: url(&weight.to_string()),
+        weight: Weight::new(weight).expect("a weight"),
+    });
+    let rules = vec![
+        Rule {
+            name: "Every condition".to_owned(),
+            when,
+            to: Targets::One(url("one")),
+        },
+        Rule {
+            name: "Weights".to_owned(),
+            when: When::default(),
+            to: Targets::Weighted(weighted.into()),
+        },
+    ];
+    Rules::new(rules).expect("rules")
 }
 
 fn heartbeat() -> Heartbeat {
@@ -333,4 +415,10 @@ const SYMBOLS: &[&[u8]] = &[
     b"\x01\x08\x04#000 #fff   https://a.example/a",
     b"\x03\x02\x0a#aa0000 #ffHTTPS://A.EXAMPLE/Q/AB12345678",
     b"\x00\x01\x0400000 fffff12345678901234567890",
+];
+
+const RULES_JSON: &[&str] = &[
+    r#"{"rules":[{"name":"Commuters on iPhones","when":{"device":["mobile"],"os":["ios"],"browser":["safari"],"country":["DE","AT"],"region":["DE-BY"],"language":["de"],"dates":{"from":"2026-12-01T00:00:00Z","to":"2026-12-25T00:00:00Z"},"hours":{"days":["mon","fri"],"from":"06:00","to":"09:30","zone":"Europe/Berlin"},"query":{"ref":["tv"],"beta":null},"bot":false,"network":["203.0.113.0/24"],"share":25,"scan_number":{"from":1,"to":1001}},"to":"https://example.com/a"}]}"#,
+    r#"{"rules":[{"name":"a","when":{},"to":[{"url":"https://example.com/b","weight":3},{"url":"tel:+493012345","weight":1}]},{"name":"b","when":{"hours":{"from":"22:00","to":"02:00","zone":"Asia/Kathmandu"},"network":["::ffff:203.0.113.0/120","2001:db8::/32"]},"to":"http://go.example/q/abc"}]}"#,
+    r#"{"rules":[{"name":"\u00e4","when":{"language":["de_AT"],"query":{"a/b":[""],"a/b":null}},"to":[]}]}"#,
 ];

@@ -29,7 +29,7 @@ pub(crate) fn run_sealed(bytes: &[u8]) {
 
 /// Puts frames into a file, as `table`'s `frames` lays it down.
 pub(crate) fn seal(frames: &[(u8, &[u8])]) -> Vec<u8> {
-    let mut file = b"tagwire\x1a\x01\0\0\0".to_vec();
+    let mut file = b"tagwire\x1a\x02\0\0\0".to_vec();
     let mut checksum = crc32c::crc32c(&file);
     for (kind, content) in frames {
         let begins = file.len();

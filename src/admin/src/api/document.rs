@@ -16,6 +16,7 @@ use crate::sessions::COOKIE;
     ),
     tags(
         (name = "tags", description = "Printed codes and where they lead"),
+        (name = "history", description = "Who changed what, and how it was before"),
         (name = "analytics", description = "What is being scanned"),
         (name = "settings", description = "Workspaces, domains and keys"),
         (name = "operations", description = "The edges, for who runs the installation")

@@ -2,11 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tags::DomainClaim;
 use utoipa::ToSchema;
 
+use super::once::{Once, once};
 use super::params::Params;
 use super::schema::{DomainAnswer, DomainList, DomainPatch, EditedDomain, NewDomain};
 use super::segment::Segment;
@@ -24,12 +26,13 @@ use crate::service::Admin;
 #[utoipa::path(
     post, path = "/api/v1/domains", tag = "settings", request_body = NewDomain,
     params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key makes nothing more within 24 h, and is answered as before"),
         ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
         ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
     ),
     responses(
         (status = 201, description = "The domain", body = EditedDomain),
-        (status = 409, description = "It is in use", body = ProblemDetails),
+        (status = 409, description = "It is in use, or the same request is under way", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
     )
 )]
@@ -37,16 +40,22 @@ pub(crate) async fn create(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
+    headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<EditedDomain>), Problem> {
+) -> Result<Response, Problem> {
     let wait = Wait::read(&params.allow(&Wait::PARAMETERS)?)?;
-    let edited = to_the_end({
+    let answer = |_: &Admin, domain: &_| serde_json::to_vec(&DomainAnswer::from(domain));
+    let once = once(&admin, who, &headers, "POST /domains", body, answer, {
         let admin = admin.clone();
-        async move { admin.create_domain(&who, body).await }
-    })
-    .await?;
-    let answer = edited_answer(&admin, &edited, wait).await;
-    Ok((StatusCode::CREATED, Json(answer)))
+        |who, body, keep| async move { admin.create_domain(&who, body, &keep).await }
+    });
+    match once.await? {
+        Once::Before(answer) => wait.made_before(&admin, answer).await,
+        Once::Made(edited) => {
+            let answer = edited_answer(&admin, &edited, wait).await;
+            Ok((StatusCode::CREATED, Json(answer)).into_response())
+        }
+    }
 }
 
 /// Lists the domains on which the workspace may make tags, and then those that wait for their proof.

@@ -94,9 +94,10 @@ pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Opera
     let PathItem {
         get,
         post,
+        put,
         patch,
         delete,
         ..
     } = item;
-    [get, post, patch, delete].into_iter().flatten()
+    [get, post, put, patch, delete].into_iter().flatten()
 }

@@ -2,12 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
 use tags::Invitation;
 use utoipa::ToSchema;
 
+use super::once::{Once, made_before, once};
 use super::params::Params;
 use super::segment::Segment;
 use super::to_the_end;
@@ -21,10 +23,13 @@ use crate::service::Admin;
 /// Invites someone into the workspace. The token, by which they accept within a week, is shown this once; it is for who invites to send.
 #[utoipa::path(
     post, path = "/api/v1/invitations", tag = "settings", request_body = InvitationFields,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key makes nothing more within 24 h, and is answered as before")
+    ),
     responses(
         (status = 201, description = "The invitation", body = InvitationWithToken),
-        (status = 403, description = "Who asks may not invite, or may less than this role", body = ProblemDetails),
-        (status = 409, description = "They are a user already, or too many invitations wait", body = ProblemDetails),
+        (status = 403, description = "Who asks may not invite, or may less than this role, or asks with a key that ends", body = ProblemDetails),
+        (status = 409, description = "They are a user already, or too many invitations wait, or the same request is under way", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
     )
 )]
@@ -32,16 +37,21 @@ pub(crate) async fn create(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
+    headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<InvitationWithToken>), Problem> {
+) -> Result<Response, Problem> {
     params.allow(&[])?;
-    let new = to_the_end(async move { admin.invite(&who, body).await }).await?;
-    let NewInvitation { invitation, token } = new;
-    let answer = InvitationWithToken {
-        invitation: InvitationAnswer::from(&invitation),
-        token,
-    };
-    Ok((StatusCode::CREATED, Json(answer)))
+    let answer = |_: &Admin, new: &_| serde_json::to_vec(&InvitationWithToken::from(new));
+    let once = once(&admin, who, &headers, "POST /invitations", body, answer, {
+        let admin = admin.clone();
+        |who, body, keep| async move { admin.invite(&who, body, &keep).await }
+    });
+    Ok(match once.await? {
+        Once::Before(answer) => made_before(answer),
+        Once::Made(new) => {
+            (StatusCode::CREATED, Json(InvitationWithToken::from(&new))).into_response()
+        }
+    })
 }
 
 /// Lists the invitations that were neither accepted nor withdrawn.
@@ -135,6 +145,15 @@ pub(crate) struct InvitationWithToken {
     #[serde(flatten)]
     invitation: InvitationAnswer,
     token: String,
+}
+
+impl From<&NewInvitation> for InvitationWithToken {
+    fn from(new: &NewInvitation) -> Self {
+        Self {
+            invitation: InvitationAnswer::from(&new.invitation),
+            token: new.token.clone(),
+        }
+    }
 }
 
 /// Who is invited.

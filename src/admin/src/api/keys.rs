@@ -2,12 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
 use tags::{ApiKey, Permission, Permissions};
 use utoipa::ToSchema;
 
+use super::once::{Once, made_before, once};
 use super::params::Params;
 use super::segment::Segment;
 use super::to_the_end;
@@ -20,9 +22,13 @@ use crate::service::Admin;
 /// Makes a key. Its secret is shown this once.
 #[utoipa::path(
     post, path = "/api/v1/keys", tag = "settings", request_body = NewKeyFields,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key makes nothing more within 24 h, and is answered as before")
+    ),
     responses(
         (status = 201, description = "The key", body = KeyWithSecret),
-        (status = 403, description = "The key that asks may not make keys, or has less itself", body = ProblemDetails),
+        (status = 403, description = "The key that asks may not make keys, or has less itself, or ends before", body = ProblemDetails),
+        (status = 409, description = "The workspace has as many keys as it may, or the same request is under way", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
     )
 )]
@@ -30,11 +36,19 @@ pub(crate) async fn create(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
+    headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<KeyWithSecret>), Problem> {
+) -> Result<Response, Problem> {
     params.allow(&[])?;
-    let new = to_the_end(async move { admin.create_key(&who, body).await }).await?;
-    Ok((StatusCode::CREATED, Json(new.into())))
+    let answer = |_: &Admin, new: &_| serde_json::to_vec(&KeyWithSecret::from(new));
+    let once = once(&admin, who, &headers, "POST /keys", body, answer, {
+        let admin = admin.clone();
+        |who, body, keep| async move { admin.create_key(&who, body, &keep).await }
+    });
+    Ok(match once.await? {
+        Once::Before(answer) => made_before(answer),
+        Once::Made(new) => (StatusCode::CREATED, Json(KeyWithSecret::from(&new))).into_response(),
+    })
 }
 
 /// Lists the workspace's keys, also revoked ones.
@@ -63,6 +77,7 @@ pub(crate) async fn list(
     delete, path = "/api/v1/keys/{id}", tag = "settings", params(("id" = String, Path)),
     responses(
         (status = 204, description = "It is revoked"),
+        (status = 403, description = "The key that asks may not revoke keys, or has less itself", body = ProblemDetails),
         (status = 404, description = "There is none, or it is another workspace's", body = ProblemDetails),
         (status = 409, description = "It is the last owner's", body = ProblemDetails)
     )
@@ -83,7 +98,7 @@ pub(crate) async fn revoke(
     post, path = "/api/v1/keys/{id}/rotate", tag = "settings", request_body = RotationFields, params(("id" = String, Path)),
     responses(
         (status = 200, description = "The key", body = KeyWithSecret),
-        (status = 403, description = "The key that asks may not make keys, or has less itself", body = ProblemDetails),
+        (status = 403, description = "The key that asks may not rotate keys, or has less itself, or ends before, or asks by a secret that was replaced", body = ProblemDetails),
         (status = 404, description = "There is none, or it is another workspace's", body = ProblemDetails),
         (status = 409, description = "It has ended", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
@@ -98,7 +113,7 @@ pub(crate) async fn rotate(
 ) -> Result<Json<KeyWithSecret>, Problem> {
     params.allow(&[])?;
     let new = to_the_end(async move { admin.rotate_key(&who, &id, body).await }).await?;
-    Ok(Json(new.into()))
+    Ok(Json(KeyWithSecret::from(&new)))
 }
 
 /// A key, without its secret.
@@ -155,16 +170,16 @@ pub(crate) struct KeyWithSecret {
     secret: String,
 }
 
-impl From<NewKey> for KeyWithSecret {
-    fn from(NewKey { key, secret }: NewKey) -> Self {
+impl From<&NewKey> for KeyWithSecret {
+    fn from(NewKey { key, secret }: &NewKey) -> Self {
         Self {
             id: key.id.to_string(),
-            name: key.name,
+            name: key.name.clone(),
             role: key.role.as_str(),
             scopes: key.scopes.map(words),
             expires_at: key.expires_at,
-            previous_expires_at: key.previous.map(|previous| previous.expires_at),
-            secret,
+            previous_expires_at: key.previous.as_ref().map(|previous| previous.expires_at),
+            secret: secret.clone(),
         }
     }
 }
@@ -194,7 +209,8 @@ pub(crate) struct NewKeyFields {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents what `Admin::rotate_key` reads")]
 pub(crate) struct RotationFields {
-    /// For how long the secret before opens the key too: at most 604800, a week; by default 0, not at all.
+    /// For how long the secret before opens the key too: at most 604800, a week; by default 86400, a day. 0: not at all, for a secret that has
+    /// leaked.
     #[schema(maximum = 604800)]
     overlap_seconds: Option<u32>,
 }

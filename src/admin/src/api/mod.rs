@@ -1,17 +1,23 @@
 //! The HTTP API under `/api/v1`: its routes, its document, and the server.
 
 mod analytics;
+mod audit;
 mod document;
 mod domains;
 mod edges;
 mod endpoints;
+mod format;
+mod history;
 mod invitations;
 mod keys;
+mod once;
 mod params;
 mod qr;
+mod schedule;
 mod schema;
 mod segment;
 mod session;
+mod simulate;
 mod tags;
 mod users;
 mod wait;
@@ -21,8 +27,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use ::tags::Permission::{
-    AnalyticsRead, KeysRead, KeysWrite, Operations, SettingsRead, SettingsWrite, TagsRead,
-    TagsWrite, UsersRead, UsersWrite,
+    AnalyticsRead, AuditRead, KeysRead, KeysWrite, Operations, SettingsRead, SettingsWrite,
+    TagsRead, TagsWrite, UsersRead, UsersWrite,
 };
 use axum::extract::{DefaultBodyLimit, Extension, Request};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -71,11 +77,17 @@ fn endpoints() -> Endpoints {
         .needs(TagsRead, routes!(tags::list))
         .needs(TagsRead, routes!(tags::get))
         .needs(TagsWrite, routes!(tags::patch, tags::revoke))
-        .needs(TagsRead, routes!(tags::versions))
+        .needs(TagsRead, routes!(history::versions))
+        .needs(TagsRead, routes!(history::version))
+        .needs(TagsRead, routes!(history::difference))
         .needs(TagsWrite, routes!(tags::rollback))
+        .needs(TagsRead, routes!(schedule::get))
+        .needs(TagsWrite, routes!(schedule::put, schedule::delete))
+        .needs(TagsRead, routes!(simulate::simulate))
         .needs(TagsRead, routes!(qr::svg))
         .needs(TagsRead, routes!(qr::png))
         .needs(AnalyticsRead, routes!(analytics::scans))
+        .needs(AuditRead, routes!(audit::list))
         .needs(Operations, routes!(workspaces::create))
         .needs(SettingsRead, routes!(workspaces::list))
         .needs(SettingsRead, routes!(workspaces::get))

@@ -5,12 +5,15 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tags::{DomainSettings, QueryMode, RedirectStatus, Tag, Workspace};
+use serde_json::Value;
+use tags::{DomainSettings, QueryMode, RedirectStatus, Scheduled, Tag, Workspace};
 use utoipa::ToSchema;
 
 use super::domains::ChallengeAnswer;
 use super::keys::KeyWithSecret;
 use super::wait::PropagationAnswer;
+use crate::edits::NewWorkspace;
+use crate::rules::{RuleJson, WarningJson};
 use crate::service::Admin;
 
 /// A tag: one printed code and where it leads.
@@ -29,8 +32,10 @@ pub(crate) struct TagAnswer {
     version: u64,
     /// `active`, `paused` or `revoked`.
     status: &'static str,
-    /// Where it leads.
+    /// Where it leads, unless a rule says otherwise.
     destination: String,
+    /// Where it leads for whom.
+    rules: Vec<RuleJson>,
     /// The status code of its redirect.
     redirect_status: u16,
     /// For how many seconds clients may keep a 301 or 308; null with others.
@@ -61,6 +66,47 @@ pub(crate) struct TagAnswer {
     updated_by: String,
     /// Where its symbol is.
     qr: QrLinks,
+    /// What is allowed in it, and hardly meant; in answers about one tag as it is now, not in lists and versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<WarningJson>>,
+    /// What becomes of it by itself.
+    scheduled: Option<ScheduledAnswer>,
+}
+
+/// A change that takes place by itself, at every edge at once.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Scheduled)]
+pub(crate) struct ScheduledAnswer {
+    /// From this moment on.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// The fields that change then, as PATCH takes them; applied anew when the tag changes before.
+    #[schema(value_type = Object)]
+    set: Value,
+    /// The key that has scheduled it.
+    by: String,
+}
+
+impl From<&Scheduled> for ScheduledAnswer {
+    fn from(scheduled: &Scheduled) -> Self {
+        Self {
+            at: scheduled.at,
+            // It was JSON when it was taken.
+            set: serde_json::from_str(&scheduled.set).unwrap_or_default(),
+            by: scheduled.by.clone(),
+        }
+    }
+}
+
+/// What is to become of a tag.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents what `Admin::schedule_tag` reads")]
+pub(crate) struct NewSchedule {
+    /// When, in the future.
+    #[schema(format = DateTime)]
+    at: String,
+    /// The fields that change then, as PATCH takes them.
+    set: TagPatch,
 }
 
 /// A tag that was made or changed.
@@ -102,6 +148,7 @@ impl TagAnswer {
             version: tag.version.get(),
             status: tag.status.as_str(),
             destination: tag.destination.to_string(),
+            rules: RuleJson::of(tag),
             redirect_status: tag.redirect_status.code(),
             cache_max_age: tag
                 .redirect_status
@@ -121,6 +168,16 @@ impl TagAnswer {
                 svg: symbol("svg"),
                 png: symbol("png"),
             },
+            warnings: None,
+            scheduled: tag.scheduled.as_deref().map(ScheduledAnswer::from),
+        }
+    }
+
+    /// With its warnings. They compare every rule with those before it, which is too much work for each of a list.
+    pub(crate) fn with_warnings(admin: &Admin, tag: &Tag) -> Self {
+        Self {
+            warnings: Some(WarningJson::of(tag, admin.now())),
+            ..Self::new(admin, tag)
         }
     }
 }
@@ -149,6 +206,10 @@ pub(crate) struct TagPatch {
     /// Where it leads: an `http`, `https`, `tel`, `mailto` or `sms` URL of at most 2,048 bytes. Required when a tag is made.
     #[schema(example = "https://example.com/summer")]
     destination: Option<String>,
+    /// Where it leads for whom: at most 32, tried in order. A list replaces the one before, whole. Not with 301 and 308.
+    #[schema(max_items = 32)]
+    #[schema(value_type = Option<Vec<RuleJson>>)]
+    rules: Option<Vec<serde_json::Value>>,
     /// 301, 302 (the default), 303, 307 or 308.
     redirect_status: Option<u16>,
     /// Seconds; with 301 and 308 alone. The default is 3600.
@@ -183,12 +244,6 @@ pub(crate) struct TagList {
     pub(crate) items: Vec<TagAnswer>,
     /// Give it as `cursor` to have the next page; null on the last.
     pub(crate) next_cursor: Option<String>,
-}
-
-/// A tag's versions, newest first.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct VersionList {
-    pub(crate) items: Vec<TagAnswer>,
 }
 
 /// Which version to go back to.
@@ -285,6 +340,15 @@ pub(crate) struct WorkspaceFields {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WorkspaceList {
     pub(crate) items: Vec<WorkspaceAnswer>,
+}
+
+impl From<&NewWorkspace> for NewWorkspaceAnswer {
+    fn from(new: &NewWorkspace) -> Self {
+        Self {
+            workspace: WorkspaceAnswer::from(&new.workspace),
+            key: KeyWithSecret::from(&new.key),
+        }
+    }
 }
 
 /// A host name that answers short URLs.

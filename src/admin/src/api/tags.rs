@@ -1,15 +1,17 @@
 //! `/api/v1/tags`: make, list, read, change, revoke, go back.
 
+use std::fmt::Display;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 use tags::{Code, Status, Tag, Version};
 
+use super::once::{Once, once};
 use super::params::Params;
-use super::schema::{
-    EditedTag, NewTag, Revoked, Rollback, TagAnswer, TagList, TagPatch, VersionList,
-};
+use super::schema::{EditedTag, NewTag, Revoked, Rollback, TagAnswer, TagList, TagPatch};
 use super::segment::Segment;
 use super::wait::Wait;
 use super::{blocking, to_the_end};
@@ -30,12 +32,13 @@ const MAX_SEARCH: usize = 2_048;
 #[utoipa::path(
     post, path = "/api/v1/tags", tag = "tags", request_body = NewTag,
     params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key makes nothing more within 24 h, and is answered as before"),
         ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
         ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
     ),
     responses(
         (status = 201, description = "The tag", body = EditedTag, headers(("ETag" = String), ("Location" = String))),
-        (status = 409, description = "The code is taken", body = ProblemDetails),
+        (status = 409, description = "The code is taken, or the same request is under way", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
     )
 )]
@@ -43,24 +46,45 @@ pub(crate) async fn create(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let wait = Wait::read(&params.allow(&Wait::PARAMETERS)?)?;
-    let edited = to_the_end({
+    let answer =
+        |admin: &Admin, tag: &Tag| serde_json::to_vec(&TagAnswer::with_warnings(admin, tag));
+    let once = once(&admin, who, &headers, "POST /tags", body, answer, {
         let admin = admin.clone();
-        async move { admin.create_tag(&who, body).await }
-    })
-    .await?;
-    let location = format!(
-        "/api/v1/tags/{}?domain={}",
-        edited.what.code, edited.what.domain
-    );
-    let answer = edited_answer(&admin, &edited, wait).await;
-    let mut response = (StatusCode::CREATED, answer).into_response();
+        |who, body, keep| async move { admin.create_tag(&who, body, &keep).await }
+    });
+    match once.await? {
+        Once::Made(edited) => {
+            let answer = edited_answer(&admin, &edited, wait).await;
+            let made = (StatusCode::CREATED, answer).into_response();
+            Ok(located(made, &edited.what.domain, &edited.what.code))
+        }
+        Once::Before(answer) => {
+            let name = serde_json::from_slice::<MadeTag>(&answer);
+            let MadeTag { domain, code } = name.map_err(|error| Problem::internal(&error))?;
+            let made = wait.made_before(&admin, answer).await?;
+            Ok(located(versioned(Version::FIRST, made), &domain, &code))
+        }
+    }
+}
+
+/// The name of a tag in an answer.
+#[derive(Deserialize)]
+struct MadeTag {
+    domain: String,
+    code: String,
+}
+
+/// With the address of the tag that was made.
+fn located(mut response: Response, domain: impl Display, code: impl Display) -> Response {
+    let location = format!("/api/v1/tags/{code}?domain={domain}");
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(response)
+    response
 }
 
 /// Lists tags, newest first.
@@ -210,32 +234,6 @@ pub(crate) async fn revoke(
     })
 }
 
-/// Lists a tag's versions, newest first.
-#[utoipa::path(
-    get, path = "/api/v1/tags/{code}/versions", tag = "tags",
-    params(("code" = String, Path), ("domain" = Option<String>, Query, description = "For another than the default")),
-    responses(
-        (status = 200, description = "The versions", body = VersionList),
-        (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails)
-    )
-)]
-pub(crate) async fn versions(
-    State(admin): State<Admin>,
-    who: Principal,
-    Segment(code): Segment,
-    params: Params,
-) -> Result<Json<VersionList>, Problem> {
-    let tag = admin.find_tag(&who, &tag_name(&code, params)?)?;
-    let tenant = admin.tenant(&who);
-    let versions = blocking(move || tenant.versions(&tag.domain, &tag.code)).await?;
-    Ok(Json(VersionList {
-        items: versions
-            .iter()
-            .map(|tag| TagAnswer::new(&admin, tag))
-            .collect(),
-    }))
-}
-
 /// Makes the content of an earlier version the newest one.
 #[utoipa::path(
     post, path = "/api/v1/tags/{code}/rollback", tag = "tags", request_body = Rollback,
@@ -251,7 +249,7 @@ pub(crate) async fn versions(
         (status = 404, description = "There is none, or not in this workspace", body = ProblemDetails),
         (status = 409, description = "It was revoked", body = ProblemDetails),
         (status = 412, description = "It was changed meanwhile", body = ProblemDetails),
-        (status = 422, description = "There is no such version, or its destination is no longer allowed", body = ProblemDetails)
+        (status = 422, description = "There is no such version, or a destination in it is no longer allowed", body = ProblemDetails)
     )
 )]
 pub(crate) async fn rollback(
@@ -273,46 +271,50 @@ pub(crate) async fn rollback(
 }
 
 /// The tag that a path and `?domain=` name. What no code can be does not exist.
-fn tag_name(code: &str, params: Params) -> Result<TagName, Problem> {
+pub(super) fn tag_name(code: &str, params: Params) -> Result<TagName, Problem> {
     named(code, &params.allow(&["domain"])?)
 }
 
 /// The same for an edit, with what it waits for.
-fn tag_name_and_wait(code: &str, params: Params) -> Result<(TagName, Wait), Problem> {
+pub(super) fn tag_name_and_wait(code: &str, params: Params) -> Result<(TagName, Wait), Problem> {
     let [wait, timeout] = Wait::PARAMETERS;
     let params = params.allow(&["domain", wait, timeout])?;
     Ok((named(code, &params)?, Wait::read(&params)?))
 }
 
-fn named(code: &str, params: &Params) -> Result<TagName, Problem> {
+pub(super) fn named(code: &str, params: &Params) -> Result<TagName, Problem> {
     let domain = params.domain()?;
     let code = Code::parse(code).map_err(|_| Problem::not_found("tag"))?;
     Ok(TagName { domain, code })
 }
 
 fn answer(admin: &Admin, tag: &Tag) -> Response {
-    tagged(tag, Json(TagAnswer::new(admin, tag)))
+    tagged(tag, Json(TagAnswer::with_warnings(admin, tag)))
 }
 
 /// The answer to an edit, once who was to be waited for has been.
-async fn edited_answer(admin: &Admin, edited: &Edited<Tag>, wait: Wait) -> Response {
+pub(super) async fn edited_answer(admin: &Admin, edited: &Edited<Tag>, wait: Wait) -> Response {
     let body = EditedTag {
         propagation: wait.propagation(admin, &edited.commit).await,
-        tag: TagAnswer::new(admin, &edited.what),
+        tag: TagAnswer::with_warnings(admin, &edited.what),
     };
     tagged(&edited.what, Json(body))
 }
 
-fn tagged(tag: &Tag, body: impl IntoResponse) -> Response {
+pub(super) fn tagged(tag: &Tag, body: impl IntoResponse) -> Response {
+    versioned(tag.version, body)
+}
+
+fn versioned(version: Version, body: impl IntoResponse) -> Response {
     let mut response = body.into_response();
-    if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", tag.version)) {
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, etag);
     }
     response
 }
 
 /// Reads `If-Match` (RFC 9110 §13.1.1). Our entity tags are versions; another's matches none, so it asks for no version at all.
-fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
+pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem> {
     let mut versions = Vec::new();
     let mut given = false;
     for value in headers.get_all(header::IF_MATCH) {

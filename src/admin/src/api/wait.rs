@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use axum::response::Response;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::once::made_before;
 use super::params::Params;
 use crate::fleet::{Propagation, Refusal};
 use crate::problem::Problem;
@@ -52,6 +55,24 @@ impl Wait {
         let patience = self.0?;
         let propagation = admin.fleet().wait_for(commit, patience).await;
         Some(PropagationAnswer::new(propagation, patience))
+    }
+}
+
+impl Wait {
+    /// The answer that something was given when it was made, now that the request came again; with what the edges have of it by now.
+    pub(super) async fn made_before(
+        self,
+        admin: &Admin,
+        answer: Vec<u8>,
+    ) -> Result<Response, Problem> {
+        let Some(propagation) = self.propagation(admin, &admin.earlier_commit()).await else {
+            return Ok(made_before(answer));
+        };
+        let internal = |error| Problem::internal(&error);
+        let mut answer: Map<String, Value> = serde_json::from_slice(&answer).map_err(internal)?;
+        let propagation = serde_json::to_value(propagation).map_err(internal)?;
+        answer.insert("propagation".to_owned(), propagation);
+        Ok(made_before(serde_json::to_vec(&answer).map_err(internal)?))
     }
 }
 

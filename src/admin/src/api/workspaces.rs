@@ -2,9 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use tags::WorkspaceId;
 
+use super::once::{Once, made_before, once};
 use super::params::Params;
 use super::schema::{NewWorkspaceAnswer, WorkspaceAnswer, WorkspaceFields, WorkspaceList};
 use super::segment::Segment;
@@ -17,7 +19,11 @@ use crate::service::Admin;
 /// Makes a workspace. Its owner's key is shown this once.
 #[utoipa::path(
     post, path = "/api/v1/workspaces", tag = "settings", request_body = WorkspaceFields,
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key makes nothing more within 24 h, and is answered as before")
+    ),
     responses(
+        (status = 409, description = "The same request is under way", body = ProblemDetails),
         (status = 201, description = "The workspace and its first key", body = NewWorkspaceAnswer),
         (status = 403, description = "Only an owner of the workspace `default` may", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
@@ -27,16 +33,21 @@ pub(crate) async fn create(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
+    headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<NewWorkspaceAnswer>), Problem> {
+) -> Result<Response, Problem> {
     params.allow(&[])?;
-    let (workspace, key) =
-        to_the_end(async move { admin.create_workspace(&who, body).await }).await?;
-    let answer = NewWorkspaceAnswer {
-        workspace: WorkspaceAnswer::from(&workspace),
-        key: key.into(),
-    };
-    Ok((StatusCode::CREATED, Json(answer)))
+    let answer = |_: &Admin, new: &_| serde_json::to_vec(&NewWorkspaceAnswer::from(new));
+    let once = once(&admin, who, &headers, "POST /workspaces", body, answer, {
+        let admin = admin.clone();
+        |who, body, keep| async move { admin.create_workspace(&who, body, &keep).await }
+    });
+    Ok(match once.await? {
+        Once::Before(answer) => made_before(answer),
+        Once::Made(new) => {
+            (StatusCode::CREATED, Json(NewWorkspaceAnswer::from(&new))).into_response()
+        }
+    })
 }
 
 /// Lists the workspaces that the key may see: all, for an owner of `default`; else its own.

@@ -21,12 +21,12 @@ impl Admin {
         required && who.workspace != WorkspaceId::default_workspace()
     }
 
-    /// Puts a domain down as wanted. The caller holds the name's lock.
-    pub(super) async fn claim_domain(
+    /// A domain put down as wanted. The caller holds the name's lock.
+    pub(super) fn claim_of(
         &self,
         who: &Principal,
         domain: DomainSettings,
-    ) -> Result<Edited<OwnDomain>, Problem> {
+    ) -> Result<OwnDomain, Problem> {
         let claims = self.tenant(who).claims()?;
         if claims.iter().any(|claim| claim.domain.name == domain.name) {
             let detail = format!(
@@ -41,19 +41,12 @@ impl Admin {
             );
             return Err(Problem::new(StatusCode::CONFLICT, detail));
         }
-        let audit = self.audit(who, Action::Create, format!("domain/{}", domain.name));
-        let claim = DomainClaim {
+        Ok(OwnDomain::Pending(DomainClaim {
             workspace: who.workspace.clone(),
             domain,
             token: random_token().map_err(|error| Problem::internal(&error))?,
             ended_at: None,
-        };
-        let changes = vec![Change::Claim(claim.clone()), Change::Audit(audit)];
-        let commit = self.publish(changes).await?;
-        Ok(Edited {
-            what: OwnDomain::Pending(claim),
-            commit,
-        })
+        }))
     }
 
     /// Keeps other edits of a domain out, however its name is written.
@@ -94,15 +87,22 @@ impl Admin {
             ended_at: Some(self.now()),
             ..proven.clone()
         };
-        let audit = self.audit(who, Action::Update, format!("domain/{name}"));
+        let verified = OwnDomain::Verified(proven.domain.clone());
+        let audit = self.audit_of(
+            who,
+            Action::Update,
+            format!("domain/{name}"),
+            Some(&OwnDomain::Pending(proven)),
+            Some(&verified),
+        );
         let changes = vec![
-            Change::Domain(proven.domain.clone()),
+            verified.change(),
             Change::Claim(ended),
             Change::Audit(audit),
         ];
         let commit = self.publish(changes).await?;
         Ok(Edited {
-            what: OwnDomain::Verified(proven.domain),
+            what: verified,
             commit,
         })
     }
@@ -114,7 +114,8 @@ impl Admin {
             let detail = "The domain is in use, and printed codes may lead there; only one that waits for its proof can be withdrawn.";
             return Err(Problem::new(StatusCode::CONFLICT, detail));
         };
-        let audit = self.audit(who, Action::Revoke, format!("domain/{}", claim.domain.name));
+        let subject = format!("domain/{}", claim.domain.name);
+        let audit = self.audit_of(who, Action::Revoke, subject, Some(&claim), None);
         let ended = DomainClaim {
             ended_at: Some(self.now()),
             ..claim
@@ -140,9 +141,9 @@ impl Admin {
         let DomainProof::Required { resolver } = &self.options().domain_proof else {
             return Ok(());
         };
-        let Ok(_place) = self.proofs().try_acquire() else {
+        let Some(_place) = self.proofs().begin(&claim.workspace) else {
             return Err(Problem::unavailable(
-                "Many domains are being looked for just now; try again in a moment.",
+                "The proof of a domain of this workspace, or of many others, is being looked for just now; try again in a moment.",
             ));
         };
         let challenge = Challenge {

@@ -6,10 +6,12 @@ use tags::{
 };
 
 use super::Edited;
+use crate::audited::Audited;
 use crate::auth::Principal;
 use crate::body::Body;
 use crate::draft::parse_destination;
 use crate::fields::{Fields, Given};
+use crate::idempotency::Keep;
 use crate::problem::Problem;
 use crate::service::Admin;
 
@@ -17,7 +19,7 @@ use crate::service::Admin;
 const MAX_HSTS_MAX_AGE: u32 = 63_072_000;
 
 /// A domain of a workspace: one that is used, or one that is not proven to be its own yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum OwnDomain {
     Verified(DomainSettings),
     Pending(DomainClaim),
@@ -32,6 +34,7 @@ impl Admin {
         &self,
         who: &Principal,
         body: Body,
+        keep: &Keep<OwnDomain>,
     ) -> Result<Edited<OwnDomain>, Problem> {
         let mut fields = body.fields()?;
         let name = fields.word::<Domain>("name");
@@ -51,22 +54,30 @@ impl Admin {
             .replace_or_default(&mut domain.case_insensitive, false);
         fields.finish(&READ_ONLY)?;
         let _lock = self.lock_domain(domain.name.as_str()).await;
-        if self.index().is_domain(&domain.name)? {
+        let needs_proof = self.needs_proof(who);
+        // Who has proven nothing is told of no other workspace's domains: only that theirs is missing its proof.
+        let is_taken = if needs_proof {
+            self.tenant(who).domain(&domain.name)?.is_some()
+        } else {
+            self.index().is_domain(&domain.name)?
+        };
+        if is_taken {
             return Err(Problem::conflict(
                 "name",
                 format!("The domain '{}' is in use already.", domain.name),
             ));
         }
-        if self.needs_proof(who) {
-            return self.claim_domain(who, domain).await;
-        }
-        let audit = self.audit(who, Action::Create, format!("domain/{}", domain.name));
-        let changes = vec![Change::Domain(domain.clone()), Change::Audit(audit)];
+        let made = if needs_proof {
+            self.claim_of(who, domain)?
+        } else {
+            OwnDomain::Verified(domain)
+        };
+        let subject = format!("domain/{}", made.settings().name);
+        let audit = self.audit_of(who, Action::Create, subject, None, Some(&made));
+        let mut changes = vec![made.change(), Change::Audit(audit)];
+        changes.extend(keep.entry(self, who, &made)?);
         let commit = self.publish(changes).await?;
-        Ok(Edited {
-            what: OwnDomain::Verified(domain),
-            commit,
-        })
+        Ok(Edited { what: made, commit })
     }
 
     /// Changes a domain of the principal's workspace; the default domain is the operator's to change.
@@ -87,11 +98,12 @@ impl Admin {
         self.read_domain(&mut domain, &mut fields);
         fields.finish(&[&["name", "case_insensitive"], READ_ONLY.as_slice()].concat())?;
         let unchanged = domain == before;
-        let own = own.with(domain);
+        let (was, own) = (own.clone(), own.with(domain));
         let commit = if unchanged {
             self.earlier_commit()
         } else {
-            let audit = self.audit(who, Action::Update, format!("domain/{}", before.name));
+            let subject = format!("domain/{}", before.name);
+            let audit = self.audit_of(who, Action::Update, subject, Some(&was), Some(&own));
             let changes = vec![own.change(), Change::Audit(audit)];
             self.publish(changes).await?
         };
@@ -151,10 +163,19 @@ impl OwnDomain {
         }
     }
 
-    fn change(&self) -> Change {
+    pub(super) fn change(&self) -> Change {
         match self {
             Self::Verified(domain) => Change::Domain(domain.clone()),
             Self::Pending(claim) => Change::Claim(claim.clone()),
+        }
+    }
+}
+
+impl Audited for OwnDomain {
+    fn audited(&self) -> serde_json::Value {
+        match self {
+            Self::Verified(domain) => domain.audited(),
+            Self::Pending(claim) => claim.audited(),
         }
     }
 }

@@ -13,11 +13,15 @@ use crate::auth::{Principal, hash_secret, random_secret};
 use crate::body::Body;
 use crate::codes::random_id;
 use crate::fields::{Fields, Given};
+use crate::idempotency::Keep;
 use crate::problem::Problem;
 use crate::service::Admin;
 
 /// The longest time for which two secrets open the same key, in seconds: a week, for who rotates by hand.
 pub(crate) const MAX_OVERLAP: u32 = 604_800;
+
+/// And by default: a day, so that a rotation cuts nobody off who takes the new secret within it. Who rotates because a secret has leaked says 0.
+pub(crate) const DEFAULT_OVERLAP: u32 = 86_400;
 
 /// In answers, but not for requests to set.
 const READ_ONLY: [&str; 5] = [
@@ -49,7 +53,12 @@ pub(super) struct KeyTerms {
 
 impl Admin {
     /// Makes a key of the principal's workspace.
-    pub(crate) async fn create_key(&self, who: &Principal, body: Body) -> Result<NewKey, Problem> {
+    pub(crate) async fn create_key(
+        &self,
+        who: &Principal,
+        body: Body,
+        keep: &Keep<NewKey>,
+    ) -> Result<NewKey, Problem> {
         let mut fields = body.fields()?;
         let terms = KeyTerms {
             name: required_name(&mut fields),
@@ -72,15 +81,19 @@ impl Admin {
         fields.finish(&READ_ONLY)?;
         let new = self.new_key(who.workspace.clone(), terms)?;
         refuse_more_than_own(who, new.key.permissions())?;
+        refuse_longer_than_own(who, new.key.expires_at)?;
         let _lock = self.lock(&format!("keys/{}", who.workspace)).await;
         self.refuse_too_many_keys(who)?;
-        let audit = self.audit(who, Action::Create, format!("key/{}", new.key.id));
-        self.publish(vec![Change::Key(new.key.clone()), Change::Audit(audit)])
-            .await?;
+        let subject = format!("key/{}", new.key.id);
+        let audit = self.audit_of(who, Action::Create, subject, None, Some(&new.key));
+        let mut changes = vec![Change::Key(new.key.clone()), Change::Audit(audit)];
+        changes.extend(keep.entry(self, who, &new)?);
+        self.publish(changes).await?;
         Ok(new)
     }
 
-    /// Gives a key another secret. The one that it has is good for as long as the request says; one that was replaced earlier, no more.
+    /// Gives a key another secret. The one that it has is good for as long as the request says, else for a day; one that was replaced earlier,
+    /// no more.
     pub(crate) async fn rotate_key(
         &self,
         who: &Principal,
@@ -91,6 +104,7 @@ impl Admin {
         let now = self.now();
         let key = self.find_key(who, id)?;
         refuse_more_than_own(who, key.permissions())?;
+        refuse_longer_than_own(who, key.expires_at)?;
         let mut fields = body.fields()?;
         let overlap = fields.integer("overlap_seconds", 0, MAX_OVERLAP);
         fields.finish(&READ_ONLY)?;
@@ -98,19 +112,21 @@ impl Admin {
             let detail = "The key has ended, which cannot be undone; make another.";
             return Err(Problem::new(StatusCode::CONFLICT, detail));
         }
-        let overlap = Duration::from_secs(overlap.value().unwrap_or(0).into());
+        let overlap = Duration::from_secs(overlap.value().unwrap_or(DEFAULT_OVERLAP).into());
         let until = now.checked_add(overlap);
         let previous = PreviousSecret {
             hash: key.secret_hash.clone(),
             expires_at: until.map_err(|error| Problem::internal(&error))?,
         };
+        let before = key.clone();
         let secret = random_secret().map_err(|error| Problem::internal(&error))?;
         let key = ApiKey {
             secret_hash: hash_secret(&secret),
             previous: Some(previous).filter(|previous| previous.expires_at > now),
             ..key
         };
-        let audit = self.audit(who, Action::Update, format!("key/{id}"));
+        let subject = format!("key/{id}");
+        let audit = self.audit_of(who, Action::Rotate, subject, Some(&before), Some(&key));
         self.publish(vec![Change::Key(key.clone()), Change::Audit(audit)])
             .await?;
         Ok(NewKey { key, secret })
@@ -120,6 +136,7 @@ impl Admin {
     pub(crate) async fn revoke_key(&self, who: &Principal, id: &str) -> Result<(), Problem> {
         let _lock = self.lock(&format!("keys/{}", who.workspace)).await;
         let key = self.find_key(who, id)?;
+        refuse_more_than_own(who, key.permissions())?;
         if key.revoked_at.is_some() {
             return Ok(());
         }
@@ -130,11 +147,12 @@ impl Admin {
                 "This is the workspace's last owner key; make another one before you revoke it.";
             return Err(Problem::new(StatusCode::CONFLICT, detail));
         }
-        let audit = self.audit(who, Action::Revoke, format!("key/{id}"));
         let revoked = ApiKey {
             revoked_at: Some(self.now()),
-            ..key
+            ..key.clone()
         };
+        let subject = format!("key/{id}");
+        let audit = self.audit_of(who, Action::Revoke, subject, Some(&key), Some(&revoked));
         self.publish(vec![Change::Key(revoked), Change::Audit(audit)])
             .await?;
         Ok(())
@@ -187,6 +205,23 @@ pub(super) fn refuse_more_than_own(who: &Principal, given: Permissions) -> Resul
     }
     let detail =
         format!("Nobody gives or takes more than they have themselves; who asks lacks {beyond}.");
+    Err(Problem::new(StatusCode::FORBIDDEN, detail))
+}
+
+/// Who has an end must not make what outlasts it; `end` none: what is made has none.
+pub(super) fn refuse_longer_than_own(
+    who: &Principal,
+    end: Option<Timestamp>,
+) -> Result<(), Problem> {
+    let Some(own) = who.expires_at else {
+        return Ok(());
+    };
+    if end.is_some_and(|end| end <= own) {
+        return Ok(());
+    }
+    let detail = format!(
+        "Nobody gives what outlasts the key that they ask with; this one ends at {own}, and so must what it gives (expires_at)."
+    );
     Err(Problem::new(StatusCode::FORBIDDEN, detail))
 }
 

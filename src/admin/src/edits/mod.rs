@@ -6,6 +6,7 @@ mod domains;
 mod keys;
 mod people;
 mod room;
+mod schedule;
 mod tags;
 mod workspaces;
 
@@ -17,7 +18,10 @@ pub(crate) use self::domains::OwnDomain;
 pub(crate) use self::keys::{NewKey, random_key_id};
 pub(crate) use self::people::NewInvitation;
 pub(crate) use self::room::Rooms;
-pub(crate) use self::tags::{Precondition, TagName};
+pub(crate) use self::schedule::nothing_scheduled;
+pub(crate) use self::tags::{Precondition, READ_ONLY, TagName};
+pub(crate) use self::workspaces::NewWorkspace;
+use crate::audited::Audited;
 use crate::auth::Principal;
 use crate::draft::MAX_NAME;
 use crate::fields::{Fields, Given};
@@ -40,12 +44,31 @@ impl Admin {
             subject,
             before: None,
             after: None,
+            fields_before: None,
+            fields_after: None,
+        }
+    }
+
+    /// The entry of a change of what is no tag.
+    fn audit_of<T: Audited>(
+        &self,
+        who: &Principal,
+        action: Action,
+        subject: String,
+        before: Option<&T>,
+        after: Option<&T>,
+    ) -> AuditEntry {
+        let fields = |it: Option<&T>| it.map(|it| it.audited().to_string());
+        AuditEntry {
+            fields_before: fields(before),
+            fields_after: fields(after),
+            ..self.audit(who, action, subject)
         }
     }
 
     /// Whether a host is one of ours, so that a destination there may be a loop. A host that cannot be looked up counts as ours: refusing
     /// a good destination can be mended, a loop in print cannot.
-    fn is_own_domain(&self) -> impl Fn(&str) -> bool {
+    pub(crate) fn is_own_domain(&self) -> impl Fn(&str) -> bool {
         let index = Arc::clone(self.index());
         move |host| match Domain::parse(host) {
             Ok(domain) => index.is_domain(&domain).unwrap_or(true),

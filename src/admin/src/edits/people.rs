@@ -1,17 +1,23 @@
 //! Edits of who may sign in: invite, accept, change, remove. Nobody gives a role that may more than they may, nor takes one away.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use jiff::SignedDuration;
 use tags::{
-    Action, AuditEntry, Change, Email, Invitation, InvitationId, Permissions, Role, User, UserId,
+    Action, AuditEntry, Change, Email, Invitation, InvitationId, Permission, Permissions, Role,
+    User, UserId,
 };
 
-use super::keys::{refuse_more_than_own, required_role};
+use super::keys::{refuse_longer_than_own, refuse_more_than_own, required_role};
+use crate::audited::Audited;
 use crate::auth::{Principal, hash_secret, random_token};
 use crate::body::Body;
 use crate::codes::random_id;
 use crate::draft::MAX_NAME;
 use crate::fields::{Fields, Given};
+use crate::idempotency::Keep;
+use crate::index::Tenant;
 use crate::passwords::check_password;
 use crate::problem::Problem;
 use crate::service::Admin;
@@ -33,6 +39,7 @@ impl Admin {
         &self,
         who: &Principal,
         body: Body,
+        keep: &Keep<NewInvitation>,
     ) -> Result<NewInvitation, Problem> {
         let mut fields = body.fields()?;
         let email = fields.word::<Email>("email");
@@ -45,6 +52,7 @@ impl Admin {
             .value()
             .ok_or_else(|| Problem::field("email", "is required"))?;
         refuse_more_than_own(who, Permissions::of(role).within(&who.workspace))?;
+        refuse_longer_than_own(who, None)?;
 
         let _lock = self.lock(&format!("users/{}", who.workspace)).await;
         let (tenant, now) = (self.tenant(who), self.now());
@@ -85,12 +93,12 @@ impl Admin {
             })
             .collect();
         let subject = format!("invitation/{}", invitation.id);
-        changes.extend([
-            Change::Invitation(invitation.clone()),
-            Change::Audit(self.audit(who, Action::Create, subject)),
-        ]);
+        let audit = self.audit_of(who, Action::Create, subject, None, Some(&invitation));
+        changes.extend([Change::Invitation(invitation.clone()), Change::Audit(audit)]);
+        let new = NewInvitation { invitation, token };
+        changes.extend(keep.entry(self, who, &new)?);
         self.publish(changes).await?;
-        Ok(NewInvitation { invitation, token })
+        Ok(new)
     }
 
     /// Takes an invitation back.
@@ -104,11 +112,18 @@ impl Admin {
         let mut waiting = waiting.into_iter();
         let found = waiting.find(|invitation| invitation.id.as_str() == id);
         let invitation = found.ok_or_else(|| Problem::not_found("invitation"))?;
-        let audit = self.audit(who, Action::Revoke, format!("invitation/{id}"));
         let ended = Invitation {
             ended_at: Some(self.now()),
-            ..invitation
+            ..invitation.clone()
         };
+        let subject = format!("invitation/{id}");
+        let audit = self.audit_of(
+            who,
+            Action::Revoke,
+            subject,
+            Some(&invitation),
+            Some(&ended),
+        );
         self.publish(vec![Change::Invitation(ended), Change::Audit(audit)])
             .await?;
         Ok(())
@@ -161,6 +176,8 @@ impl Admin {
             subject: format!("user/{}", user.id),
             before: None,
             after: None,
+            fields_before: None,
+            fields_after: Some(user.audited().to_string()),
         };
         let accepted = Invitation {
             ended_at: Some(now),
@@ -207,7 +224,8 @@ impl Admin {
             self.refuse_last_owner(who, &before)?;
         }
         if user != before {
-            let audit = self.audit(who, Action::Update, format!("user/{id}"));
+            let subject = format!("user/{id}");
+            let audit = self.audit_of(who, Action::Update, subject, Some(&before), Some(&user));
             self.publish(vec![Change::User(user.clone()), Change::Audit(audit)])
                 .await?;
         }
@@ -220,11 +238,12 @@ impl Admin {
         let user = self.find_user(who, id)?;
         refuse_more_than_own(who, user.permissions())?;
         self.refuse_last_owner(who, &user)?;
-        let audit = self.audit(who, Action::Revoke, format!("user/{id}"));
         let removed = User {
             removed_at: Some(self.now()),
-            ..user
+            ..user.clone()
         };
+        let subject = format!("user/{id}");
+        let audit = self.audit_of(who, Action::Revoke, subject, Some(&user), Some(&removed));
         self.publish(vec![Change::User(removed), Change::Audit(audit)])
             .await?;
         Ok(())
@@ -240,12 +259,29 @@ impl Admin {
         Err(Problem::new(StatusCode::CONFLICT, detail))
     }
 
-    /// The invitation with this token, if it is not over.
+    /// The invitation with this token, if it is not over: neither in itself, nor because who invited could no longer do so.
     fn find_invitation(&self, token: &tags::SecretHash) -> Result<Invitation, Problem> {
+        let not_found = || Problem::not_found("invitation");
         let now = self.now();
         let found = self.index().invitation_by_token(token)?;
         let found = found.filter(|invitation| now < invitation.expires_at);
-        found.ok_or_else(|| Problem::not_found("invitation"))
+        let invitation = found.ok_or_else(not_found)?;
+        let inviter = self.permissions_of_inviter(&invitation)?;
+        let given = Permissions::of(invitation.role).within(&invitation.workspace);
+        let may = inviter.contains(Permission::UsersWrite) && given.without(inviter).is_empty();
+        may.then_some(invitation).ok_or_else(not_found)
+    }
+
+    /// What who invited may do by now; nothing once their key has ended, or they are no user any more.
+    fn permissions_of_inviter(&self, invitation: &Invitation) -> Result<Permissions, Problem> {
+        let tenant = Tenant::new(Arc::clone(self.index()), invitation.workspace.clone());
+        if let Some(user) = tenant.user(&invitation.invited_by)? {
+            return Ok(user.permissions());
+        }
+        let now = self.now();
+        let mut keys = tenant.keys()?.into_iter();
+        let key = keys.find(|key| key.id.as_str() == invitation.invited_by && key.is_valid(now));
+        Ok(key.map(|key| key.permissions()).unwrap_or_default())
     }
 }
 

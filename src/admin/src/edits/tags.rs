@@ -11,12 +11,13 @@ use crate::body::Body;
 use crate::codes::random_code;
 use crate::draft::{Draft, Identity};
 use crate::fields::{Fields, Given};
+use crate::idempotency::Keep;
 use crate::index::IndexError;
 use crate::problem::Problem;
 use crate::service::{Admin, Commit};
 
 /// In answers, but not for requests to set.
-const READ_ONLY: [&str; 9] = [
+pub(crate) const READ_ONLY: [&str; 11] = [
     "workspace",
     "domain",
     "code",
@@ -26,6 +27,8 @@ const READ_ONLY: [&str; 9] = [
     "updated_at",
     "updated_by",
     "qr",
+    "warnings",
+    "scheduled",
 ];
 /// A random code is taken by chance about never; so many times in a row means that something else is wrong.
 const CODE_ATTEMPTS: usize = 20;
@@ -40,7 +43,7 @@ pub(crate) enum Precondition {
 }
 
 impl Precondition {
-    fn check(&self, tag: &Tag) -> Result<(), Problem> {
+    pub(super) fn check(&self, tag: &Tag) -> Result<(), Problem> {
         match self {
             Self::OneOf(versions) if !versions.contains(&tag.version) => Err(Problem::new(
                 axum::http::StatusCode::PRECONDITION_FAILED,
@@ -62,8 +65,13 @@ pub(crate) struct TagName {
 }
 
 impl Admin {
-    /// The principal's tag of this name; another tenant's is as absent as none.
+    /// The principal's tag of this name as it is now; another tenant's is as absent as none.
     pub(crate) fn find_tag(&self, who: &Principal, name: &TagName) -> Result<Tag, Problem> {
+        Ok(self.find_stored_tag(who, name)?.into_current(self.now()))
+    }
+
+    /// The same as the journal has it, also when what is scheduled in it has taken place.
+    fn find_stored_tag(&self, who: &Principal, name: &TagName) -> Result<Tag, Problem> {
         let tenant = self.tenant(who);
         let domains = match &name.domain {
             Some(domain) => vec![domain.clone()],
@@ -90,6 +98,7 @@ impl Admin {
         &self,
         who: &Principal,
         body: Body,
+        keep: &Keep<Tag>,
     ) -> Result<Edited<Tag>, Problem> {
         let now = self.now();
         let mut fields = body.fields()?;
@@ -137,7 +146,9 @@ impl Admin {
                 created_at: now,
             };
             let tag = draft.clone().into_tag(identity, now, who.actor.as_str())?;
-            let commit = self.publish_tag(who, Action::Create, None, &tag).await?;
+            let mut changes = self.tag_changes(who, Action::Create, None, &tag);
+            changes.extend(keep.entry(self, who, &tag)?);
+            let commit = self.publish(changes).await?;
             return Ok(Edited { what: tag, commit });
         }
         Err(Problem::unavailable("No free code was found; try again."))
@@ -212,6 +223,7 @@ impl Admin {
         }
         expected.check(&tag)?;
         let revoked = Tag {
+            scheduled: None,
             status: Status::Revoked,
             version: tag.version.next(),
             updated_at: self.now(),
@@ -254,20 +266,21 @@ impl Admin {
         Ok(found)
     }
 
-    /// The tag, with all other edits of it kept out.
-    async fn lock_tag(
+    /// The tag as it is now, with all other edits of it kept out.
+    pub(super) async fn lock_tag(
         &self,
         who: &Principal,
         name: &TagName,
     ) -> Result<(Tag, MutexGuard<'_, ()>), Problem> {
-        let tag = self.find_tag(who, name)?;
+        let tag = self.find_stored_tag(who, name)?;
         let lock = self.lock(&format!("{}/{}", tag.domain, tag.code)).await;
         // It may have changed while we waited.
         let exact = TagName {
             domain: Some(tag.domain),
             code: tag.code,
         };
-        Ok((self.find_tag(who, &exact)?, lock))
+        let tag = self.find_stored_tag(who, &exact)?;
+        Ok((self.take_place(tag).await?, lock))
     }
 
     async fn publish_next(
@@ -281,34 +294,42 @@ impl Admin {
             let commit = self.earlier_commit();
             return Ok(Edited { what: tag, commit });
         }
-        let next = draft.into_tag(
-            Identity::next_version_of(&tag),
-            self.now(),
-            who.actor.as_str(),
-        )?;
+        let identity = Identity::next_version_of(&tag);
+        let mut next = draft.into_tag(identity, self.now(), who.actor.as_str())?;
+        next.scheduled = self.rescheduled(&tag, &next)?;
         let commit = self.publish_tag(who, action, Some(tag), &next).await?;
         Ok(Edited { what: next, commit })
     }
 
-    async fn publish_tag(
+    pub(super) async fn publish_tag(
         &self,
         who: &Principal,
         action: Action,
         before: Option<Tag>,
         after: &Tag,
     ) -> Result<Commit, Problem> {
+        let changes = self.tag_changes(who, action, before, after);
+        Ok(self.publish(changes).await?)
+    }
+
+    pub(super) fn tag_changes(
+        &self,
+        who: &Principal,
+        action: Action,
+        before: Option<Tag>,
+        after: &Tag,
+    ) -> Vec<Change> {
         let subject = format!("tag/{}/{}", after.domain, after.code);
         let audit = AuditEntry {
             before,
             after: Some(after.clone()),
             ..self.audit(who, action, subject)
         };
-        let changes = vec![Change::Tag(after.clone()), Change::Audit(audit)];
-        Ok(self.publish(changes).await?)
+        vec![Change::Tag(after.clone()), Change::Audit(audit)]
     }
 }
 
-fn refuse_revoked(tag: &Tag) -> Result<(), Problem> {
+pub(super) fn refuse_revoked(tag: &Tag) -> Result<(), Problem> {
     if tag.status == Status::Revoked {
         let detail = "The tag was revoked, which is for ever; make a new one.";
         return Err(Problem::new(axum::http::StatusCode::CONFLICT, detail));

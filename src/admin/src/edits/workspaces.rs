@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::codes::random_id;
 use crate::draft::{MAX_NAME, parse_destination};
 use crate::fields::{Fields, Given};
+use crate::idempotency::Keep;
 use crate::problem::Problem;
 use crate::service::Admin;
 
@@ -26,13 +27,20 @@ const LIMITS: [&str; 4] = [
     "redirects_per_second",
 ];
 
+/// A new workspace with its first key.
+pub(crate) struct NewWorkspace {
+    pub(crate) workspace: Workspace,
+    pub(crate) key: NewKey,
+}
+
 impl Admin {
     /// Makes a workspace with its first owner key.
     pub(crate) async fn create_workspace(
         &self,
         who: &Principal,
         body: Body,
-    ) -> Result<(Workspace, NewKey), Problem> {
+        keep: &Keep<NewWorkspace>,
+    ) -> Result<NewWorkspace, Problem> {
         let id = random_id("ws_").map_err(|error| Problem::internal(&error))?;
         let id = WorkspaceId::parse(&id).map_err(|error| Problem::internal(&error))?;
         let mut fields = body.fields()?;
@@ -47,15 +55,18 @@ impl Admin {
             scopes: None,
             expires_at: None,
         };
-        let new = self.new_key(id, terms)?;
-        let audit = self.audit(who, Action::Create, format!("workspace/{}", workspace.id));
-        let changes = vec![
-            Change::Workspace(workspace.clone()),
-            Change::Key(new.key.clone()),
+        let key = self.new_key(id, terms)?;
+        let new = NewWorkspace { workspace, key };
+        let subject = format!("workspace/{}", new.workspace.id);
+        let audit = self.audit_of(who, Action::Create, subject, None, Some(&new.workspace));
+        let mut changes = vec![
+            Change::Workspace(new.workspace.clone()),
+            Change::Key(new.key.key.clone()),
             Change::Audit(audit),
         ];
+        changes.extend(keep.entry(self, who, &new)?);
         self.publish(changes).await?;
-        Ok((workspace, new))
+        Ok(new)
     }
 
     /// Changes the principal's own workspace, or for who runs the installation any. Limits are theirs to set.
@@ -86,7 +97,13 @@ impl Admin {
             // Whoever changed it, its own people are to see that it was.
             let audit = AuditEntry {
                 workspace: id.clone(),
-                ..self.audit(who, Action::Update, format!("workspace/{id}"))
+                ..self.audit_of(
+                    who,
+                    Action::Update,
+                    format!("workspace/{id}"),
+                    Some(&before),
+                    Some(&workspace),
+                )
             };
             self.publish(vec![
                 Change::Workspace(workspace.clone()),

@@ -2,7 +2,10 @@
 //! journal is the truth.
 
 mod accounts;
+mod audit;
+mod idempotency;
 mod people;
+mod schedules;
 mod tags;
 mod tenant;
 
@@ -16,6 +19,7 @@ use ::tags::{
 use rusqlite::{Connection, Transaction, params};
 use rusqlite_migration::{M, Migrations};
 
+pub use self::audit::{AuditCursor, AuditFilter, AuditPage};
 pub use self::tags::{Cursor, TagFilter, TagPage};
 pub use self::tenant::{Installation, Tenant};
 
@@ -46,6 +50,19 @@ CREATE INDEX labels_of_tag ON labels (domain, code);
 CREATE TABLE versions (
     domain TEXT NOT NULL, code TEXT NOT NULL, version INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (domain, code, version)
 ) WITHOUT ROWID;
+CREATE TABLE schedules (domain TEXT NOT NULL, code TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (domain, code)) WITHOUT ROWID;
+CREATE INDEX schedules_due ON schedules (at);
+CREATE TABLE idempotency (
+    workspace TEXT NOT NULL, slot INTEGER NOT NULL, key_hash BLOB NOT NULL, at INTEGER NOT NULL, record BLOB NOT NULL,
+    PRIMARY KEY (workspace, slot)
+) WITHOUT ROWID;
+CREATE INDEX idempotency_keys ON idempotency (workspace, key_hash, at);
+CREATE TABLE audit (
+    workspace TEXT NOT NULL, at INTEGER NOT NULL, subject TEXT NOT NULL, action TEXT NOT NULL, actor TEXT NOT NULL, remote TEXT NOT NULL,
+    before INTEGER, after INTEGER, fields_before TEXT, fields_after TEXT, UNIQUE (workspace, at, subject, action)
+);
+CREATE INDEX audit_of_subject ON audit (workspace, subject, at);
+CREATE INDEX audit_of_actor ON audit (workspace, actor, at);
 CREATE TABLE workspaces (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE domains (name TEXT PRIMARY KEY, workspace TEXT, is_default INTEGER NOT NULL, created_at INTEGER NOT NULL, record BLOB NOT NULL)
     WITHOUT ROWID;
@@ -131,7 +148,10 @@ impl Index {
         for change in changes {
             match change {
                 Change::Tag(tag) => put_tag(&transaction, tag, change)?,
-                Change::Audit(entry) => put_version(&transaction, entry)?,
+                Change::Audit(entry) => {
+                    put_versions(&transaction, entry)?;
+                    audit::put_entry(&transaction, entry)?;
+                }
                 Change::Workspace(workspace) => {
                     transaction
                         .prepare_cached("INSERT OR REPLACE INTO workspaces VALUES (?1, ?2)")?
@@ -156,6 +176,7 @@ impl Index {
                 Change::Invitation(invitation) => {
                     people::put_invitation(&transaction, invitation, change)?;
                 }
+                Change::Idempotency(entry) => idempotency::put(&transaction, entry, change)?,
             }
         }
         transaction.commit()?;
@@ -228,6 +249,7 @@ fn put_tag(transaction: &Transaction<'_>, tag: &Tag, change: &Change) -> Result<
     if written == 0 {
         return Ok(());
     }
+    schedules::put(transaction, tag)?;
     transaction
         .prepare_cached("DELETE FROM labels WHERE domain = ?1 AND code = ?2")?
         .execute([domain, code])?;
@@ -283,19 +305,18 @@ fn put_claim(
     Ok(())
 }
 
-/// The history is read from the audit topic, because the topic of tags forgets what was replaced.
-fn put_version(transaction: &Transaction<'_>, entry: &AuditEntry) -> Result<(), IndexError> {
-    let Some(tag) = &entry.after else {
-        return Ok(());
-    };
-    transaction
-        .prepare_cached("INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![
-            tag.domain.as_str(),
-            tag.code.as_str(),
-            tag.version.get().cast_signed(),
-            Change::Tag(tag.clone()).encode()
-        ])?;
+/// The history is read from the audit topic, because the topic of tags forgets what was replaced. What it says of a version first, stays.
+fn put_versions(transaction: &Transaction<'_>, entry: &AuditEntry) -> Result<(), IndexError> {
+    for tag in entry.before.iter().chain(&entry.after) {
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO versions VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![
+                tag.domain.as_str(),
+                tag.code.as_str(),
+                tag.version.get().cast_signed(),
+                Change::Tag(tag.clone()).encode()
+            ])?;
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use ::tags::{Code, Domain, Status, Tag, Version, WorkspaceId};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::{Index, IndexError, decode_tag};
 
@@ -83,30 +83,27 @@ impl Index {
         code: &Code,
         version: Version,
     ) -> Result<Option<Tag>, IndexError> {
-        let reader = self.look_up();
-        let record: Option<Vec<u8>> = reader
-            .prepare_cached(
-                "SELECT record FROM versions WHERE domain = ?1 AND code = ?2 AND version = ?3",
-            )?
-            .query_row(
-                params![domain.as_str(), code.as_str(), version.get().cast_signed()],
-                |row| row.get(0),
-            )
-            .optional()?;
-        record
-            .map(|record| decode_tag(&format!("{domain}/{code}"), &record))
-            .transpose()
+        read_version(&self.look_up(), domain.as_str(), code.as_str(), version)
     }
 
-    /// All versions of a tag, newest first.
-    pub(super) fn versions(&self, domain: &Domain, code: &Code) -> Result<Vec<Tag>, IndexError> {
+    /// So many versions of a tag, newest first: all, or those before one.
+    pub(super) fn versions(
+        &self,
+        domain: &Domain,
+        code: &Code,
+        before: Option<Version>,
+        limit: usize,
+    ) -> Result<Vec<Tag>, IndexError> {
         let reader = self.list();
         let mut statement = reader.prepare_cached(
-            "SELECT record FROM versions WHERE domain = ?1 AND code = ?2 ORDER BY version DESC",
+            "SELECT record FROM versions WHERE domain = ?1 AND code = ?2 AND version < ?3 ORDER BY version DESC LIMIT ?4",
         )?;
-        let records = statement.query_map([domain.as_str(), code.as_str()], |row| {
-            row.get::<_, Vec<u8>>(0)
-        })?;
+        let before = before.map_or(i64::MAX, |version| version.get().cast_signed());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let records = statement.query_map(
+            params![domain.as_str(), code.as_str(), before, limit],
+            |row| row.get::<_, Vec<u8>>(0),
+        )?;
         records
             .map(|record| decode_tag(&format!("{domain}/{code}"), &record?))
             .collect()
@@ -176,6 +173,26 @@ impl Index {
         };
         Ok(TagPage { items, next })
     }
+}
+
+/// One version of a tag, on a connection that is at hand.
+pub(super) fn read_version(
+    connection: &Connection,
+    domain: &str,
+    code: &str,
+    version: Version,
+) -> Result<Option<Tag>, IndexError> {
+    let record: Option<Vec<u8>> = connection
+        .prepare_cached(
+            "SELECT record FROM versions WHERE domain = ?1 AND code = ?2 AND version = ?3",
+        )?
+        .query_row(params![domain, code, version.get().cast_signed()], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    record
+        .map(|record| decode_tag(&format!("{domain}/{code}"), &record))
+        .transpose()
 }
 
 fn keyed_record(row: &Row<'_>) -> rusqlite::Result<(String, Vec<u8>)> {

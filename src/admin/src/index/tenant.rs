@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use ::tags::{
-    ApiKey, Code, Domain, DomainClaim, DomainSettings, Email, Invitation, Tag, User, Version,
-    Workspace, WorkspaceId,
+    ApiKey, Code, Domain, DomainClaim, DomainSettings, Email, IdempotencyEntry, IdempotencySlot,
+    Invitation, Tag, User, Version, Workspace, WorkspaceId,
 };
+use jiff::Timestamp;
 
-use super::{Cursor, Index, IndexError, TagFilter, TagPage};
+use super::{AuditCursor, AuditFilter, AuditPage, Cursor, Index, IndexError, TagFilter, TagPage};
 
 /// What one workspace sees of the index. There is no way to ask for a record without saying whose it has to be.
 #[derive(Clone)]
@@ -44,11 +45,37 @@ impl Tenant {
         Ok(found.filter(|tag| tag.workspace == self.workspace))
     }
 
-    /// All versions of a tag of the workspace's, newest first.
-    pub fn versions(&self, domain: &Domain, code: &Code) -> Result<Vec<Tag>, IndexError> {
-        let mut versions = self.index.versions(domain, code)?;
+    /// So many versions of a tag of the workspace's, newest first: all, or those before one.
+    pub fn versions(
+        &self,
+        domain: &Domain,
+        code: &Code,
+        before: Option<Version>,
+        limit: usize,
+    ) -> Result<Vec<Tag>, IndexError> {
+        let mut versions = self.index.versions(domain, code, before, limit)?;
         versions.retain(|tag| tag.workspace == self.workspace);
         Ok(versions)
+    }
+
+    /// A page of who changed what in the workspace, newest first.
+    pub fn audit(
+        &self,
+        filter: &AuditFilter,
+        cursor: Option<&AuditCursor>,
+        limit: usize,
+    ) -> Result<AuditPage, IndexError> {
+        self.index.audit(&self.workspace, filter, cursor, limit)
+    }
+
+    /// The newest answer under this hash of an `Idempotency-Key`.
+    pub fn idempotency(&self, key_hash: &[u8; 32]) -> Result<Option<IdempotencyEntry>, IndexError> {
+        self.index.idempotency(&self.workspace, key_hash)
+    }
+
+    /// Where the last answer was put.
+    pub fn newest_idempotency_slot(&self) -> Result<Option<IdempotencySlot>, IndexError> {
+        self.index.newest_idempotency_slot(&self.workspace)
     }
 
     /// A page of the workspace's tags, newest first.
@@ -162,6 +189,16 @@ impl Installation<'_> {
     /// Any domain.
     pub fn domain(&self, name: &Domain) -> Result<Option<DomainSettings>, IndexError> {
         self.0.domain(name)
+    }
+
+    /// Tags whose scheduled change has come by now, the oldest first.
+    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Domain, Code)>, IndexError> {
+        self.0.due(now, limit)
+    }
+
+    /// Any tag.
+    pub fn tag(&self, domain: &Domain, code: &Code) -> Result<Option<Tag>, IndexError> {
+        self.0.tag(domain, code)
     }
 
     /// Whether any key was ever made.

@@ -1,7 +1,7 @@
 //! The token in DNS, and the real DNS.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -66,8 +66,7 @@ impl Resolver for SystemResolver {
         options.timeout = PATIENCE;
         options.attempts = ATTEMPTS;
         let resolver = builder.build().map_err(io::Error::other)?;
-        // The dot: no search domain of this machine's is tried behind it.
-        let found = match resolver.txt_lookup(format!("{name}.")).await {
+        let found = match resolver.txt_lookup(absolute(name)).await {
             Ok(found) => found,
             Err(error) if error.is_no_records_found() => return Ok(Vec::new()),
             Err(error) => return Err(into_io(error)),
@@ -85,8 +84,18 @@ impl Resolver for SystemResolver {
     }
 
     async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        Ok(tokio::net::lookup_host((host, port)).await?.collect())
+        // An address needs no looking up, and has no dot behind it.
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let found = tokio::net::lookup_host((absolute(host), port)).await?;
+        Ok(found.collect())
     }
+}
+
+/// The name with a dot behind it, so that no search domain of this machine's is tried too.
+fn absolute(name: &str) -> String {
+    format!("{}.", name.trim_end_matches('.'))
 }
 
 fn into_io(error: NetError) -> io::Error {

@@ -3,6 +3,7 @@
 
 mod dns;
 mod file;
+mod under_way;
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use ipnet::IpNet;
 use tags::Domain;
 
 pub use self::dns::SystemResolver;
+pub(crate) use self::under_way::ProofsUnderWay;
 
 /// Below this name of the domain, DNS has the token in a TXT record.
 const RECORD: &str = "_tagwire-challenge";
@@ -50,10 +52,12 @@ pub(crate) struct Challenge<'a> {
 
 /// The token is at neither place.
 #[derive(Debug, thiserror::Error)]
-#[error("The domain is not proven to be yours yet. {dns} {file}")]
+#[error(
+    "The domain is not proven to be yours yet. {dns} And {file_url} is no file with the token in a line of its own, answered with 200 over plain HTTP at a public address, without a redirect, of at most 4,096 bytes, within 10 s."
+)]
 pub(crate) struct NotProven {
     dns: String,
-    file: String,
+    file_url: String,
 }
 
 impl Challenge<'_> {
@@ -80,9 +84,10 @@ impl Challenge<'_> {
         let Err(dns) = dns::look_up(resolver, self).await else {
             return Ok(());
         };
-        let Err(file) = file::fetch(resolver, networks, self).await else {
+        let Err(file::NotFound) = file::fetch(resolver, networks, self).await else {
             return Ok(());
         };
-        Err(NotProven { dns, file })
+        let file_url = self.file_url();
+        Err(NotProven { dns, file_url })
     }
 }

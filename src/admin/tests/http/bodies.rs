@@ -17,7 +17,7 @@ async fn every_wrong_field_is_pointed_to_at_once_and_nothing_is_written() {
         "code": 7, "domain": [], "destination": "ftp://example.com/", "redirect_status": "302", "cache_max_age": -1, "starts_at": 1,
         "expires_at": "2026-02-30T00:00:00Z", "fallback_url": "http://10.0.0.1/", "query": "keep", "campaign": false, "name": {},
         "labels": ["a", "a", 1, ""], "status": "revoked", "a/b~c": 1, "short_url": "x", "version": 1, "workspace": "w",
-        "created_at": "x", "updated_at": "x", "updated_by": "x", "qr": {}, "rules": [],
+        "created_at": "x", "updated_at": "x", "updated_by": "x", "qr": {}, "rules": {}, "warnings": [],
     });
     let mut pointers = server
         .owner()

@@ -22,9 +22,10 @@ async fn a_tag_needs_a_destination_alone_and_gets_a_random_code_and_defaults() {
     assert_eq!(answer.header("cache-control"), "no-store");
     let mut expected = json!({
         "workspace": "default", "domain": "go.example.net", "code": code, "short_url": format!("{PUBLIC_URL}/{code}"),
-        "version": 1, "status": "active", "destination": "https://example.com/a", "redirect_status": 302, "cache_max_age": null,
+        "version": 1, "status": "active", "destination": "https://example.com/a", "rules": [], "warnings": [], "redirect_status": 302, "cache_max_age": null,
         "starts_at": null, "expires_at": null, "fallback_url": null, "query": "append", "campaign": null, "name": null, "labels": [],
         "qr": {"svg": format!("/api/v1/tags/{code}/qr.svg?domain=go.example.net"), "png": format!("/api/v1/tags/{code}/qr.png?domain=go.example.net")},
+        "scheduled": null,
     });
     for set_by_server in ["created_at", "updated_at", "updated_by"] {
         expected[set_by_server] = tag[set_by_server].clone();

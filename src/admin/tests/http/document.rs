@@ -15,7 +15,14 @@ const ROUTES: &[&str] = &[
     "patch /api/v1/tags/{code}",
     "delete /api/v1/tags/{code}",
     "get /api/v1/tags/{code}/versions",
+    "get /api/v1/tags/{code}/versions/{version}",
+    "get /api/v1/tags/{code}/diff",
+    "get /api/v1/audit",
     "post /api/v1/tags/{code}/rollback",
+    "put /api/v1/tags/{code}/schedule",
+    "get /api/v1/tags/{code}/schedule",
+    "delete /api/v1/tags/{code}/schedule",
+    "post /api/v1/tags/{code}/simulate",
     "get /api/v1/tags/{code}/qr.svg",
     "get /api/v1/tags/{code}/qr.png",
     "get /api/v1/analytics/scans",
@@ -87,6 +94,7 @@ impl Names {
             _ => "default",
         };
         path.replace("{code}", "spring")
+            .replace("{version}", "1")
             .replace("{id}", id)
             .replace("{name}", "go.example.net")
     }
@@ -202,7 +210,7 @@ async fn the_fields_that_it_names_are_those_that_are_read() {
         assert_eq!(properties(&document, schema), read, "{method} {path}");
         checked += 1;
     }
-    assert!(checked > 8, "{checked}");
+    assert!(checked > 10, "{checked}");
 }
 
 #[tokio::test]
@@ -214,5 +222,58 @@ async fn an_answer_has_the_fields_that_it_names() {
     assert_eq!(
         properties(&document, &document["components"]["schemas"]["Tag"]),
         read
+    );
+}
+
+#[tokio::test]
+async fn the_words_and_conditions_of_rules_that_it_names_are_those_that_are_read() {
+    let document = document(&Server::start().await).await;
+    let words = |schema: &str| -> Vec<String> {
+        let words = &document["components"]["schemas"][schema]["enum"];
+        words
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|word| word.as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        words("Device"),
+        tags::Device::ALL
+            .iter()
+            .map(|it| it.as_str())
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(
+        words("OperatingSystem"),
+        tags::Os::ALL
+            .iter()
+            .map(|it| it.as_str())
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(
+        words("Browser"),
+        tags::Browser::ALL
+            .iter()
+            .map(|it| it.as_str())
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(
+        words("Day"),
+        tags::Day::ALL
+            .iter()
+            .map(|it| it.as_str())
+            .collect::<Vec<_>>()
+    );
+    let conditions: BTreeSet<String> = tags::Condition::ALL
+        .iter()
+        .map(|it| it.as_str().to_owned())
+        .collect();
+    assert_eq!(
+        properties(
+            &document,
+            &document["components"]["schemas"]["RuleConditions"]
+        ),
+        conditions
     );
 }

@@ -11,8 +11,9 @@ use journal::{
 };
 use serde_json::json;
 use tags::{Change, Topic};
+use tokio::sync::RwLock;
 
-use crate::support::{PUBLIC_URL, Server};
+use crate::support::{PUBLIC_URL, Server, listed};
 
 /// Which faults there are now.
 #[derive(Clone, Default)]
@@ -21,6 +22,9 @@ struct Faults {
     nothing_is_written: Arc<AtomicBool>,
     outcomes_lost: Arc<AtomicUsize>,
     refused_after_loss: Arc<AtomicUsize>,
+    /// Whoever writes to it keeps all publishing waiting.
+    held: Arc<RwLock<()>>,
+    publishing: Arc<AtomicUsize>,
 }
 
 /// Takes one, if there is one left.
@@ -56,6 +60,8 @@ impl Journal for FaultyJournal {
         'a: 'b,
     {
         Box::pin(async move {
+            self.faults.publishing.fetch_add(1, Ordering::SeqCst);
+            let _goes_on = self.faults.held.read().await;
             if self.faults.nothing_is_written.load(Ordering::SeqCst) {
                 let (place, reason) = ("here".to_owned(), "a test says so".to_owned());
                 return Err(PublishError::Unavailable { place, reason });
@@ -176,5 +182,63 @@ async fn an_edit_whose_outcome_was_lost_is_made_for_certain_and_once() {
         .map(|tag| tag["version"].as_u64())
         .collect();
     assert_eq!(numbers, [5, 4, 3, 2, 1].map(Some));
-    assert_eq!(owner.get("/tags/spring").await.ok(), versions["items"][0]);
+    let newest = owner.get("/tags/spring").await.ok();
+    assert_eq!(listed(&newest), versions["items"][0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_create_under_way_is_not_begun_again_also_when_its_client_has_gone() {
+    let faults = Faults::default();
+    let server = start(&faults).await;
+    let owner = server.owner();
+    let create = || {
+        let body = json!({"destination": "https://example.com/"});
+        let request = owner.request(reqwest::Method::POST, "/tags");
+        request.header("Idempotency-Key", "spring").json(&body)
+    };
+    let published = faults.publishing.load(Ordering::SeqCst);
+    let held = faults.held.write().await;
+    let first = tokio::spawn(create().send());
+    while faults.publishing.load(Ordering::SeqCst) == published {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    owner.send(create()).await.problem(409);
+    first.abort();
+    let under_way = owner.send(create()).await;
+    assert_eq!(under_way.header("retry-after"), "1");
+    under_way.problem(409);
+    drop(held);
+    let made = loop {
+        let again = owner.send(create()).await;
+        if again.status.as_u16() != 409 {
+            break again.created();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    let list = owner.get("/tags").await.ok();
+    assert_eq!(list["items"], json!([listed(&made)]));
+}
+
+#[tokio::test]
+async fn a_create_whose_outcome_was_lost_or_refused_is_made_once_by_its_repetition() {
+    let faults = Faults::default();
+    let server = start(&faults).await;
+    let owner = server.owner();
+    let create = async |key: &str| {
+        let body = json!({"destination": "https://example.com/"});
+        let request = owner.request(reqwest::Method::POST, "/tags");
+        owner
+            .send(request.header("Idempotency-Key", key).json(&body))
+            .await
+    };
+    faults.nothing_is_written.store(true, Ordering::SeqCst);
+    create("refused").await.problem(503);
+    faults.nothing_is_written.store(false, Ordering::SeqCst);
+    let made = create("refused").await.created();
+    assert_eq!(create("refused").await.created(), made);
+    faults.outcomes_lost.store(2, Ordering::SeqCst);
+    let lost = create("lost").await.created();
+    assert_eq!(create("lost").await.created(), lost);
+    let list = owner.get("/tags").await.ok();
+    assert_eq!(list["items"], json!([listed(&lost), listed(&made)]));
 }

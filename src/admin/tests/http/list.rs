@@ -84,7 +84,7 @@ async fn a_parameter_that_is_wrong_unknown_or_given_twice_is_named() {
         (&long, "q"),
         ("/tags/spring?x=1", "x"),
         ("/tags/spring?domain=a%20b", "domain"),
-        ("/tags/spring/versions?limit=1", "limit"),
+        ("/tags/spring/versions?limit=0", "limit"),
         ("/workspaces?x", "x"),
         ("/workspaces/default?x", "x"),
         ("/keys?x", "x"),

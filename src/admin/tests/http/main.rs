@@ -4,6 +4,7 @@
 
 mod accounts;
 mod analytics;
+mod audit;
 mod bodies;
 mod claims;
 mod create;
@@ -12,21 +13,32 @@ mod domains;
 mod edges;
 mod edit;
 mod faults;
+mod history;
+mod idempotency;
 mod keys;
 mod life;
 mod list;
 mod loops;
+#[path = "../../../facts/tests/mmdb/mod.rs"]
+#[allow(dead_code)] // forged files are `facts`' matter
+mod mmdb;
 mod numbers;
 mod people;
 mod permission;
 mod races;
 mod revoked;
 mod roads;
+mod roles;
+mod rules;
+mod rules_refused;
+mod schedule;
 mod sessions;
+mod simulate;
 mod slow;
 mod support;
 mod symbols;
 mod tenants;
 mod times;
 mod walk;
+mod worked_examples;
 mod workspaces;

@@ -4,10 +4,11 @@
 pub mod dns;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use admin::{Admin, AdminOptions, DomainProof, PublicUrl, Timeouts};
 use analytics::SqliteStore;
+use facts::{LazyAgents, PlacesFile};
 use journal::{Journal, LocalEdges, SqliteJournal};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -16,6 +17,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::mmdb::Value::{List, Map, Text};
+use crate::mmdb::database;
 use dns::Dns;
 
 /// What short URLs begin with in tests.
@@ -27,6 +30,27 @@ pub const UPSTREAM_NETWORK: &str = "10.1.0.0/16";
 pub const PASSWORD: &str = "correct horse battery";
 /// Where a test's sites are, of which a proof is asked.
 pub const SITE_NETWORK: &str = "127.0.0.2/32";
+/// Made once for all tests of the process.
+static AGENTS: LazyLock<Arc<LazyAgents>> = LazyLock::new(Arc::default);
+
+/// Of all IPv4 addresses the lower half is in Bavaria, the upper in Australia.
+static PLACES: LazyLock<Arc<PlacesFile>> = LazyLock::new(|| {
+    let place = |country, region| {
+        let code = |code| Map(vec![("iso_code", Text(code))]);
+        Map(vec![
+            ("country", code(country)),
+            ("subdivisions", List(vec![code(region)])),
+        ])
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("places.mmdb");
+    std::fs::write(
+        &file,
+        database("Cities", place("DE", "BY"), place("AU", "WA")),
+    )
+    .unwrap();
+    Arc::new(PlacesFile::open(file).unwrap()) // read to memory, so that the folder may go
+});
 
 /// An admin on a free port, which ends with the test.
 pub struct Server {
@@ -118,6 +142,8 @@ impl Server {
             domain_proof: DomainProof::Required {
                 resolver: Arc::new(dns.clone()),
             },
+            places: Arc::clone(&PLACES),
+            agents: Arc::clone(&AGENTS),
         };
         let store = SqliteStore::open(&data_dir.join("scans.sqlite")).unwrap();
         let edges = LocalEdges::new();
@@ -351,4 +377,12 @@ pub fn codes(list: &Value) -> Vec<String> {
         .iter()
         .map(|tag| tag["code"].as_str().unwrap().to_owned())
         .collect()
+}
+
+/// A tag as lists and versions have it: without its warnings.
+pub fn listed(tag: &Value) -> Value {
+    let mut tag = tag.clone();
+    let warnings = tag.as_object_mut().unwrap().remove("warnings");
+    assert!(warnings.is_some(), "{tag}");
+    tag
 }

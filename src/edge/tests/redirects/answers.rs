@@ -2,12 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use edge::{Answer, Body, Host, Method, Page, Request, RequestFacts, Site, answer};
-use facts::PlacesFile;
+use edge::{Answer, Body, Fields, Host, Method, Page, Request, RequestFacts, Site, answer};
 use jiff::Timestamp;
 use tags::Outcome;
 
-use crate::fixture::{BRAND, CASELESS, HOST, filling_table, table};
+use crate::fixture::{BRAND, CASELESS, HOST, Sources, filling_table, table};
 
 /// What of an answer the table tells: status, Location, body, and outcome and version of the scan that it is.
 type Row<'a> = (u16, Option<&'a str>, Body, Option<(Outcome, u64)>);
@@ -18,8 +17,12 @@ fn site() -> Site {
     Site::default()
 }
 
-fn facts<'a>(request: &Request<'a>, places: &'a PlacesFile) -> RequestFacts<'a> {
-    RequestFacts::new(request, Ipv4Addr::LOCALHOST.into(), places)
+fn facts<'a>(
+    request: &Request<'a>,
+    fields: &'a Fields<'a>,
+    sources: &'a Sources,
+) -> RequestFacts<'a> {
+    RequestFacts::new(request, fields, Ipv4Addr::LOCALHOST.into(), sources.all())
 }
 
 fn with_answer<R>(
@@ -40,10 +43,10 @@ fn with_answer<R>(
     };
     let state = table.load();
     let view = state.pin();
-    let places = PlacesFile::none();
+    let (fields, sources) = (Fields::default(), Sources::default());
     look(answer(
         &request,
-        &facts(&request, &places),
+        &facts(&request, &fields, &sources),
         &view,
         NOW.parse::<Timestamp>().unwrap(),
         site,
@@ -392,8 +395,8 @@ fn while_draining_the_health_check_alone_says_so() {
             path,
             query: "",
         };
-        let (places, now) = (PlacesFile::none(), Timestamp::UNIX_EPOCH);
-        let facts = facts(&request, &places);
+        let (fields, sources, now) = (Fields::default(), Sources::default(), Timestamp::UNIX_EPOCH);
+        let facts = facts(&request, &fields, &sources);
         let given = answer(&request, &facts, &view, now, &site(), true);
         assert_eq!(given.status, status);
     }

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use edge::{EdgeMetrics, EdgeOptions, EdgeServer};
+use edge::{EdgeMetrics, EdgeOptions, EdgeServer, FactSources};
+use facts::{AgentCache, LazyAgents, PlacesFile};
 use jiff::Timestamp;
 use prometheus::Registry;
 use scans::{
@@ -134,6 +135,24 @@ pub fn filling_table() -> Arc<Table> {
         table.apply(change);
     });
     Arc::new(table)
+}
+
+/// Where a request's facts are looked up, without places.
+#[derive(Default)]
+pub struct Sources {
+    places: PlacesFile,
+    agents: LazyAgents,
+    known_agents: AgentCache,
+}
+
+impl Sources {
+    pub fn all(&self) -> FactSources<'_> {
+        FactSources {
+            places: &self.places,
+            agents: &self.agents,
+            known_agents: &self.known_agents,
+        }
+    }
 }
 
 /// A running server and what can be seen of it.

@@ -22,6 +22,7 @@ mod mmdb;
 mod places;
 mod proxy_protocol;
 mod rebuilds;
+mod rules;
 mod scans_recorded;
 mod site;
 mod slow_clients;

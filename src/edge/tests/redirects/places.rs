@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge::{Head, Limits, Reading, RequestFacts, Site, answer};
+use edge::{FactSources, Head, Limits, Reading, RequestFacts, Site, answer};
 use facts::{PlacesFile, Reload};
 use jiff::Timestamp;
 use tags::Facts;
 
-use crate::fixture::{BRAND, CASELESS, Edge, HOST, shown, table};
+use crate::fixture::{BRAND, CASELESS, Edge, HOST, Sources, shown, table};
 use crate::mmdb::Value::{self, List, Map, Text};
 use crate::mmdb::database;
 
@@ -28,7 +28,7 @@ fn place(country: &'static str, region: &'static str) -> Value {
 }
 
 /// A file that places the lower half of all addresses.
-fn cities(folder: &tempfile::TempDir, country: &'static str, region: &'static str) -> PathBuf {
+pub fn cities(folder: &tempfile::TempDir, country: &'static str, region: &'static str) -> PathBuf {
     let (new, path) = (folder.path().join("new"), folder.path().join("places.mmdb"));
     let bytes = database("Cities", place(country, region), place("AU", "WA"));
     std::fs::write(&new, bytes).unwrap();
@@ -48,7 +48,12 @@ fn with_facts<R>(
     };
     let (table, site, now) = (table(), Site::default(), Timestamp::UNIX_EPOCH);
     let (client, state) = (client.parse::<IpAddr>().unwrap(), table.load());
-    let facts = RequestFacts::new(&head.request, client, places);
+    let sources = Sources::default();
+    let sources = FactSources {
+        places,
+        ..sources.all()
+    };
+    let facts = RequestFacts::new(&head.request, &head.fields, client, sources);
     let view = state.pin();
     let status = answer(&head.request, &facts, &view, now, &site, false).status;
     look(status, &facts)

@@ -17,7 +17,7 @@ use crate::fixture::{BRAND, CASELESS, HOST};
 use crate::tls_client::TlsClient;
 
 /// What a request says: method, target, host, and more fields.
-type Asked = (
+pub type Asked = (
     &'static str,
     &'static str,
     &'static str,
@@ -25,7 +25,7 @@ type Asked = (
 );
 
 /// What a client sees of an answer: status, fields, content.
-type Seen = (u16, BTreeMap<String, String>, String);
+pub type Seen = (u16, BTreeMap<String, String>, String);
 
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X)";
 
@@ -108,7 +108,7 @@ fn corpus() -> Vec<Asked> {
 }
 
 /// By one connection for each, as some answers close.
-fn over_http_1_1(secure: &Secure, tls: bool, asked: &Asked) -> Seen {
+pub fn over_http_1_1(secure: &Secure, tls: bool, asked: &Asked) -> Seen {
     let (method, target, host, fields) = asked;
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n");
     for (name, value) in fields {
@@ -140,7 +140,7 @@ fn over_http_1_1(secure: &Secure, tls: bool, asked: &Asked) -> Seen {
 }
 
 /// All over one connection, two at a time.
-async fn over_http_2(secure: &Secure, corpus: &[Asked]) -> Vec<Seen> {
+pub async fn over_http_2(secure: &Secure, corpus: &[Asked]) -> Vec<Seen> {
     let mut config = secure.authority.client(&[&TLS13]);
     config.alpn_protocols = vec![b"h2".to_vec()];
     let socket = TcpStream::connect(secure.edge.server.tls_addresses()[0])

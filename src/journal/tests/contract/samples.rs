@@ -18,6 +18,7 @@ pub(crate) fn tag(code: &str, version: u64) -> Tag {
         campaign: "spring".to_owned(),
         labels: vec!["print".to_owned()],
         updated_by: "k1".to_owned(),
+        scheduled: None,
         ..Tag::new(
             WorkspaceId::default_workspace(),
             Domain::parse("qr.example.com").unwrap(),
@@ -45,6 +46,8 @@ pub(crate) fn audited(code: &str, version: u64) -> Vec<Change> {
         subject: format!("tag/{}/{}", tag.domain, tag.code),
         before: None,
         after: Some(tag.clone()),
+        fields_before: None,
+        fields_after: None,
     };
     vec![Change::Tag(tag), Change::Audit(entry)]
 }

@@ -15,8 +15,11 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use super::SnapshotError;
 
-/// The newest format that this build reads, and the one that it writes. It is raised for whatever an older build would misread.
-pub(super) const FORMAT: u32 = 1;
+/// The newest format that this build reads, and the one that it writes. It is raised for whatever an older build would misread: 2 has rules,
+/// and what is scheduled.
+pub(super) const FORMAT: u32 = 2;
+/// The oldest that it reads: all that it had is as it was.
+const OLDEST: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"tagwire\x1a";
 /// Far more than any writer makes, and little enough to be read for nothing.
@@ -72,6 +75,7 @@ impl<W: Write> FrameWriter<W> {
 /// Reads frames.
 pub(super) struct FrameReader<R> {
     input: R,
+    format: u32,
     crc: u32,
     content: Vec<u8>,
 }
@@ -90,16 +94,22 @@ impl<R: Read> FrameReader<R> {
         if found > FORMAT {
             return Err(SnapshotError::NewerFormat { found });
         }
-        if found != FORMAT {
+        if found < OLDEST {
             return Err(SnapshotError::damaged("format"));
         }
         let crc = crc32c::crc32c_append(crc32c::crc32c(&MAGIC), &format);
         let content = Vec::new();
         Ok(Self {
             input,
+            format: found,
             crc,
             content,
         })
+    }
+
+    /// Whether the format is the one that this build writes.
+    pub(super) fn is_newest(&self) -> bool {
+        self.format == FORMAT
     }
 
     /// The next frame, whose checksum is right.

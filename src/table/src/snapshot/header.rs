@@ -99,7 +99,8 @@ impl Header {
         }
     }
 
-    pub(super) fn info(self) -> Result<SnapshotInfo, SnapshotError> {
+    /// What it says. A build that wrote an older format is not this one, whatever it calls itself.
+    pub(super) fn info(self, is_newest_format: bool) -> Result<SnapshotInfo, SnapshotError> {
         let position = |position: Position| {
             let mut topics = Topic::ALL.into_iter();
             let topic = topics.find(|topic| topic.as_str() == position.topic);
@@ -115,7 +116,11 @@ impl Header {
                 .map(position)
                 .collect::<Result<_, SnapshotError>>()?,
             taken_at: taken_at.map_err(|_| SnapshotError::damaged("time"))?,
-            build: self.build,
+            build: if is_newest_format {
+                self.build
+            } else {
+                String::new()
+            },
         })
     }
 }

@@ -31,7 +31,7 @@ pub struct SnapshotInfo {
     pub positions: Vec<(Topic, i32, i64)>,
     /// When it was taken.
     pub taken_at: Timestamp,
-    /// The build that took it; empty where it did not say. Another may have refused records, or not known fields, that this one knows.
+    /// The build that took it; empty where it did not say, and where the format is an older one than this build writes. Another may have refused records, or not known fields, that this one knows.
     pub build: String,
 }
 

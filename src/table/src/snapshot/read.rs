@@ -23,7 +23,9 @@ const TOGETHER: usize = 32;
 
 /// Reads what the snapshot is of.
 pub(super) fn info(input: impl Read) -> Result<SnapshotInfo, SnapshotError> {
-    header(&mut FrameReader::new(input)?)?.info()
+    let mut frames = FrameReader::new(input)?;
+    let header = header(&mut frames)?;
+    header.info(frames.is_newest())
 }
 
 /// Reads all of a snapshot of so many bytes. `empty` makes what it is read into, with room for so many tags.
@@ -36,7 +38,7 @@ pub(super) fn whole(
     let header = header(&mut frames)?;
     // No file has more tags than bytes for them.
     let promised = header.tags.min(bytes / Record::MIN_BYTES as u64);
-    let info = header.info()?;
+    let info = header.info(frames.is_newest())?;
     let mut filling = empty(promised.min(ROOM) as usize);
     filling.base.promise(promised as usize); // lossless: this table is for machines of 64 bits
     let mut names = Names::default();
@@ -93,6 +95,7 @@ fn tags(mut content: &[u8], names: &Names, filling: &mut Filling) -> Result<u64,
         if !record.is_sound() {
             return Err(SnapshotError::damaged("field of a tag"));
         }
+        filling.asks_agents |= record.tag.rules.ask_agent();
         records.push(record);
         content = &content[len..];
         count += 1;

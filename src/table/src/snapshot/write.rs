@@ -85,7 +85,7 @@ fn write(state: &State, path: &Path, order: &SnapshotOrder) -> io::Result<u64> {
     };
     let (frozen, live) = (state.frozen.as_deref(), &*state.live);
     let newer_in = |overlay: &Overlay, record: &Record<'_>| {
-        let key = || state.base.hasher().key(record.domain, record.code);
+        let key = || state.base.hasher().key(record.tag.domain, record.tag.code);
         overlay.len() > 0 && overlay.contains(&key())
     };
     for (record, bytes) in state.base.records() {

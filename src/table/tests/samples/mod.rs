@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use table::Table;
 use tags::{
-    Change, Code, Destination, Domain, DomainSettings, QueryMode, RedirectStatus, Status, Tag,
-    Version, Workspace, WorkspaceId,
+    Change, Code, Destination, Device, Domain, DomainSettings, LanguageTag, QueryMode,
+    RedirectStatus, Rule, Rules, RulesView, Status, Tag, Targets, Version, When, Workspace,
+    WorkspaceId,
 };
 
 pub const DOMAINS: [&str; 2] = ["a.example.com", "b.example.com"];
@@ -19,6 +20,7 @@ pub fn tag(domain: &str, code: &str, version: u64, status: Status) -> Tag {
         name: "a name".to_owned(),
         labels: vec!["a label".to_owned()],
         updated_by: "a key".to_owned(),
+        scheduled: None,
         ..Tag::new(
             WorkspaceId::default_workspace(),
             Domain::parse(domain).unwrap(),
@@ -51,8 +53,31 @@ pub fn varied(domain: &str, code: &str, version: u64, status: Status, kind: u8) 
         } else {
             String::new()
         },
+        rules: if kind.is_multiple_of(5) {
+            rules(kind)
+        } else {
+            Rules::default()
+        },
         ..tag(domain, code, version, status)
     }
+}
+
+/// One to four of them.
+fn rules(kind: u8) -> Rules {
+    let rule = |number| Rule {
+        name: format!("rule {number}"),
+        when: When {
+            device: vec![Device::ALL[usize::from(kind) % Device::ALL.len()]],
+            language: vec![LanguageTag::parse("de").unwrap()],
+            query: vec![(
+                "ref".to_owned(),
+                Some(vec![format!("{kind}"), String::new()]),
+            )],
+            ..When::default()
+        },
+        to: Targets::One(url(&format!("https://example.com/rules/{number}"))),
+    };
+    Rules::new((0..=kind % 4).map(rule).collect()).unwrap()
 }
 
 fn url(text: &str) -> Destination {
@@ -92,6 +117,7 @@ pub fn kept(tag: &Tag) -> String {
     let mut view = tag.view();
     if view.status == Status::Revoked {
         view.destination = "";
+        view.rules = RulesView::NONE;
         (view.cache_max_age, view.starts_at, view.expires_at) = (None, None, None);
     }
     format!("{view:?}")

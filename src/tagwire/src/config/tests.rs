@@ -356,6 +356,7 @@ fn the_explained_files_show_every_key_of_their_role_with_its_default() {
             "metrics",
             "kafka",
             "clickhouse",
+            "geoip",
             "log",
             "drain",
         ],

@@ -13,7 +13,7 @@ use ::edge::{
     TrustedProxies, UpstreamOptions,
 };
 use admin::Visible;
-use facts::PlacesFile;
+use facts::{LazyAgents, PlacesFile};
 use journal::{Applied, EdgeRun, Edges, Journal};
 use scans::{Outlet, ScanLog, ScanLogOptions, Shipper, ShipperOptions};
 use table::Table;
@@ -74,6 +74,7 @@ pub(crate) struct Behind<'a> {
     pub(crate) outlet: Box<dyn Outlet>,
     pub(crate) edges: &'a dyn Edges,
     pub(crate) places: Arc<PlacesFile>,
+    pub(crate) agents: Arc<LazyAgents>,
 }
 
 impl Redirects {
@@ -91,6 +92,7 @@ impl Redirects {
             outlet,
             edges,
             places,
+            agents,
         } = behind;
         let log = ScanLog::open_beside(
             &scan_log_options(&program.config, data),
@@ -106,6 +108,7 @@ impl Redirects {
             inherited.sockets,
             EdgeOptions {
                 places,
+                agents,
                 ..edge_options(
                     &program.config.edge,
                     &program.config.upstream,

@@ -8,13 +8,14 @@ use journal::{JournalMetrics, KafkaEdges};
 
 use super::Role;
 use crate::config::Config;
-use crate::parts::{Api, DataDir, Operations, bind, cluster};
+use crate::parts::{Api, DataDir, Operations, PlacesWatch, bind, cluster};
 use crate::program::Program;
 
 const ROLE: &str = "admin";
 
 pub(crate) struct Admin {
     api: Api,
+    places: PlacesWatch,
     operations: Operations,
     _data: DataDir,
 }
@@ -32,16 +33,20 @@ impl Admin {
         let edges = Arc::new(KafkaEdges::new(kafka.clone(), metrics.clone()));
         let journal = cluster::journal(config, kafka, metrics)?;
         let store = cluster::clickhouse(program, clickhouse);
+        let places = PlacesWatch::open(&config.geoip, &program.registry, &[ROLE])?;
         let options = AdminOptions {
             data_dir: data.path().to_owned(),
             public_url,
             upstream_networks: config.upstream.networks.clone(),
             domain_proof: config.admin.domain_proof.clone(),
+            places: places.file(),
+            agents: Arc::default(),
         };
         let api = Api::start(program, api, options, journal, store, edges, Vec::new())?;
         let operations = Operations::start(program, operations)?;
         Ok(Self {
             api,
+            places,
             operations,
             _data: data,
         })
@@ -57,11 +62,12 @@ impl Role for Admin {
         cluster::journal_options(config, ROLE)?;
         cluster::clickhouse_options(config, ROLE)?;
         config.node.public_url(ROLE)?;
-        Ok(Vec::new())
+        Ok(vec![self.places.reload(&config.geoip)?])
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
         self.api.drain(program, deadline);
+        self.places.end();
         self.operations.end(program);
     }
 }

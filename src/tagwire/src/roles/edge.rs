@@ -1,5 +1,6 @@
 //! An edge of a cluster: redirects from memory, fed by the journal in Kafka, scans delivered to Kafka.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ::edge::{Inherited, SnapshotOptions};
@@ -61,6 +62,7 @@ impl Edge {
             outlet: Box::new(outlet),
             edges: &edges,
             places: places.file(),
+            agents: Arc::default(),
         };
         let inherited = InheritedRedirects {
             sockets: inherited,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use admin::AdminOptions;
 use analytics::SqliteStore;
-use facts::Agents;
+use facts::{Agents, LazyAgents};
 use journal::{JournalMetrics, LocalEdges, SqliteJournal};
 use sink::{DirectOutlet, Enricher, SinkMetrics};
 
@@ -42,8 +42,10 @@ impl Standalone {
         let journal =
             SqliteJournal::open_counting(&data.path().join("journal.sqlite"), admin_metrics)?;
         let store = Arc::new(SqliteStore::open(&data.path().join("scans.sqlite"))?);
-        let places = PlacesWatch::open(&config.geoip, registry, &["edge", "sink"])?;
-        let enricher = Arc::new(Enricher::new(Arc::new(Agents::new()?), places.file()));
+        let places = PlacesWatch::open(&config.geoip, registry, &["admin", "edge", "sink"])?;
+        let agents = Arc::new(Agents::new()?);
+        let enricher = Arc::new(Enricher::new(Arc::clone(&agents), places.file()));
+        let agents = Arc::new(LazyAgents::made(agents));
         let sink_metrics = SinkMetrics::register(registry)?;
         let outlet = DirectOutlet::new(
             enricher,
@@ -60,6 +62,7 @@ impl Standalone {
             outlet: Box::new(outlet),
             edges: &edges,
             places: places.file(),
+            agents: Arc::clone(&agents),
         };
         let inherited = InheritedRedirects::nothing();
         let redirects = Redirects::start(program, &data, any_host, behind, inherited)?;
@@ -72,6 +75,8 @@ impl Standalone {
             public_url: public_url.clone(),
             upstream_networks: config.upstream.networks.clone(),
             domain_proof: config.admin.domain_proof.clone(),
+            places: places.file(),
+            agents,
         };
         let api = Api::start(
             program,

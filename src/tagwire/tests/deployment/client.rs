@@ -37,6 +37,14 @@ impl Api {
         }
     }
 
+    /// The same API of another admin.
+    pub fn at(&self, api: SocketAddr) -> Self {
+        Self {
+            base: format!("http://{api}/api/v1"),
+            ..self.clone()
+        }
+    }
+
     /// Any request: its status and JSON, null where there is none.
     pub async fn send(
         &self,
@@ -51,6 +59,22 @@ impl Api {
         if let Some(body) = body {
             request = request.json(&body);
         }
+        Self::answered(request).await
+    }
+
+    /// A POST with an `Idempotency-Key`.
+    pub async fn post_once(
+        &self,
+        path: &str,
+        key: &str,
+        body: Value,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let request = self.http.post(format!("{}{path}", self.base));
+        let request = request.bearer_auth(&self.key).json(&body);
+        Self::answered(request.header("Idempotency-Key", key)).await
+    }
+
+    async fn answered(request: reqwest::RequestBuilder) -> anyhow::Result<(StatusCode, Value)> {
         let response = request.send().await?;
         let status = response.status();
         let text = response.text().await?;

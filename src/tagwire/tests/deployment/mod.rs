@@ -153,6 +153,18 @@ impl Node {
         self.start = self.start.clone().env(name, value);
     }
 
+    /// Where its API is.
+    pub fn api(&self) -> Option<SocketAddr> {
+        self.api
+    }
+
+    /// Kills it if it runs.
+    pub async fn end(mut self) {
+        if self.process.is_some() {
+            self.kill().await;
+        }
+    }
+
     /// Where its data is.
     pub fn data_dir(&self) -> &Path {
         &self.data
@@ -196,7 +208,7 @@ pub struct Deployment {
     api: SocketAddr,
     database: String,
     kafka_prefix: String,
-    _folders: Folders,
+    folders: Folders,
 }
 
 /// Data on disk; scan logs in memory, as they are by default, but in a folder that goes away with the deployment.
@@ -254,7 +266,7 @@ impl Deployment {
             nodes: vec![node],
             database: String::new(),
             kafka_prefix: String::new(),
-            _folders: folders,
+            folders,
         })
     }
 
@@ -276,6 +288,7 @@ impl Deployment {
             let id = format!("edge-{number}");
             let data = folders.data(&id);
             let start = in_kafka(Start::edge(&id, &data, kafka));
+            let start = start.env("TAGWIRE_GEOIP__FILE", given("TAGWIRE_TEST_GEOIP_COUNTRY")?);
             let edge = Node::spawn(folders.edge(plan, start, &id), data).await;
             redirects.push(edge.redirects.context("an edge's address")?);
             nodes.push(edge);
@@ -295,7 +308,7 @@ impl Deployment {
             api,
             database,
             kafka_prefix: prefix,
-            _folders: folders,
+            folders,
         })
     }
 
@@ -326,6 +339,21 @@ impl Deployment {
     /// The process that stores scans.
     pub fn sink(&mut self) -> &mut Node {
         self.role("sink")
+    }
+
+    /// The process that takes edits.
+    pub fn admin_mut(&mut self) -> &mut Node {
+        self.role("admin")
+    }
+
+    /// Starts another process that takes edits, on the same topics, with data of its own.
+    pub async fn second_admin(&self) -> Node {
+        let data = self.folders.data("second-admin");
+        let start = self.admin().start.clone().data(&data);
+        let start = start
+            .env("TAGWIRE_ADMIN__LISTEN", "127.0.0.1:0")
+            .env("TAGWIRE_METRICS__LISTEN", "127.0.0.1:0");
+        Node::spawn(start, data).await
     }
 
     /// All processes.

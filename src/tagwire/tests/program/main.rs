@@ -10,6 +10,7 @@ mod support;
 mod mmdb;
 
 mod cluster;
+mod commands;
 mod descriptors;
 mod https;
 mod refusals;

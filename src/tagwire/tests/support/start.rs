@@ -135,7 +135,8 @@ impl Start {
         self.launch().ended().await
     }
 
-    fn data(mut self, data: &Path) -> Self {
+    /// With its data in this folder.
+    pub fn data(mut self, data: &Path) -> Self {
         self.data = Some(data.to_owned());
         // Not where it is by default: nobody would remove it after the test.
         let hot = data.join("hot").to_str().unwrap().to_owned();

@@ -1,7 +1,9 @@
 //! The cases, each a sentence about what users rely on.
 
+mod changes;
 mod edges;
 mod endings;
+mod rules;
 mod scans;
 mod tags;
 
@@ -33,8 +35,11 @@ cases![
     tags::an_edit_shows_in_the_next_redirect_and_can_be_rolled_back,
     tags::a_tag_that_does_not_redirect_says_so,
     tags::two_tenants_cannot_see_each_other,
+    changes::a_scheduled_change_takes_place_on_every_edge_without_the_admin,
+    changes::a_tag_that_moves_to_another_campaign_leaves_its_scans_with_the_one_before,
     edges::an_edit_that_waits_for_edges_shows_in_the_very_next_redirect_of_each,
     edges::an_edge_that_ends_is_waited_for_no_longer,
+    rules::rules_lead_by_device_place_and_language_and_are_counted_by_name,
     scans::bots_and_head_and_prefetches_are_counted_only_when_asked_for,
     scans::every_scan_that_k6_sends_is_one_row,
     endings::answered_scans_and_acknowledged_tags_survive_kill_9_under_load,

@@ -1,5 +1,4 @@
-//! How the values of a fact are written in rules, analytics and the API: one list for each, from which reading and writing
-//! both come. What the values mean is left to the file of each fact.
+//! How the words of a fact are written in rules, analytics and the API: one list for each, from which reading and writing both come.
 
 /// A word that is not a value of the fact it was given for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +19,7 @@ macro_rules! spelled {
         }
 
         impl $name {
-            /// Every value, in the order in which they are documented.
+            /// All of them, in the order in which they are documented.
             pub const ALL: &'static [$name] = &[$($name::$value,)+];
 
             /// The value as rules, analytics and the API write it.
@@ -43,7 +42,7 @@ macro_rules! spelled {
             fn from_str(word: &str) -> Result<Self, Self::Err> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == word).ok_or_else(|| {
                     $crate::spelling::UnknownValue {
-                        word: word.to_owned(),
+                        word: word.chars().take(100).collect(),
                         fact: $fact,
                         allowed: Self::ALL.iter().map(|value| value.as_str()).collect::<Vec<_>>().join(", "),
                     }
@@ -85,7 +84,7 @@ mod tests {
         for &browser in Browser::ALL {
             assert_eq!(browser.as_str().parse(), Ok(browser));
         }
-        let error = "TV".parse::<Device>().unwrap_err();
+        let error = "TV".parse::<Device>().expect_err("refused");
         assert_eq!(
             error.to_string(),
             "`TV` is no device; use one of mobile, tablet, desktop, tv, other"

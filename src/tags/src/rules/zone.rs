@@ -1,0 +1,98 @@
+//! Time zones by their names in the IANA database that is part of the program, so that all edges of a build agree whatever their machines
+//! have. A zone is read once, when a rule that names it is; what time it is there is then found without allocating.
+
+use std::fmt;
+use std::sync::{LazyLock, OnceLock};
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+use super::InvalidRuleValue;
+use super::nearest::nearest;
+use super::place::unknown;
+
+/// A time zone of the IANA database, by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(Box<str>);
+
+struct Known {
+    name: String,
+    zone: OnceLock<Option<TimeZone>>,
+}
+
+/// All zones, by their names in order.
+static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
+    let database = TimeZoneDatabase::bundled();
+    let mut names: Vec<String> = database
+        .available()
+        .map(|name| name.as_str().to_owned())
+        .collect();
+    names.sort_unstable();
+    let known = |name| Known {
+        name,
+        zone: OnceLock::new(),
+    };
+    names.into_iter().map(known).collect()
+});
+
+impl Zone {
+    /// A zone by its name, as in `Europe/Berlin`.
+    pub fn parse(name: &str) -> Result<Self, InvalidRuleValue> {
+        find(name).map(|_| Self(name.into())).ok_or_else(|| {
+            let names = || KNOWN.iter().map(|known| known.name.as_str());
+            // Who names a city alone means that city's zone.
+            let city = name.replace(' ', "_");
+            let by_city = names().find(|known| {
+                known
+                    .rsplit('/')
+                    .next()
+                    .is_some_and(|last| last.eq_ignore_ascii_case(&city))
+            });
+            let near = by_city.or_else(|| nearest(name, names()));
+            unknown(
+                "a time zone of the IANA database, such as Europe/Berlin",
+                name,
+                near,
+            )
+        })
+    }
+
+    /// One that was taken before, maybe by a build whose database has more zones. Only its form is judged.
+    pub(super) fn from_compiled(name: &str) -> Option<Self> {
+        let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte);
+        let well_formed = (1..=Self::MAX_LEN).contains(&name.len()) && name.bytes().all(of_name);
+        well_formed.then(|| Self(name.into()))
+    }
+
+    /// The longest name, in bytes: twice that of the longest zone that there is.
+    const MAX_LEN: usize = 64;
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What the clocks of a zone show; none: there is no zone of exactly this name in this build.
+pub(super) fn local(name: &str, now: Timestamp) -> Option<DateTime> {
+    Some(find(name)?.to_datetime(now))
+}
+
+fn find(name: &str) -> Option<&'static TimeZone> {
+    let at = KNOWN.binary_search_by(|known| known.name.as_str().cmp(name));
+    KNOWN[at.ok()?].zone()
+}
+
+impl Known {
+    fn zone(&self) -> Option<&TimeZone> {
+        let read = || TimeZoneDatabase::bundled().get(&self.name).ok();
+        self.zone.get_or_init(read).as_ref()
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
