@@ -184,6 +184,8 @@ pub async fn row_22_the_index_is_deleted_and_damaged(ground: &mut Ground) -> any
         .await?;
     let gone = format!("/keys/{}", key["id"].as_str().context("an id")?);
     api.send(Method::DELETE, &gone, None).await?;
+    people_and_settings(&api).await?;
+    people_and_settings(&theirs).await?;
 
     let before = (everything(&api).await?, everything(&theirs).await?);
     let damage: [(&str, Damage); 4] = [
@@ -209,6 +211,48 @@ pub async fn row_22_the_index_is_deleted_and_damaged(ground: &mut Ground) -> any
     Ok(())
 }
 
+/// In a workspace: a user, one who was removed, one who is invited, a domain, a key with two secrets, and defaults.
+async fn people_and_settings(api: &Api) -> anyhow::Result<()> {
+    let text = |made: &Value, field: &str| -> anyhow::Result<String> {
+        Ok(made[field].as_str().context("a text")?.to_owned())
+    };
+    for email in ["ada@example.com", "bob@example.com", "eve@example.com"] {
+        let invitation = json!({"email": email, "role": "editor"});
+        let invitation = api.post("/invitations", invitation).await?;
+        if email == "eve@example.com" {
+            continue;
+        }
+        let token = text(&invitation, "token")?;
+        let acceptance =
+            json!({"token": token, "name": email, "password": "correct horse battery"});
+        let user = api.post("/invitations/accept", acceptance).await?;
+        let path = format!("/users/{}", text(&user, "id")?);
+        if email == "bob@example.com" {
+            api.send(Method::DELETE, &path, None).await?;
+        }
+    }
+    // An owner of `default` is shown it first, since they come by id; everyone else their own alone.
+    let workspace = api.get("/workspaces").await?["items"][0]["id"].clone();
+    let path = format!("/workspaces/{}", workspace.as_str().context("an id")?);
+    let fields =
+        json!({"default_redirect_status": 307, "default_query": "drop", "retention_days": 30});
+    api.patch(&path, fields).await?;
+    let name = workspace.as_str().context("an id")?.replace('_', "-");
+    let name = format!("{name}.example.net");
+    api.post("/domains", json!({"name": name})).await?;
+    let key = json!({"name": "rotated", "role": "editor", "scopes": ["tags:read"], "expires_at": "2099-01-01T00:00:00Z"});
+    let key = api.post("/keys", key).await?;
+    let path = format!("/keys/{}/rotate", text(&key, "id")?);
+    api.expect(
+        Method::POST,
+        &path,
+        Some(json!({})),
+        reqwest::StatusCode::OK,
+    )
+    .await?;
+    Ok(())
+}
+
 /// All that a workspace can be asked for.
 async fn everything(api: &Api) -> anyhow::Result<Vec<Value>> {
     let mut everything = Vec::new();
@@ -219,6 +263,8 @@ async fn everything(api: &Api) -> anyhow::Result<Vec<Value>> {
         "/keys",
         "/domains",
         "/workspaces",
+        "/users",
+        "/invitations",
     ] {
         everything.extend(all(api, path).await?);
     }

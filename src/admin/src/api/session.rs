@@ -133,7 +133,7 @@ fn with_cookie(answer: impl IntoResponse, cookie: &str) -> Result<Response, Prob
 }
 
 /// A session.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
 pub(crate) struct SessionAnswer {
     user: UserAnswer,

@@ -20,7 +20,7 @@ const MOST: usize = 10_000;
 const MOST_OF_USER: usize = 20;
 
 /// A person who has signed in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) workspace: WorkspaceId,
     pub(crate) user: UserId,

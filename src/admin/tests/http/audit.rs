@@ -300,3 +300,86 @@ async fn busy_again(owner: &Api) {
         assert!([204, 409].contains(&answer.status.as_u16()));
     }
 }
+
+#[tokio::test]
+async fn settings_and_accounts_are_told_with_what_changed_and_without_their_secrets() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let id = |made: &Value| made["id"].as_str().unwrap().to_owned();
+    let limits = json!({"max_keys": 9, "retention_days": 30});
+    owner.patch("/workspaces/default", limits).await.ok();
+    let domain = json!({"name": "qr.example.org"});
+    owner.post("/domains", domain).await.created();
+    let home = json!({"home_url": "https://www.example.org/"});
+    owner.patch("/domains/qr.example.org", home).await.ok();
+    let key = json!({"name": "k", "role": "editor", "scopes": ["tags:read"]});
+    let key = owner.post("/keys", key).await.created();
+    let rotate = format!("/keys/{}/rotate", id(&key));
+    let rotated = owner
+        .post(&rotate, json!({"overlap_seconds": 0}))
+        .await
+        .ok();
+    owner
+        .delete(&format!("/keys/{}", id(&key)))
+        .await
+        .no_content();
+    server.user(&owner, "ada@example.com", "owner").await;
+    let user = server.user(&owner, "bob@example.com", "viewer").await;
+    let path = format!("/users/{user}");
+    owner.patch(&path, json!({"role": "editor"})).await.ok();
+    owner.delete(&path).await.no_content();
+
+    let told = items(&owner, "/audit").await;
+    let changes = |action: &str, subject: &str| -> Value {
+        let found = told
+            .iter()
+            .find(|entry| entry["action"] == action && entry["subject"] == subject);
+        found.unwrap_or_else(|| panic!("{action} {subject}"))["changes"].clone()
+    };
+    let (key, user) = (format!("key/{}", id(&key)), format!("user/{user}"));
+    let change = |pointer: &str, before: Value, after: Value| json!({"pointer": pointer, "before": before, "after": after});
+    assert_eq!(
+        changes("update", "workspace/default"),
+        json!([
+            change("/max_keys", Value::Null, json!(9)),
+            change("/retention_days", Value::Null, json!(30))
+        ])
+    );
+    assert_eq!(
+        changes("update", "domain/qr.example.org"),
+        json!([change(
+            "/home_url",
+            Value::Null,
+            json!("https://www.example.org/")
+        )])
+    );
+    let made = changes("create", &key);
+    let made = made.as_array().unwrap();
+    assert!(
+        made.contains(&json!({"pointer": "/scopes", "after": ["tags:read"]})),
+        "{made:?}"
+    );
+    assert_eq!(changes("rotate", &key), json!([]));
+    let revoked = changes("revoke", &key);
+    assert_eq!(revoked[0]["pointer"], "/revoked_at");
+    assert_eq!(
+        changes("update", &user),
+        json!([change("/role", json!("viewer"), json!("editor"))])
+    );
+    assert_eq!(changes("revoke", &user)[0]["pointer"], "/removed_at");
+
+    let all = export(&owner, "/audit", "application/x-ndjson")
+        .await
+        .text();
+    for secret in [
+        "argon2",
+        "secret",
+        "hash",
+        "token",
+        rotated["secret"].as_str().unwrap(),
+    ] {
+        assert!(!all.contains(secret), "{secret}");
+    }
+    let rotations = items(&owner, "/audit?action=rotate").await;
+    assert_eq!(rotations.len(), 1);
+}

@@ -22,15 +22,13 @@ async fn a_domain_is_added_once_and_takes_its_workspace_s_new_tags() {
         ),
         (&json!("qr.example.org"), &json!(false), &json!(false))
     );
-    for api in [&owner, &other] {
-        for name in ["qr.example.org", "go.example.net"] {
-            assert_eq!(
-                api.post("/domains", json!({"name": name}))
-                    .await
-                    .pointers(409),
-                ["/name"]
-            );
-        }
+    for (api, name) in [
+        (&owner, "qr.example.org"),
+        (&owner, "go.example.net"),
+        (&other, "go.example.net"),
+    ] {
+        let again = api.post("/domains", json!({"name": name})).await;
+        assert_eq!(again.pointers(409), ["/name"], "{name}");
     }
     let tag = owner.tag("spring").await;
     assert_eq!(

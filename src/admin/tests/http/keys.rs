@@ -162,7 +162,7 @@ async fn a_rotated_key_s_old_secret_is_good_until_the_overlap_is_over() {
     until_refused(&key.before).await;
     key.after.get("/tags").await.ok();
 
-    let at_once = rotated(&server, json!({})).await;
+    let at_once = rotated(&server, json!({"overlap_seconds": 0})).await;
     assert_eq!(at_once.answer["previous_expires_at"], Value::Null);
     at_once.before.get("/tags").await.problem(401);
     at_once.after.get("/tags").await.ok();
@@ -190,6 +190,93 @@ async fn a_second_rotation_ends_the_first_secret_and_a_revocation_all_of_them() 
         api.get("/tags").await.problem(401);
     }
     owner.post(&path, json!({})).await.problem(409);
+}
+
+#[tokio::test]
+async fn a_rotation_cuts_nobody_off_who_takes_the_new_secret_within_a_day() {
+    let server = Server::start().await;
+    let key = rotated(&server, json!({})).await;
+    let until = key.answer["previous_expires_at"].as_str().unwrap();
+    let left = until.parse::<Timestamp>().unwrap() - Timestamp::now();
+    let left = left.as_secs();
+    assert!((86_000..=86_400).contains(&left), "{left}");
+    key.before.get("/tags").await.ok();
+}
+
+#[tokio::test]
+async fn a_secret_that_was_replaced_makes_nothing_that_outlasts_it() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let made = json!({"name": "k", "role": "owner"});
+    let made = owner.post("/keys", made).await.created();
+    let before = server.with_key(made["secret"].as_str().unwrap());
+    let id = made["id"].as_str().unwrap();
+    let rotate = format!("/keys/{id}/rotate");
+    let rotated = before.post(&rotate, json!({})).await.ok();
+    let after = server.with_key(rotated["secret"].as_str().unwrap());
+    let key = json!({"name": "k", "role": "viewer"});
+    let invitation = json!({"email": "eve@example.com", "role": "owner"});
+    for refused in [
+        before.post(&rotate, json!({})).await,
+        before.post("/keys", key).await,
+        before.delete(&format!("/keys/{id}")).await,
+        before.post("/invitations", invitation).await,
+    ] {
+        let refusal = refused.problem(403);
+        let detail = refusal["detail"].as_str().unwrap();
+        assert!(detail.starts_with("This secret was replaced"), "{detail}");
+    }
+    // What it is for goes on.
+    before.tag("spring").await;
+    before.get("/keys").await.ok();
+    after.post(&rotate, json!({})).await.ok();
+    before.get("/keys").await.problem(401);
+}
+
+#[tokio::test]
+async fn a_key_that_ends_gives_nothing_that_outlasts_it() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let end = later(3600);
+    let short = json!({"name": "short", "role": "owner", "expires_at": end});
+    let short = owner.post("/keys", short).await.created();
+    let api = server.with_key(short["secret"].as_str().unwrap());
+    for key in [
+        json!({"name": "k", "role": "viewer"}),
+        json!({"name": "k", "role": "viewer", "expires_at": null}),
+        json!({"name": "k", "role": "viewer", "expires_at": later(7200)}),
+    ] {
+        api.post("/keys", key).await.problem(403);
+    }
+    let invitation = json!({"email": "eve@example.com", "role": "viewer"});
+    api.post("/invitations", invitation).await.problem(403);
+    let lasting = json!({"name": "k", "role": "viewer"});
+    let lasting = owner.post("/keys", lasting).await.created();
+    let path = format!("/keys/{}/rotate", lasting["id"].as_str().unwrap());
+    api.post(&path, json!({})).await.problem(403);
+
+    let as_long = json!({"name": "k", "role": "viewer", "expires_at": end});
+    api.post("/keys", as_long).await.created();
+    let itself = format!("/keys/{}/rotate", short["id"].as_str().unwrap());
+    let rotated = api.post(&itself, json!({})).await.ok();
+    assert_eq!(rotated["expires_at"], short["expires_at"]);
+}
+
+#[tokio::test]
+async fn nobody_revokes_a_key_that_may_more_than_the_one_they_ask_with() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let strong = json!({"name": "strong", "role": "owner"});
+    let strong = owner.post("/keys", strong).await.created();
+    let strong = format!("/keys/{}", strong["id"].as_str().unwrap());
+    let weak = json!({"name": "weak", "role": "viewer", "scopes": ["tags:read"]});
+    let weak = owner.post("/keys", weak).await.created();
+    let weak = format!("/keys/{}", weak["id"].as_str().unwrap());
+    let narrow = scoped(&server, "owner", &["tags:read", "keys:write"]).await;
+    narrow.delete(&strong).await.problem(403);
+    narrow.delete(&weak).await.no_content();
+    owner.delete(&strong).await.no_content();
+    narrow.delete(&strong).await.problem(403);
 }
 
 #[tokio::test]

@@ -262,6 +262,37 @@ async fn nobody_gives_or_takes_a_role_that_may_more_than_they_may() {
 }
 
 #[tokio::test]
+async fn an_invitation_ends_with_the_key_that_invited() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let anyone = server.without_key();
+    let key = json!({"name": "k", "role": "owner"});
+    let key = owner.post("/keys", key).await.created();
+    let inviter = server.with_key(key["secret"].as_str().unwrap());
+    let invitation = invited(&inviter, "bob@example.com", "viewer").await;
+    owner.delete(&path("keys", &key)).await.no_content();
+    let late = anyone.post("/invitations/accept", acceptance(&invitation));
+    late.await.problem(404);
+    assert_eq!(count(&owner.get("/users").await.ok()), 0);
+}
+
+#[tokio::test]
+async fn an_invitation_that_is_sent_again_with_its_idempotency_key_is_one() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let invitation = json!({"email": "ada@example.com", "role": "viewer"});
+    let send = || {
+        let request = owner.request(reqwest::Method::POST, "/invitations");
+        owner.send(request.header("Idempotency-Key", "a").json(&invitation))
+    };
+    let first = send().await.created();
+    assert_eq!(send().await.created(), first);
+    let accepted = server.without_key();
+    let accepted = accepted.post("/invitations/accept", acceptance(&first));
+    accepted.await.created();
+}
+
+#[tokio::test]
 async fn the_same_person_in_two_workspaces_is_two_users() {
     let server = Server::start().await;
     let (owner, other) = (server.owner(), server.other_tenant().await);

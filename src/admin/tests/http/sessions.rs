@@ -81,6 +81,47 @@ async fn who_signs_in_may_what_their_role_may_and_is_named_by_what_they_do() {
 }
 
 #[tokio::test]
+async fn an_invitation_ends_when_who_invited_may_no_longer_do_so_or_is_gone() {
+    let server = with_user("owner").await;
+    let owner = server.owner();
+    server.user(&owner, "bob@example.com", "owner").await;
+    let browser = Browser::sign_in(&server, credentials()).await;
+    let invitation = json!({"email": "eve@example.com", "role": "editor"});
+    let invitation = browser.write(Method::POST, "/invitations", invitation);
+    let token = invitation.await.created()["token"].clone();
+    let accept = || {
+        let body = json!({"token": token, "name": "Eve", "password": PASSWORD});
+        let anyone = server.without_key();
+        async move { anyone.post("/invitations/accept", body).await }
+    };
+    let path = format!("/users/{}", browser.user);
+    owner.patch(&path, json!({"role": "editor"})).await.ok();
+    accept().await.problem(404);
+    owner.delete(&path).await.no_content();
+    accept().await.problem(404);
+    let listed = owner.get("/users").await.ok();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_s_create_with_an_idempotency_key_is_one_too() {
+    let server = with_user("owner").await;
+    let browser = Browser::sign_in(&server, credentials()).await;
+    let send = || {
+        let api = server.without_key();
+        let request = api.request(Method::POST, "/keys");
+        let request = request
+            .header(COOKIE, &browser.cookie)
+            .header("X-CSRF-Token", &browser.csrf_token)
+            .header("Idempotency-Key", "a")
+            .json(&json!({"name": "k", "role": "viewer"}));
+        async move { api.send(request).await.created() }
+    };
+    let first = send().await;
+    assert_eq!(send().await, first);
+}
+
+#[tokio::test]
 async fn the_cookie_is_for_https_and_this_host_alone_and_out_of_reach_of_scripts() {
     let server = with_user("viewer").await;
     let answer = server.without_key().post("/session", credentials()).await;

@@ -1,6 +1,8 @@
 //! `tagwire keys`: who may use the API.
 
 use clap::Subcommand;
+use serde_json::json;
+use ureq::http::Method;
 
 use super::Failure;
 use super::connection::Connection;
@@ -21,6 +23,14 @@ pub(crate) enum Command {
     },
     /// List the workspace's keys, also revoked ones
     List,
+    /// Give a key another secret, which is printed this once
+    Rotate {
+        /// The key's id, as `tagwire keys list` shows it
+        id: String,
+        /// For how many seconds the secret before goes on, at most a week; 0 ends it at once. By default a day
+        #[arg(long, value_name = "SECONDS")]
+        overlap: Option<u32>,
+    },
     /// Revoke a key at once
     Revoke {
         /// The key's id, as `tagwire keys list` shows it; not its secret
@@ -43,8 +53,25 @@ pub(super) fn run(command: &Command, api: &Connection, output: Output) -> Result
             let keys = api.get(&["keys"], &[])?;
             output.list(
                 &keys,
-                columns!["id", "name", "role", "created_at", "revoked_at"],
+                columns![
+                    "id",
+                    "name",
+                    "role",
+                    "created_at",
+                    "expires_at",
+                    "revoked_at"
+                ],
             )
+        }
+        Command::Rotate { id, overlap } => {
+            let body = match overlap {
+                Some(seconds) => json!({"overlap_seconds": seconds}),
+                None => json!({}),
+            };
+            let rotated = api.send(Method::POST, &["keys", id, "rotate"], &[], &body, None)?;
+            output.thing(&rotated)?;
+            output.note("The secret is shown this once.");
+            Ok(())
         }
         Command::Revoke { id } => {
             api.delete(&["keys", id], &[], None)?;

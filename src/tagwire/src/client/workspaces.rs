@@ -1,6 +1,7 @@
 //! `tagwire workspaces`: tenants.
 
 use clap::Subcommand;
+use ureq::http::Method;
 
 use super::Failure;
 use super::connection::Connection;
@@ -13,6 +14,13 @@ pub(crate) enum Command {
     Create {
         /// For people
         name: String,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Change what is set for a workspace: its fallback, its tags' defaults, its retention, its limits
+    Set {
+        /// The workspace's id
+        id: String,
         #[command(flatten)]
         fields: Fields,
     },
@@ -30,11 +38,23 @@ pub(super) fn run(command: &Command, api: &Connection, output: Output) -> Result
             output.note("The key's secret is shown this once.");
             Ok(())
         }
+        Command::Set { id, fields } => {
+            let body = fields.object()?.into();
+            let changed = api.send(Method::PATCH, &["workspaces", id], &[], &body, None)?;
+            output.thing(&changed)
+        }
         Command::List => {
             let workspaces = api.get(&["workspaces"], &[])?;
             output.list(
                 &workspaces,
-                columns!["id", "name", "fallback_url", "created_at"],
+                columns![
+                    "id",
+                    "name",
+                    "fallback_url",
+                    "max_tags",
+                    "retention_days",
+                    "created_at"
+                ],
             )
         }
     }

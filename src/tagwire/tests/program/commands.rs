@@ -272,12 +272,21 @@ async fn a_key_is_made_used_and_revoked_and_comes_from_no_argument() {
     );
     let list = here.run(&["keys", "list"]).await.ok();
     assert!(list.contains(id) && !list.contains(secret), "{list}");
+    let rotate = ["keys", "rotate", id, "--overlap", "0", "--json"];
+    let rotated = here.run(&rotate).await.json();
+    run(&with_key, &["tags", "list"]).await.failed();
+    std::fs::write(&file, rotated["secret"].as_str().unwrap()).unwrap();
+    run(&with_key, &["tags", "list"]).await.ok();
     here.run(&["keys", "revoke", id]).await.ok();
     let revoked = run(&with_key, &["tags", "list"]).await.failed();
     assert!(
         revoked.contains("(401)") && !revoked.contains(secret),
         "{revoked}"
     );
+    let set = ["workspaces", "set", "default", "retention_days:=30"];
+    here.run(&set).await.ok();
+    let workspaces = here.run(&["workspaces", "list"]).await.ok();
+    assert!(workspaces.contains("30"), "{workspaces}");
     let theirs = here.run(&["workspaces", "create", "Acme"]).await.ok();
     let secret = theirs
         .lines()
