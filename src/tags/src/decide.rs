@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
+use crate::rules::Tried;
 use crate::{Facts, Judged, Status, Tag, TagView};
 
 /// How a scan ended. Stored with it, and a label of the redirect metrics.
@@ -113,15 +114,16 @@ fn first_rule<'a>(
     now: Timestamp,
 ) -> Option<(&'a str, &'a str, u32)> {
     let mut rules = tag.rules.judge(tag.domain, tag.code, facts, now)?;
-    let first = rules.find(|judged| judged.failed.is_none())?;
+    let first = rules.find(|rule| rule.failed.is_none())?;
     let (destination, index) = rules.target(&first)?;
-    Some((first.name, destination, index))
+    Some((first.name()?, destination, index))
 }
 
 /// What becomes of each of a tag's rules, in their order, also of those behind the first that holds: how [`decide()`] judges them.
 pub fn judge_rules<'a>(tag: &TagView<'a>, facts: &impl Facts, now: Timestamp) -> Vec<Judged<'a>> {
     let judging = tag.rules.judge(tag.domain, tag.code, facts, now);
-    judging.into_iter().flatten().collect()
+    let judged = judging.into_iter().flatten().map_while(Tried::judged);
+    judged.collect()
 }
 
 impl<'a> Decision<'a> {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::compile::{NO_DAYS, bit};
+use super::compile::NO_DAYS;
 use super::query::Query;
 use super::read::{Cursor, Languages, RulesView};
 use super::share::{self, Purpose, TagName, number, scaled};
@@ -21,7 +21,29 @@ pub struct Judged<'a> {
     pub name: &'a str,
     /// The first condition that does not hold; none: the rule holds.
     pub failed: Option<Condition>,
+}
+
+/// What became of a rule, of which nobody has read the name yet.
+pub(crate) struct Tried<'a> {
+    name: &'a [u8],
+    /// The first condition that does not hold.
+    pub(crate) failed: Option<Condition>,
     targets: Cursor<'a>,
+}
+
+impl<'a> Tried<'a> {
+    /// Its name; none: these bytes are no rule.
+    pub(crate) fn name(&self) -> Option<&'a str> {
+        str::from_utf8(self.name).ok()
+    }
+
+    /// For those who are told.
+    pub(crate) fn judged(self) -> Option<Judged<'a>> {
+        Some(Judged {
+            name: self.name()?,
+            failed: self.failed,
+        })
+    }
 }
 
 /// Judges a tag's rules in their order.
@@ -65,13 +87,13 @@ impl<'a> RulesView<'a> {
 }
 
 impl<'a, F: Facts> Iterator for Judging<'a, '_, F> {
-    type Item = Judged<'a>;
+    type Item = Tried<'a>;
 
-    fn next(&mut self) -> Option<Judged<'a>> {
+    fn next(&mut self) -> Option<Tried<'a>> {
         let mut rule = self.rest.rule()?;
-        let name = rule.utf8()?;
+        let name = rule.text()?;
         let failed = self.request.first_failed(&mut rule, name)?.err();
-        Some(Judged {
+        Some(Tried {
             name,
             failed,
             targets: rule,
@@ -81,8 +103,8 @@ impl<'a, F: Facts> Iterator for Judging<'a, '_, F> {
 
 impl<'a, F: Facts> Judging<'a, '_, F> {
     /// Where a rule that holds leads, and which of its destinations that is.
-    pub(crate) fn target(&self, judged: &Judged<'a>) -> Option<(&'a str, u32)> {
-        let mut targets = judged.targets;
+    pub(crate) fn target(&self, rule: &Tried<'a>) -> Option<(&'a str, u32)> {
+        let mut targets = rule.targets;
         let count = targets.u8()?;
         if count == 1 {
             targets.varint()?;
@@ -94,7 +116,7 @@ impl<'a, F: Facts> Judging<'a, '_, F> {
             summed.text()?;
         }
         // Whoever is not known is sent to the first.
-        let of_visitor = self.request.number(Purpose::Weights, judged.name);
+        let of_visitor = self.request.number(Purpose::Weights, rule.name);
         let mut place = scaled(of_visitor.unwrap_or(0), all as u64) as usize; // below the sum
         for index in 0..count {
             let weight = targets.varint()?;
@@ -111,13 +133,12 @@ impl<'a, F: Facts> Judging<'a, '_, F> {
 impl<F: Facts> Asked<'_, '_, F> {
     /// The first condition that does not hold, in their order, as an error. Where all hold, the cursor is behind them. None: this is no
     /// rule.
-    fn first_failed(&self, rule: &mut Cursor<'_>, name: &str) -> Option<Result<(), Condition>> {
-        let present = rule.u16()?;
+    fn first_failed(&self, rule: &mut Cursor<'_>, name: &[u8]) -> Option<Result<(), Condition>> {
+        let mut present = rule.u16()?;
         let facts = self.facts;
-        for condition in Condition::ALL {
-            if present & bit(*condition) == 0 {
-                continue;
-            }
+        while present != 0 {
+            let condition = Condition::ALL.get(present.trailing_zeros() as usize)?; // below 16
+            present &= present - 1;
             let holds = match condition {
                 Condition::Device => has_bit(rule.u8()?, facts.device().map(|value| value as u8)),
                 Condition::Os => has_bit(rule.u8()?, facts.os().map(|value| value as u8)),
@@ -180,7 +201,7 @@ impl<F: Facts> Asked<'_, '_, F> {
     }
 
     /// The visitor's number in a rule.
-    fn number(&self, purpose: Purpose, rule: &str) -> Option<u64> {
+    fn number(&self, purpose: Purpose, rule: &[u8]) -> Option<u64> {
         let visitor = *self.visitor.get_or_init(|| share::visitor(self.facts));
         Some(number(purpose, self.tag, rule, visitor?))
     }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use arrayvec::ArrayVec;
 use oxilangtag::LanguageTag as WellFormed;
 
 use super::nearest::nearest;
@@ -144,12 +145,8 @@ pub(super) fn preferred<'l>(
     lines: impl Iterator<Item = &'l [u8]>,
     named: &impl Named,
 ) -> Option<u16> {
-    let (mut count, mut entries) = (0, [(&[][..], 0); ENTRIES]);
-    for (place, entry) in entries.iter_mut().zip(self::entries(lines)) {
-        *place = entry;
-        count += 1;
-    }
-    let entries = &entries[..count];
+    let mut entries = ArrayVec::<_, ENTRIES>::new();
+    entries.extend(self::entries(lines).take(ENTRIES));
     let some_are_refused = entries.iter().any(|(_, weight)| *weight == 0);
     // The most specific range that covers a tag says whether it may be had at all.
     let is_refused = |number: u16| {
@@ -162,16 +159,19 @@ pub(super) fn preferred<'l>(
         decides.is_some_and(|(_, weight)| *weight == 0)
     };
     // Many entries can begin with the same tag, which is judged once.
-    let mut refused = [false; NUMBERS];
+    let mut refused = [0_u64; NUMBERS.div_ceil(64)];
     let mut is_free = |number: u16| {
-        let Some(refused) = refused.get_mut(usize::from(number)) else {
+        let Some(word) = refused.get_mut(usize::from(number / 64)) else {
             return false; // there is no such tag
         };
-        *refused = *refused || some_are_refused && is_refused(number);
-        !*refused
+        let bit = 1 << (number % 64);
+        if some_are_refused && *word & bit == 0 && is_refused(number) {
+            *word |= bit;
+        }
+        *word & bit == 0
     };
     let mut best: Option<(u16, u16)> = None;
-    for &(range, weight) in entries {
+    for &(range, weight) in &entries {
         if weight == 0 || best.is_some_and(|(best, _)| weight <= best) {
             continue;
         }
@@ -200,12 +200,12 @@ fn entries<'l>(lines: impl Iterator<Item = &'l [u8]>) -> impl Iterator<Item = (&
 fn entry(element: &[u8]) -> Option<(&[u8], u16)> {
     let mut parts = element.splitn(2, |byte| *byte == b';');
     let range = parts.next()?.trim_ascii();
+    let is = |subtag: &[u8], of: fn(&u8) -> bool| {
+        (1..=8).contains(&subtag.len()) && subtag.iter().all(of)
+    };
     let mut subtags = range.split(|byte| *byte == b'-');
-    let well_formed = subtags.next()?.iter().all(u8::is_ascii_alphabetic)
-        && subtags.all(|subtag| subtag.iter().all(u8::is_ascii_alphanumeric))
-        && range
-            .split(|byte| *byte == b'-')
-            .all(|subtag| (1..=8).contains(&subtag.len()));
+    let well_formed = is(subtags.next()?, u8::is_ascii_alphabetic)
+        && subtags.all(|subtag| is(subtag, u8::is_ascii_alphanumeric));
     let weight = match parts.next() {
         None => 1000,
         Some(parameter) => weight(parameter.trim_ascii())?,

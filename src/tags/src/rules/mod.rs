@@ -20,6 +20,7 @@ use std::fmt;
 use crate::spelling::spelled;
 
 pub use judge::Judged;
+pub(crate) use judge::Tried;
 pub use language::LanguageTag;
 pub use model::{
     Dates, Day, Hours, InvalidRuleValue, Rule, ScanNumbers, Share, Target, Targets, TimeOfDay,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::cmp::Ordering;
 
+use arrayvec::ArrayVec;
 use percent_encoding::percent_decode_str;
 
 /// Up to so many parameters are kept where they are; nothing is allocated for them then.
@@ -22,7 +23,7 @@ pub(super) struct Query<'q> {
 /// answered by a few comparisons.
 #[expect(clippy::large_enum_variant, reason = "a box would be an allocation")]
 enum Parameters<'q> {
-    Few(usize, [(&'q str, &'q str); FEW]),
+    Few(ArrayVec<(&'q str, &'q str), FEW>),
     Many(Vec<Decoded<'q>>),
 }
 
@@ -36,8 +37,11 @@ impl<'q> Query<'q> {
 
     /// Whether there is a parameter of this name.
     pub(super) fn has_name(&self, name: &[u8]) -> bool {
+        if self.text.is_empty() {
+            return false;
+        }
         match self.parameters() {
-            Parameters::Few(count, all) => all[..*count]
+            Parameters::Few(all) => all
                 .binary_search_by(|(other, _)| compare(other, name))
                 .is_ok(),
             Parameters::Many(all) => all
@@ -48,8 +52,11 @@ impl<'q> Query<'q> {
 
     /// Whether there is one of this name and value.
     pub(super) fn has(&self, name: &[u8], value: &[u8]) -> bool {
+        if self.text.is_empty() {
+            return false;
+        }
         match self.parameters() {
-            Parameters::Few(count, all) => all[..*count]
+            Parameters::Few(all) => all
                 .binary_search_by(|(other, given)| {
                     compare(other, name).then_with(|| compare(given, value))
                 })
@@ -67,20 +74,18 @@ impl<'q> Query<'q> {
 
 impl<'q> Parameters<'q> {
     fn new(text: &'q str) -> Self {
-        let (mut count, mut few) = (0, [("", ""); FEW]);
+        let mut few = ArrayVec::new();
         for parameter in parameters(text) {
-            let Some(place) = few.get_mut(count) else {
+            if few.try_push(parameter).is_err() {
                 return Self::many(text);
-            };
-            *place = parameter;
-            count += 1;
+            }
         }
-        few[..count].sort_unstable_by(|(name, value), (other_name, other_value)| {
+        few.sort_unstable_by(|(name, value), (other_name, other_value)| {
             decoded(name)
                 .cmp(decoded(other_name))
                 .then_with(|| decoded(value).cmp(decoded(other_value)))
         });
-        Self::Few(count, few)
+        Self::Few(few)
     }
 
     fn many(text: &'q str) -> Self {

@@ -113,31 +113,37 @@ impl Named for Languages<'_> {
 pub(super) struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub(super) fn is_at_end(self) -> bool {
         self.0.is_empty()
     }
 
+    #[inline]
     pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(taken)
     }
 
+    #[inline]
     pub(super) fn rule(&mut self) -> Option<Self> {
         let len = self.varint()?;
         self.take(len).map(Self)
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Option<u8> {
         let (byte, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*byte)
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_le_bytes)
     }
 
+    #[inline]
     pub(super) fn i64(&mut self) -> Option<i64> {
         self.array().map(i64::from_le_bytes)
     }
@@ -149,6 +155,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Nothing here is longer than four bytes of it can say.
+    #[inline]
     pub(super) fn varint(&mut self) -> Option<usize> {
         let mut number = 0;
         for shift in (0..28).step_by(7) {
@@ -161,6 +168,7 @@ impl<'a> Cursor<'a> {
         None
     }
 
+    #[inline]
     pub(super) fn text(&mut self) -> Option<&'a [u8]> {
         let len = self.varint()?;
         self.take(len)

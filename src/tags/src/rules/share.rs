@@ -1,13 +1,13 @@
 //! Which part of the visitors someone belongs to: the same each time, on every edge, after every restart, whatever else changes.
 //!
-//! A visitor is the SipHash-2-4 without a key of an address (as IPv6) and a whole User-Agent; a visitor's number in a rule is the same of
-//! purpose, domain, code and rule name, each name with its length before it, and the visitor. Both are made, used and forgotten: no one is
-//! to be recognised by them.
+//! All hashes are XXH3 of 64 bits, each seeded with the one before it, the first with 0 or the purpose: a visitor is that of an address
+//! (as IPv6) and of the whole User-Agent; a visitor's number in a rule that of domain, code, rule name, and the visitor (little endian).
+//! Both are made, used and forgotten: no one is to be recognised by them. Who chooses their User-Agent can choose their part; there is
+//! nothing to be had by it, and no key could be the same on all edges and stay one.
 
-use std::hash::Hasher;
 use std::net::IpAddr;
 
-use siphasher::sip::SipHasher24;
+use twox_hash::XxHash3_64;
 
 use crate::Facts;
 
@@ -31,22 +31,19 @@ pub(super) fn visitor(facts: &impl Facts) -> Option<u64> {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
         IpAddr::V6(v6) => v6,
     };
-    let mut hasher = SipHasher24::new();
-    hasher.write(&address.octets());
-    hasher.write(facts.user_agent());
-    Some(hasher.finish())
+    Some(chained(0, &[&address.octets(), facts.user_agent()]))
 }
 
 /// A visitor's number in a rule, evenly spread over all that there are.
-pub(super) fn number(purpose: Purpose, tag: TagName<'_>, rule: &str, visitor: u64) -> u64 {
-    let mut hasher = SipHasher24::new();
-    hasher.write(&[purpose as u8]);
-    for name in [tag.domain, tag.code, rule] {
-        hasher.write(&(name.len() as u64).to_le_bytes());
-        hasher.write(name.as_bytes());
-    }
-    hasher.write(&visitor.to_le_bytes());
-    hasher.finish()
+pub(super) fn number(purpose: Purpose, tag: TagName<'_>, rule: &[u8], visitor: u64) -> u64 {
+    let names = [tag.domain.as_bytes(), tag.code.as_bytes(), rule];
+    let rule = chained(purpose as u64, &names);
+    XxHash3_64::oneshot_with_seed(rule, &visitor.to_le_bytes())
+}
+
+fn chained(seed: u64, parts: &[&[u8]]) -> u64 {
+    let next = |seed, part: &&[u8]| XxHash3_64::oneshot_with_seed(seed, part);
+    parts.iter().fold(seed, next)
 }
 
 /// The number's place below `end`: in proportion, so that who is below a part is below every greater one.

@@ -1,6 +1,7 @@
 //! Time zones by their names in the IANA database that is part of the program, so that all edges of a build agree whatever their machines
 //! have. A zone is read once, when a rule that names it is; what time it is there is then found without allocating.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{LazyLock, OnceLock};
 
@@ -16,40 +17,30 @@ use super::place::unknown;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone(Box<str>);
 
-struct Known {
-    name: String,
-    zone: OnceLock<Option<TimeZone>>,
-}
-
-/// All zones, by their names in order.
-static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
+/// All zones, by their names.
+static KNOWN: LazyLock<HashMap<String, OnceLock<Option<TimeZone>>>> = LazyLock::new(|| {
     let database = TimeZoneDatabase::bundled();
-    let mut names: Vec<String> = database
-        .available()
-        .map(|name| name.as_str().to_owned())
-        .collect();
-    names.sort_unstable();
-    let known = |name| Known {
-        name,
-        zone: OnceLock::new(),
-    };
-    names.into_iter().map(known).collect()
+    let names = database.available();
+    names
+        .map(|name| (name.as_str().to_owned(), OnceLock::new()))
+        .collect()
 });
 
 impl Zone {
     /// A zone by its name, as in `Europe/Berlin`.
     pub fn parse(name: &str) -> Result<Self, InvalidRuleValue> {
         find(name).map(|_| Self(name.into())).ok_or_else(|| {
-            let names = || KNOWN.iter().map(|known| known.name.as_str());
+            let mut names: Vec<&str> = KNOWN.keys().map(String::as_str).collect();
+            names.sort_unstable();
             // Who names a city alone means that city's zone.
             let city = name.replace(' ', "_");
-            let by_city = names().find(|known| {
+            let by_city = names.iter().copied().find(|known| {
                 known
                     .rsplit('/')
                     .next()
                     .is_some_and(|last| last.eq_ignore_ascii_case(&city))
             });
-            let near = by_city.or_else(|| nearest(name, names()));
+            let near = by_city.or_else(|| nearest(name, names.into_iter()));
             unknown(
                 "a time zone of the IANA database, such as Europe/Berlin",
                 name,
@@ -80,15 +71,8 @@ pub(super) fn local(name: &str, now: Timestamp) -> Option<DateTime> {
 }
 
 fn find(name: &str) -> Option<&'static TimeZone> {
-    let at = KNOWN.binary_search_by(|known| known.name.as_str().cmp(name));
-    KNOWN[at.ok()?].zone()
-}
-
-impl Known {
-    fn zone(&self) -> Option<&TimeZone> {
-        let read = || TimeZoneDatabase::bundled().get(&self.name).ok();
-        self.zone.get_or_init(read).as_ref()
-    }
+    let read = || TimeZoneDatabase::bundled().get(name).ok();
+    KNOWN.get(name)?.get_or_init(read).as_ref()
 }
 
 impl fmt::Display for Zone {

@@ -2,13 +2,12 @@
 //! the library's own evaluation. Only the hash that shares and weights go by is the library's word, repeated here from its documentation.
 
 use std::collections::BTreeMap;
-use std::hash::Hasher;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use siphasher::sip::SipHasher24;
 use tags::{Condition, Hours, Rule, Tag, Targets, When};
+use twox_hash::XxHash3_64;
 
 use crate::facts::Told;
 
@@ -269,18 +268,14 @@ fn visitor_number(purpose: u8, tag: &Tag, rule: &Rule, facts: &Told) -> Option<u
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
     };
-    let visitor = hash(&[&address[..], facts.user_agent.as_bytes()].concat());
-    let mut bytes = vec![purpose];
+    let of_address = XxHash3_64::oneshot_with_seed(0, &address);
+    let visitor = XxHash3_64::oneshot_with_seed(of_address, facts.user_agent.as_bytes());
+    let mut number = u64::from(purpose);
     for name in [tag.domain.as_str(), tag.code.as_str(), &rule.name] {
-        bytes.extend((name.len() as u64).to_le_bytes());
-        bytes.extend(name.as_bytes());
+        number = XxHash3_64::oneshot_with_seed(number, name.as_bytes());
     }
-    bytes.extend(visitor.to_le_bytes());
-    Some(hash(&bytes))
-}
-
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = SipHasher24::new();
-    hasher.write(bytes);
-    hasher.finish()
+    Some(XxHash3_64::oneshot_with_seed(
+        number,
+        &visitor.to_le_bytes(),
+    ))
 }
