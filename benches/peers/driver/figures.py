@@ -72,6 +72,7 @@ FIGURES = [
     Figure("new TLS 1.3 connection for each request, full handshake, X25519, against nginx", "new_tls_full", between("edge", "nginx"), 0.75, 0.60),
     Figure("the same, resumed by ticket, against nginx", "new_tls_resumed", between("edge", "nginx"), 0.70, 0.57),
     Figure("the same, full, X25519MLKEM768, against nginx's X25519", "new_tls_hybrid", between("edge", "nginx"), 0.85, 0.75),
+    Figure("a rule on every tag, kept-alive: CPU per request, against none", "rule_on_every_tag", between("edge with rules", "edge"), 1.10, 1.05),
     *latencies(),
     Figure("anonymous memory with 1 M tags of 80-byte destinations", "table", table(1_000_000, "from_kafka", "memory_mb"), 150, 135, "MB"),
     Figure("anonymous memory with 10 M tags", "table", table(10_000_000, "from_kafka", "memory_mb"), 1350, 1200, "MB"),

@@ -1,7 +1,7 @@
 """Which shapes there are, what has to stand for each, and in which order they run."""
 import os, time, traceback
 
-from driver import latency, propagation, shapes, tables
+from driver import latency, propagation, rules, shapes, tables
 from driver.bench import say
 from driver.process import Failed
 from driver.servers import Caddy, Edge, HAProxy, KernelLimit, Nginx
@@ -19,6 +19,7 @@ STANDING = {
     "latency_disturbed": latency.latency_disturbed,
 }
 ALONE = {
+    "rule_on_every_tag": rules.rule_on_every_tag,
     "idle_connections": tables.idle_connections,
     "table": tables.table,
     "propagation": propagation.propagation,

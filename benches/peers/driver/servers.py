@@ -3,7 +3,7 @@ import http.client, pathlib, random, signal, ssl, urllib.request
 
 from driver import configs
 from driver.process import Failed, Process, answers, free_ports, wait
-from driver.scan import HOST, code, destination
+from driver.scan import HOST, PHONE, code, destination
 
 
 class Server(Process):
@@ -42,7 +42,7 @@ class Server(Process):
 
 
 def ask(connection, code):
-    connection.request("GET", f"/q/{code}", headers={"Host": HOST})
+    connection.request("GET", f"/q/{code}", headers={"Host": HOST} | dict(header.split(": ", 1) for header in PHONE))
     answer = connection.getresponse()
     answer.read()
     return answer.status, answer.headers.get("Location")
@@ -52,7 +52,7 @@ class Edge(Server):
     records = True
     has_hybrid = True
 
-    def __init__(self, bench, prefix="peers.", data="edge", ready_within=600):
+    def __init__(self, bench, prefix="peers.", data="edge", ready_within=600, name="edge"):
         self.bench = bench
         self.ports = dict(zip(["plain", "tls", "metrics"], free_ports(3)))
         self.ports["deferred"] = self.ports["plain"]
@@ -61,7 +61,7 @@ class Edge(Server):
         self.data = bench.folder / data
         config = bench.folder / f"{data}.toml"
         config.write_text(configs.edge(self, bench, prefix))
-        super().__init__("edge", [bench.binary, "edge", "--config", config], bench.folder, bench.server_core)
+        super().__init__(name, [bench.binary, "edge", "--config", config], bench.folder, bench.server_core)
         self.peak_memory = 0
         self.started_in = wait("the edge to be ready", self.is_ready, ready_within, every=0.01)
 

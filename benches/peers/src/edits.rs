@@ -6,7 +6,10 @@ use anyhow::Context;
 use clap::Args;
 use jiff::Timestamp;
 use journal::{Edges, Journal, JournalMetrics, KafkaEdges, KafkaJournal, KafkaOptions};
-use tags::{Change, Code, Destination, Domain, DomainSettings, Tag, Version, WorkspaceId};
+use tags::{
+    Change, Code, Destination, Device, Domain, DomainSettings, LanguageTag, Os, Rule, Rules, Tag,
+    Targets, Version, When, WorkspaceId,
+};
 
 use crate::scan;
 
@@ -32,6 +35,9 @@ pub(crate) struct Seed {
     /// How many tags.
     #[arg(long)]
     tags: u64,
+    /// Whether each leads where it does by a rule that the client of these benchmarks meets, and others elsewhere.
+    #[arg(long)]
+    by_rule: bool,
 }
 
 #[derive(Args)]
@@ -70,7 +76,10 @@ impl Seed {
             let mut first = 0;
             while first < self.tags {
                 let end = self.tags.min(first + TRANSACTION);
-                let tags = (first..end).map(|number| tag(number, Version::FIRST, now));
+                let tags = (first..end).map(|number| {
+                    let tag = tag(number, Version::FIRST, now)?;
+                    Ok(Change::Tag(if self.by_rule { by_rule(tag)? } else { tag }))
+                });
                 journal
                     .publish(tags.collect::<anyhow::Result<_>>()?)
                     .await?;
@@ -97,8 +106,9 @@ impl Edit {
                 let end = self
                     .count
                     .min(due.clamp(done + at_once, done + TRANSACTION));
-                let tags = (self.first + done..self.first + end)
-                    .map(|number| tag(number % self.tags, version, Timestamp::now()));
+                let tags = (self.first + done..self.first + end).map(|number| {
+                    tag(number % self.tags, version, Timestamp::now()).map(Change::Tag)
+                });
                 journal
                     .publish(tags.collect::<anyhow::Result<_>>()?)
                     .await?;
@@ -139,7 +149,7 @@ impl Kafka {
     }
 }
 
-fn tag(number: u64, version: Version, at: Timestamp) -> anyhow::Result<Change> {
+fn tag(number: u64, version: Version, at: Timestamp) -> anyhow::Result<Tag> {
     let tag = Tag::new(
         WorkspaceId::default_workspace(),
         Domain::parse(scan::HOST)?,
@@ -147,9 +157,28 @@ fn tag(number: u64, version: Version, at: Timestamp) -> anyhow::Result<Change> {
         Destination::parse(&scan::destination(number))?,
         at,
     );
-    Ok(Change::Tag(Tag {
+    Ok(Tag {
         version,
         updated_by: "benchmark".to_owned(),
         ..tag
-    }))
+    })
+}
+
+/// The tag as it is for iPhones whose owners read German, and leading elsewhere for everybody else.
+fn by_rule(tag: Tag) -> anyhow::Result<Tag> {
+    let rule = Rule {
+        name: "German iPhones".to_owned(),
+        when: When {
+            device: vec![Device::Mobile],
+            os: vec![Os::Ios],
+            language: vec![LanguageTag::parse("de")?],
+            ..When::default()
+        },
+        to: Targets::One(tag.destination),
+    };
+    Ok(Tag {
+        destination: Destination::parse("https://www.example.com/others")?,
+        rules: Rules::new(vec![rule])?,
+        ..tag
+    })
 }

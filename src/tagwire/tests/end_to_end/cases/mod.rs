@@ -1,6 +1,7 @@
 //! The cases, each a sentence about what users rely on.
 
 mod changes;
+mod document;
 mod edges;
 mod endings;
 mod rules;
@@ -46,6 +47,8 @@ cases![
     endings::scans_survive_kill_9_of_the_sink,
     endings::sigterm_under_load_fails_no_scan_and_loses_none,
     scans::no_full_address_of_a_scanner_is_kept,
+    // Last, as it sets whatever can be set.
+    document::whatever_is_sent_the_answer_is_one_that_the_document_has,
 ];
 
 /// Waits until the API counts so many scans, and fails if it counts more.
