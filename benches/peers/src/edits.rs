@@ -178,7 +178,8 @@ fn by_rule(tag: Tag) -> anyhow::Result<Tag> {
     };
     Ok(Tag {
         destination: Destination::parse("https://www.example.com/others")?,
-        rules: Rules::new(vec![rule])?,
+        rules: Rules::new(vec![rule])
+            .map_err(|errors| anyhow::anyhow!("a rule is refused: {errors:?}"))?,
         ..tag
     })
 }

@@ -63,11 +63,13 @@ fn add_refusals_to(responses: &mut Responses, takes_body: bool) {
         ),
         ("503", "The admin cannot read or write now"),
     ];
-    let with_body = ("408", "The body did not arrive in time");
-    for (status, description) in everywhere
-        .into_iter()
-        .chain(takes_body.then_some(with_body))
-    {
+    let with_body = [
+        ("408", "The body did not arrive in time"),
+        ("413", "The body is too large"),
+        ("415", "The body is not JSON"),
+    ];
+    let with_body = with_body.into_iter().filter(|_| takes_body);
+    for (status, description) in everywhere.into_iter().chain(with_body) {
         let response = Response::new(description);
         let responses = &mut responses.responses;
         responses
