@@ -10,6 +10,7 @@ use tags::{
 
 use crate::options::Site;
 use crate::pages::{Content, Page};
+use crate::rate_limits::Exceeded;
 use crate::request::{Method, Request};
 
 /// An answer, before it is put into a protocol's words.
@@ -23,6 +24,8 @@ pub struct Answer<'a> {
     pub max_age: Option<u32>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u32>,
+    /// `RateLimit-Policy` and `RateLimit`: what there has been too much of.
+    pub exceeded: Option<Exceeded>,
     /// `Strict-Transport-Security`.
     pub hsts: Option<Hsts>,
     /// The content. HEAD gets the headers that describe it.
@@ -145,6 +148,17 @@ impl Answer<'_> {
         }
     }
 
+    /// The same answer, withheld: it was asked for too often, and is no scan.
+    pub(crate) fn withheld(self, exceeded: Exceeded) -> Self {
+        Answer {
+            // Within that time the next is let through: limits are of whole numbers a second.
+            retry_after: Some(1),
+            exceeded: Some(exceeded),
+            hsts: self.hsts,
+            ..Answer::page(Page::TooManyRequests)
+        }
+    }
+
     /// Whether `Allow` is to be said (RFC 9110 §15.5.6).
     pub fn says_allow(&self) -> bool {
         self.status == 405
@@ -172,6 +186,7 @@ impl Answer<'_> {
             location: None,
             max_age: None,
             retry_after: None,
+            exceeded: None,
             hsts: None,
             body: Body::Empty,
             scan: None,
@@ -363,6 +378,7 @@ fn decided<'a>(decision: Decision<'a>, scan: Option<Scanned<'a>>) -> Answer<'a> 
         location: decision.location,
         max_age: decision.max_age,
         retry_after: None,
+        exceeded: None,
         hsts: None,
         body,
         scan,

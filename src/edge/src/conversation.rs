@@ -19,6 +19,7 @@ use crate::http1::{self, Connection, Date};
 use crate::metrics::WorkerMetrics;
 use crate::options::{Limits, Site};
 use crate::pages::Page;
+use crate::rate_limits::{Exceeded, RateLimiter};
 use crate::record::Recording;
 use crate::request::Method;
 use crate::request_facts::{FactSources, RequestFacts};
@@ -35,6 +36,7 @@ pub(crate) struct Rules {
     /// What browsers say of themselves.
     pub(crate) agents: Arc<LazyAgents>,
     pub(crate) recording: Recording,
+    pub(crate) rate_limiter: RateLimiter,
     /// Set when another process listens in the place of this one: that this one ends is nothing that load balancers have to know of, and
     /// idle connections are kept until then, for one more request.
     pub(crate) replaced: OnceLock<Instant>,
@@ -172,7 +174,7 @@ pub(crate) fn converse(
     (start, next)
 }
 
-/// Decides about one request, and records the scan if it is one: what every protocol does before it puts the answer into its words.
+/// Decides about one request, and records the scan if it is one and within all limits: what every protocol does before it puts the answer into its words.
 /// What is a site's is neither recorded nor counted.
 pub(crate) fn judge<'a>(
     head: &mut Head<'a>,
@@ -205,6 +207,13 @@ pub(crate) fn judge<'a>(
     if answer.upstream.is_some() {
         return answer;
     }
+    let answer = match exceeded(&answer, client, moment) {
+        None => answer,
+        Some(exceeded) => {
+            worker.metrics.count_limited(exceeded.limit);
+            answer.withheld(exceeded)
+        }
+    };
     if let Some(scan) = &answer.scan {
         rules
             .recording
@@ -213,6 +222,14 @@ pub(crate) fn judge<'a>(
     }
     worker.metrics.count_response(answer.status);
     answer
+}
+
+/// The limit that a scan exceeds. Where a trusted proxy names nobody, or another proxy, the client is nobody in particular.
+fn exceeded(answer: &Answer<'_>, client: IpAddr, moment: &Moment<'_>) -> Option<Exceeded> {
+    let scan = answer.scan.as_ref()?;
+    let client = || (!moment.trusted.contain(client)).then_some(client);
+    let limiter = &moment.rules.rate_limiter;
+    limiter.exceeded(scan, client, moment.view, moment.now)
 }
 
 /// Answers one request: decides, records, and writes, in this order; or leaves it to its site.

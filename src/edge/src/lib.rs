@@ -1,7 +1,7 @@
 //! The edge: answers scans from memory, records each before its answer is sent, and depends on nothing behind it.
 //!
 //! A request's road: [`EdgeServer`] accepts, `lane` and `connection` receive and send, `conversation` reads heads ([`Head::read`]), asks
-//! [`answer()`], records the scan (`record`) and writes (`http1`). What a request gets is decided in [`answer()`] alone; what is for a
+//! [`answer()`] and whether that is within the [`RateLimits`], records the scan (`record`) and writes (`http1`). What a request gets is decided in [`answer()`] alone; what is for a
 //! site behind a domain goes there by the general lane (`upstream`). [`Feed`] keeps the table current.
 
 mod accept;
@@ -30,6 +30,7 @@ mod metrics;
 mod options;
 mod pages;
 mod proxy_protocol;
+mod rate_limits;
 mod record;
 mod request;
 mod request_facts;
@@ -52,6 +53,7 @@ pub use inherited::Inherited;
 pub use metrics::EdgeMetrics;
 pub use options::{EdgeOptions, Limits, Site};
 pub use pages::{CONTENT_SECURITY_POLICY, Content, Page};
+pub use rate_limits::{Exceeded, RateLimit, RateLimiter, RateLimits};
 pub use request::{Method, Request};
 pub use request_facts::{FactSources, RequestFacts};
 pub use server::{Drained, EdgeServer, StartError};

@@ -9,6 +9,7 @@ use facts::{LazyAgents, PlacesFile};
 
 use crate::admission::ConnectionLimits;
 use crate::client::Trust;
+use crate::rate_limits::RateLimits;
 use crate::sockets::SocketOptions;
 use crate::tls::Tls;
 use crate::upstream::UpstreamOptions;
@@ -42,6 +43,8 @@ pub struct EdgeOptions {
     pub limits: Limits,
     /// How many unknown codes a second are recorded, over all threads; beyond it they are counted as dropped.
     pub unknown_codes_per_second: u32,
+    /// How many redirects are answered in a second.
+    pub rate_limits: RateLimits,
     /// How requests for the sites behind domains are handled.
     pub upstream: UpstreamOptions,
 }
@@ -64,6 +67,7 @@ impl EdgeOptions {
             site: Site::default(),
             limits: Limits::default(),
             unknown_codes_per_second: 1_000,
+            rate_limits: RateLimits::default(),
             upstream: UpstreamOptions::default(),
         }
     }

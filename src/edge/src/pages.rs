@@ -31,6 +31,8 @@ pub enum Page {
     TargetTooLong,
     /// 421.
     Misdirected,
+    /// 429: more than there may be in a second.
+    TooManyRequests,
     /// 431.
     FieldsTooLarge,
     /// 501.
@@ -60,7 +62,7 @@ pub struct Content {
 
 impl Page {
     /// All of them, in their order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Home,
         Self::NotFound,
         Self::Paused,
@@ -73,6 +75,7 @@ impl Page {
         Self::ContentTooLarge,
         Self::TargetTooLong,
         Self::Misdirected,
+        Self::TooManyRequests,
         Self::FieldsTooLarge,
         Self::NotImplemented,
         Self::BadGateway,
@@ -171,6 +174,11 @@ impl Page {
                 421,
                 "Unknown host",
                 "This server does not answer for the requested host name.",
+            ),
+            Self::TooManyRequests => (
+                429,
+                "Too many requests",
+                "This link is asked for too often right now. Try again in a moment.",
             ),
             Self::FieldsTooLarge => (
                 431,

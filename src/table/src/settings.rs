@@ -1,6 +1,7 @@
 //! Domains and workspaces: read by every request, and changed rarely, but in crowds when there are thousands.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 use tags::{Change, Domain, DomainSettings, Workspace};
@@ -17,6 +18,8 @@ pub(crate) struct Settings {
     /// How many domains are not.
     others: usize,
     case_insensitive: usize,
+    /// How many workspaces may only have so many redirects.
+    limited: usize,
 }
 
 impl Settings {
@@ -26,7 +29,11 @@ impl Settings {
             Change::Domain(domain) => self.put_domain(domain),
             Change::Workspace(workspace) => {
                 let id = workspace.id.clone();
-                self.workspaces.insert(id.as_str(), workspace);
+                self.limited += usize::from(redirects_per_second(&workspace).is_some());
+                let before = self.workspaces.insert(id.as_str(), workspace);
+                let was_limited =
+                    before.is_some_and(|before| redirects_per_second(&before).is_some());
+                self.limited -= usize::from(was_limited);
             }
             Change::Tag(_)
             | Change::Key(_)
@@ -69,6 +76,14 @@ impl Settings {
         self.workspaces.get(id)
     }
 
+    /// How many redirects a workspace may have in a second. Where none has a limit, there is nothing to look up.
+    pub(crate) fn redirects_per_second(&self, workspace: &str) -> Option<NonZeroU32> {
+        if self.limited == 0 {
+            return None;
+        }
+        redirects_per_second(self.workspace(workspace)?)
+    }
+
     /// When the default moves, the two records come one after the other: until then the younger one is it.
     pub(crate) fn default_domain(&self) -> Option<&DomainSettings> {
         let (_, name) = self.defaults.last()?;
@@ -83,6 +98,10 @@ impl Settings {
     pub(crate) fn folds_case(&self, domain: &str) -> bool {
         self.case_insensitive > 0 && self.domain(domain).is_some_and(|d| d.case_insensitive)
     }
+}
+
+fn redirects_per_second(workspace: &Workspace) -> Option<NonZeroU32> {
+    NonZeroU32::new(workspace.limits.redirects_per_second?)
 }
 
 #[cfg(test)]

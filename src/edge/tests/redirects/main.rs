@@ -21,6 +21,7 @@ mod limits;
 mod mmdb;
 mod places;
 mod proxy_protocol;
+mod rate_limits;
 mod rebuilds;
 mod rules;
 mod scans_recorded;
