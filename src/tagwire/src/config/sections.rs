@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use admin::{DomainProof, PublicUrl, SystemResolver};
+use edge::RateLimits;
 use ipnet::IpNet;
 use telemetry::logging::LogFormat;
 
 use super::error::ConfigError;
 use super::kinds;
+use super::rate_limits;
 use super::values::Values;
 
 /// Everything that a person acts on: who migrates a database tells so, which is of interest when it fails.
@@ -100,6 +102,8 @@ pub(crate) struct Edge {
     pub(crate) max_header_bytes: usize,
     /// `edge.unknown_codes_per_second`: how many scans of unknown codes are recorded.
     pub(crate) unknown_codes_per_second: u32,
+    /// `edge.limits`: how many redirects are answered in a second.
+    pub(crate) limits: RateLimits,
 }
 
 impl Edge {
@@ -170,6 +174,7 @@ impl Edge {
             unknown_codes_per_second: values
                 .one("edge.unknown_codes_per_second", &kinds::RATE)?
                 .unwrap_or(defaults.unknown_codes_per_second),
+            limits: rate_limits::read(values)?,
         })
     }
 }

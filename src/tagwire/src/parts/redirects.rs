@@ -187,10 +187,14 @@ impl Redirects {
     pub(crate) fn reload(&self, config: &Edge) -> &'static [&'static str] {
         self.server.limit_connections(connection_limits(config));
         self.server.trust(trust(config));
+        self.server.limit_rates(config.limits);
         if let Some(tls) = self.tls.tls() {
             tls.reload();
         }
         &[
+            "edge.limits.redirects_per_address_per_second",
+            "edge.limits.redirects_per_tag_per_second",
+            "edge.limits.unknown_codes_per_address_per_second",
             "edge.max_connections",
             "edge.max_connections_per_address",
             "edge.proxy_protocol_from",
@@ -321,6 +325,7 @@ fn edge_options(config: &Edge, upstream: &Upstream, any_host: bool, tls: &TlsWat
             ..defaults.limits
         },
         unknown_codes_per_second: config.unknown_codes_per_second,
+        rate_limits: config.limits,
         upstream: upstream_options(upstream),
         ..defaults
     }

@@ -1,6 +1,7 @@
 //! SIGHUP: what a running process takes from a configuration that has changed.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::mmdb::Value::{Map, Text};
 use crate::mmdb::database;
-use crate::support::{Process, Start, client, data_dir, make_tag};
+use crate::support::{DEADLINE, Process, Start, client, data_dir, make_tag};
 
 /// Nobody listens there: ports below 1024 take a privilege, and this one has no service that anyone runs.
 const KAFKA: &str = "127.0.0.1:1";
@@ -107,6 +108,31 @@ async fn limits_and_the_log_filter_are_taken_and_what_needs_a_restart_is_named()
     );
     assert_eq!(edge.health().await.unwrap(), 200);
     edge.ends().await;
+}
+
+#[tokio::test]
+async fn limits_of_rates_are_taken_and_given_up() {
+    let server = Configured::standalone("").await;
+    let guess = async || {
+        let request = client().get(server.process.redirect_url("/no-such-code"));
+        request.send().await.unwrap().status().as_u16()
+    };
+    let key = "edge.limits.unknown_codes_per_address_per_second";
+    let taken = async |nth, per_second: u32| {
+        server.reads(&format!("{key} = {per_second}\n"));
+        let taken = server.process.logs_again(nth, TAKEN).await;
+        assert_eq!(taken["taken"], format!("[{key:?}]"));
+    };
+    taken(1, 1).await;
+    let deadline = Instant::now() + DEADLINE;
+    while guess().await != 429 {
+        assert!(Instant::now() < deadline, "as many guesses as it likes");
+    }
+    taken(2, 0).await;
+    for _ in 0..20 {
+        assert_eq!(guess().await, 404);
+    }
+    server.ends().await;
 }
 
 #[tokio::test]
