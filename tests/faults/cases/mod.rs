@@ -5,6 +5,7 @@ mod bootstrap;
 mod clock;
 mod edges;
 mod edits;
+mod flood;
 mod hostile;
 mod input;
 mod kafka;
@@ -61,6 +62,7 @@ cases![
     Seconds input::row_24_ten_thousand_connections_send_a_byte_a_second,
     Seconds hostile::row_25_malformed_requests_come_to_both_lanes,
     Seconds input::row_26_unknown_codes_are_guessed_by_the_thousand,
+    Seconds flood::row_27_one_workspace_asks_for_ten_times_what_it_may_have,
     Seconds edges::row_28_the_geoip_file_is_replaced_truncated_and_removed,
     Seconds edges::row_28_the_geoip_file_of_three_edges_is_truncated_removed_and_replaced,
     Seconds edits::row_29_edits_come_as_fast_as_they_are_taken,

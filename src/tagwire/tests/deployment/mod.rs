@@ -44,6 +44,8 @@ pub struct Plan {
     pub edges: usize,
     /// Variables for the processes that answer scans.
     pub edge_environment: Vec<(&'static str, String)>,
+    /// Variables for a cluster's admin.
+    pub admin_environment: Vec<(&'static str, String)>,
 }
 
 impl Plan {
@@ -55,6 +57,7 @@ impl Plan {
             clickhouse: given("TAGWIRE_TEST_CLICKHOUSE")?,
             edges: 3,
             edge_environment: Vec::new(),
+            admin_environment: Vec::new(),
         })
     }
 }
@@ -295,6 +298,8 @@ impl Deployment {
         }
         let (data, public_url) = (folders.data("admin"), format!("http://{}", redirects[0]));
         let start = in_clickhouse(Start::admin(&data, kafka, clickhouse, &public_url));
+        let variables = plan.admin_environment.iter();
+        let start = variables.fold(start, |start, (name, value)| start.env(name, value));
         let admin = Node::spawn(start, data).await;
         let api = admin.api.context("the admin's address")?;
         let start = in_clickhouse(Start::sink(kafka, clickhouse));
