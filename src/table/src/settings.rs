@@ -106,6 +106,8 @@ fn redirects_per_second(workspace: &Workspace) -> Option<NonZeroU32> {
 
 #[cfg(test)]
 mod tests {
+    use tags::WorkspaceId;
+
     use super::*;
 
     fn domain(name: &str, second: i64, is_default: bool, case_insensitive: bool) -> Change {
@@ -148,5 +150,26 @@ mod tests {
             assert_eq!(settings.folds_case(b), folds);
         }
         assert_eq!(settings.changes().count(), 2);
+    }
+
+    #[test]
+    fn what_a_workspace_may_have_follows_each_change_of_it() {
+        let mut settings = Settings::default();
+        let mut set = |id: &str, redirects_per_second| {
+            let id = WorkspaceId::parse(id).expect("a workspace's name");
+            let mut workspace = Workspace::new(id, String::new(), Timestamp::UNIX_EPOCH);
+            workspace.limits.redirects_per_second = redirects_per_second;
+            settings.put(Change::Workspace(workspace));
+            let of = |id| settings.redirects_per_second(id).map(NonZeroU32::get);
+            (of("a"), of("b"), settings.limited)
+        };
+        assert_eq!(set("a", None), (None, None, 0));
+        assert_eq!(set("a", Some(5)), (Some(5), None, 1));
+        assert_eq!(set("b", None), (Some(5), None, 1));
+        assert_eq!(set("a", Some(6)), (Some(6), None, 1));
+        assert_eq!(set("b", Some(7)), (Some(6), Some(7), 2));
+        // Nobody can set it; it is no limit then.
+        assert_eq!(set("a", Some(0)), (None, Some(7), 1));
+        assert_eq!(set("b", None), (None, None, 0));
     }
 }

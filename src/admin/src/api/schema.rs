@@ -274,7 +274,7 @@ pub(crate) struct WorkspaceAnswer {
     max_keys: Option<u32>,
     /// How many requests to this API it may make in a second.
     api_requests_per_second: Option<u32>,
-    /// How many of its scans are answered in a second.
+    /// How many of its scans each edge answers in a second; beyond it 429.
     redirects_per_second: Option<u32>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
