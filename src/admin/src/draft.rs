@@ -4,10 +4,10 @@ mod defaults;
 
 use jiff::Timestamp;
 use tags::{
-    Code, Destination, Domain, QueryMode, RedirectStatus, Rules, Status, Tag, Targets, Version,
-    WorkspaceId, code_in_path,
+    Code, Destination, Domain, QueryMode, RedirectStatus, Rules, Status, Tag, Version, WorkspaceId,
 };
 
+use crate::destinations::{DestinationPolicy, places, places_of};
 use crate::fields::{Fields, Given};
 use crate::problem::Problem;
 use crate::rules;
@@ -77,17 +77,17 @@ impl Draft {
 
     /// Takes over what the request gives and notes in `fields` what is wrong with it.
     ///
-    /// `is_own` tells which hosts are Tagwire's: a destination there that is answered as a code would be a loop. `must_begin_later` is the
-    /// present for a tag that is made, which must not have ended already; an edit may end a tag at once.
+    /// `must_begin_later` is the present for a tag that is made, which must not have ended already; an edit may end a tag at once.
     pub fn read(
         &mut self,
         fields: &mut Fields,
-        is_own: &dyn Fn(&str) -> bool,
+        policy: &DestinationPolicy<'_>,
         must_begin_later: Option<Timestamp>,
     ) {
-        self.read_destinations(fields, is_own);
+        let was_active = self.status == Status::Active;
+        self.read_destinations(fields, policy);
         fields
-            .value("rules", |value| rules::read(value, is_own))
+            .value("rules", |value| rules::read(value, policy))
             .replace_or_default(&mut self.rules, Rules::default());
         let redirect_status = fields.checked_integer("redirect_status", RedirectStatus::try_from);
         // Whether a status that is wrong goes with the other fields cannot be said.
@@ -116,14 +116,17 @@ impl Draft {
                 _ => Err("must be active or paused; DELETE revokes a tag for ever".to_owned()),
             })
             .replace_or_default(&mut self.status, Status::Active);
+        if self.status == Status::Active && !was_active {
+            self.check_lists(fields, policy);
+        }
         self.check_times(fields, must_begin_later);
         if judge_permanence {
             self.check_permanence(fields);
         }
     }
 
-    fn read_destinations(&mut self, fields: &mut Fields, is_own: &dyn Fn(&str) -> bool) {
-        let destination = fields.parsed("destination", |text| parse_destination(text, is_own));
+    fn read_destinations(&mut self, fields: &mut Fields, policy: &DestinationPolicy<'_>) {
+        let destination = fields.parsed("destination", |text| policy.parse(text));
         match destination {
             Given::Value(destination) => self.destination = Some(destination),
             Given::Null => fields.refuse("destination", "is required"),
@@ -133,8 +136,22 @@ impl Draft {
             Given::Absent => {}
         }
         fields
-            .parsed("fallback_url", |text| parse_destination(text, is_own))
+            .parsed("fallback_url", |text| policy.parse(text))
             .replace(&mut self.fallback_url);
+    }
+
+    /// A tag that was paused may lead where it must not any more: what is on a blocklist by now stays off the air.
+    fn check_lists(&self, fields: &mut Fields, policy: &DestinationPolicy<'_>) {
+        let fallback = self.fallback_url.as_ref();
+        for (place, destination) in places(self.destination.as_ref(), fallback, &self.rules) {
+            if let Err(detail) = policy.check_lists(destination) {
+                fields.refuse(
+                    "status",
+                    format!("the tag cannot be active: its {place} {detail}"),
+                );
+                return;
+            }
+        }
     }
 
     fn check_times(&self, fields: &mut Fields, must_begin_later: Option<Timestamp>) {
@@ -187,24 +204,10 @@ impl Draft {
 
     /// The same fields as they were in another version, with destinations that the policy of today still allows; else the field that it
     /// does not, and why.
-    pub fn restored(tag: &Tag, is_own: &dyn Fn(&str) -> bool) -> Result<Self, String> {
-        let check = |name: &str, destination: &Destination| {
-            parse_destination(destination.as_str(), is_own)
-                .map_err(|detail| format!("its {name} is no longer allowed: {detail}"))
-        };
-        check("destination", &tag.destination)?;
-        if let Some(fallback) = &tag.fallback_url {
-            check("fallback_url", fallback)?;
-        }
-        for rule in tag.rules.list() {
-            let targets = match &rule.to {
-                Targets::One(url) => vec![url],
-                Targets::Weighted(targets) => targets.iter().map(|target| &target.url).collect(),
-            };
-            let name = format!("rule '{}'", rule.name);
-            for url in targets {
-                check(&name, url)?;
-            }
+    pub fn restored(tag: &Tag, policy: &DestinationPolicy<'_>) -> Result<Self, String> {
+        for (place, destination) in places_of(tag) {
+            let allowed = policy.parse(destination.as_str());
+            allowed.map_err(|detail| format!("its {place} is no longer allowed: {detail}"))?;
         }
         Ok(Self::of(tag))
     }
@@ -265,13 +268,4 @@ impl Identity {
             created_at: tag.created_at,
         }
     }
-}
-
-/// A destination that the policy allows and that is no short URL of ours.
-pub fn parse_destination(text: &str, is_own: &dyn Fn(&str) -> bool) -> Result<Destination, String> {
-    let destination = Destination::parse(text).map_err(|error| error.to_string())?;
-    if destination.leads_back(is_own, |path| code_in_path(path).is_some()) {
-        return Err("leads back to a short URL of this service, which would be a loop; give the final address".to_owned());
-    }
-    Ok(destination)
 }

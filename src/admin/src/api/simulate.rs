@@ -159,9 +159,9 @@ impl Told {
         let now = fields.time("time").value().unwrap_or_else(|| admin.now());
         let query = fields.parsed("query", text).value().unwrap_or_default();
         let scan_number = fields.integer("scan_number", 1, ScanNumbers::MAX).value();
-        let is_own = admin.is_own_domain();
+        let policy = admin.destination_policy();
         let draft = fields
-            .value("rules", |value| rules::read(value, &is_own))
+            .value("rules", |value| rules::read(value, &policy))
             .value();
         let told = Self {
             // An edge has it without the white space around it (RFC 9110 §5.5), and counts shares by it.

@@ -6,8 +6,9 @@ pub mod dns;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use admin::{Admin, AdminOptions, DomainProof, PublicUrl, Timeouts};
+use admin::{Admin, AdminOptions, BlocklistAction, DomainProof, PublicUrl, Timeouts};
 use analytics::SqliteStore;
+use blocklist::Blocklists;
 use facts::{LazyAgents, PlacesFile};
 use journal::{Journal, LocalEdges, SqliteJournal};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
@@ -59,6 +60,7 @@ pub struct Server {
     pub admin: Admin,
     pub edges: LocalEdges,
     pub dns: Dns,
+    pub blocklists: Arc<Blocklists>,
     folder: Arc<TempDir>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -79,6 +81,24 @@ impl Server {
     /// A new installation on a journal that a test makes of the real one.
     pub async fn start_with(wrap: impl FnOnce(SqliteJournal) -> Arc<dyn Journal>) -> Self {
         Self::start_new(wrap, Timeouts::default()).await
+    }
+
+    /// A new installation that takes off the air what leads to a listed host.
+    pub async fn start_pausing() -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
+        let data_dir = folder.path().join("admin");
+        std::fs::create_dir_all(&data_dir).unwrap();
+        let (pause, timeouts) = (BlocklistAction::Pause, Timeouts::default());
+        Self::start_acting(
+            pause,
+            Arc::new(journal),
+            folder,
+            data_dir,
+            PUBLIC_URL,
+            timeouts,
+        )
+        .await
     }
 
     /// An admin with a data folder of its own on the journal of an installation that exists.
@@ -132,7 +152,19 @@ impl Server {
         public_url: &str,
         timeouts: Timeouts,
     ) -> Self {
-        let dns = Dns::default();
+        let report = BlocklistAction::Report;
+        Self::start_acting(report, journal, folder, data_dir, public_url, timeouts).await
+    }
+
+    async fn start_acting(
+        blocklist_action: BlocklistAction,
+        journal: Arc<dyn Journal>,
+        folder: Arc<TempDir>,
+        data_dir: PathBuf,
+        public_url: &str,
+        timeouts: Timeouts,
+    ) -> Self {
+        let (dns, blocklists) = (Dns::default(), Arc::default());
         let options = AdminOptions {
             data_dir: data_dir.clone(),
             public_url: PublicUrl::parse(public_url).unwrap(),
@@ -144,6 +176,8 @@ impl Server {
             },
             places: Arc::clone(&PLACES),
             agents: Arc::clone(&AGENTS),
+            blocklists: Arc::clone(&blocklists),
+            blocklist_action,
         };
         let store = SqliteStore::open(&data_dir.join("scans.sqlite")).unwrap();
         let edges = LocalEdges::new();
@@ -166,10 +200,20 @@ impl Server {
             admin,
             edges,
             dns,
+            blocklists,
             folder,
             stop,
             task,
         }
+    }
+
+    /// From now on, these are the hosts that no tag may lead to, on a list of this name.
+    pub fn block(&self, list: &str, hosts: &[&str]) {
+        let file = self.folder().join(list);
+        std::fs::write(&file, format!("# a list\n{}\n", hosts.join("\n"))).unwrap();
+        self.blocklists
+            .follow(self.blocklists.prepare(&[file]).unwrap());
+        self.blocklists.reload_if_changed();
     }
 
     /// The first key's secret.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::{DomainProof, PublicUrl, SystemResolver};
+use admin::{BlocklistAction, DomainProof, PublicUrl, SystemResolver};
 use edge::RateLimits;
 use ipnet::IpNet;
 use telemetry::logging::LogFormat;
@@ -186,6 +186,10 @@ pub(crate) struct Admin {
     pub(crate) listen: SocketAddr,
     /// `admin.domain_verification`: what a workspace has to show before it may use a domain.
     pub(crate) domain_proof: DomainProof,
+    /// `admin.blocklists`: files with hosts that no tag may lead to.
+    pub(crate) blocklists: Vec<PathBuf>,
+    /// `admin.blocklist_action`: what is done when tags lead to a host that has been listed since.
+    pub(crate) blocklist_action: BlocklistAction,
 }
 
 impl Admin {
@@ -201,6 +205,12 @@ impl Admin {
             } else {
                 DomainProof::Off
             },
+            blocklists: values
+                .list("admin.blocklists", &kinds::PATH)?
+                .unwrap_or_default(),
+            blocklist_action: values
+                .one("admin.blocklist_action", &kinds::BLOCKLIST_ACTION)?
+                .unwrap_or_default(),
         })
     }
 }

@@ -13,8 +13,8 @@ use sink::{DirectOutlet, Enricher, SinkMetrics};
 use super::Role;
 use crate::config::Config;
 use crate::parts::{
-    Api, Behind, DataDir, Demo, InheritedRedirects, Operations, PlacesWatch, Redirects, Welcome,
-    bind, public_url, tls_options,
+    Api, Behind, BlocklistsWatch, DataDir, Demo, InheritedRedirects, Operations, PlacesWatch,
+    Redirects, Welcome, bind, public_url, tls_options,
 };
 use crate::program::Program;
 
@@ -22,6 +22,7 @@ pub(crate) struct Standalone {
     redirects: Redirects,
     api: Api,
     places: PlacesWatch,
+    blocklists: BlocklistsWatch,
     operations: Operations,
     welcome: Welcome,
     demo: Option<Demo>,
@@ -43,6 +44,7 @@ impl Standalone {
             SqliteJournal::open_counting(&data.path().join("journal.sqlite"), admin_metrics)?;
         let store = Arc::new(SqliteStore::open(&data.path().join("scans.sqlite"))?);
         let places = PlacesWatch::open(&config.geoip, registry, &["admin", "edge", "sink"])?;
+        let blocklists = BlocklistsWatch::open(&config.admin, registry)?;
         let agents = Arc::new(Agents::new()?);
         let enricher = Arc::new(Enricher::new(Arc::clone(&agents), places.file()));
         let agents = Arc::new(LazyAgents::made(agents));
@@ -77,6 +79,8 @@ impl Standalone {
             domain_proof: config.admin.domain_proof.clone(),
             places: places.file(),
             agents,
+            blocklists: blocklists.lists(),
+            blocklist_action: config.admin.blocklist_action,
         };
         let api = Api::start(
             program,
@@ -102,6 +106,7 @@ impl Standalone {
             redirects,
             api,
             places,
+            blocklists,
             operations,
             welcome,
             demo,
@@ -133,8 +138,10 @@ impl Role for Standalone {
 
     fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
         tls_options(&config.edge)?;
+        let blocklists = self.blocklists.prepare(&config.admin)?;
         let places = self.places.reload(&config.geoip)?; // before what cannot fail
-        Ok([&[places], self.redirects.reload(&config.edge)].concat())
+        let files = [places, self.blocklists.take(blocklists)];
+        Ok([&files, self.redirects.reload(&config.edge)].concat())
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
@@ -147,6 +154,7 @@ impl Role for Standalone {
         );
         self.redirects.drain(deadline);
         self.places.end();
+        self.blocklists.end();
         self.operations.end(program);
     }
 }

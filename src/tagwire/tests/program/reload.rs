@@ -255,6 +255,51 @@ async fn another_geoip_file_is_taken_and_a_broken_one_refused() {
 }
 
 #[tokio::test]
+async fn blocklists_are_taken_and_a_configuration_with_one_that_is_none_changes_nothing() {
+    let server = Configured::standalone("").await;
+    let hosts = "tagwire_admin_blocklist_hosts";
+    assert_eq!(server.process.metric(hosts).await, 0.0);
+    let write = |name: &str, text: &str| {
+        let file = server.data.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let list = write("phishing.txt", "bad.example.com\nworse.example.com\n");
+    let with = |lists: &str| format!("[admin]\nblocklists = [{lists}]\n");
+    server.reads(&with(&format!("'{list}'")));
+    let taken = server.process.logs(TAKEN).await;
+    assert_eq!(taken["taken"], r#"["admin.blocklists"]"#);
+    assert_eq!(server.process.metric(hosts).await, 2.0);
+
+    let page = write("page.txt", "<html>\n<p>This list has moved\n");
+    server.reads(&(with(&format!("'{list}', '{page}'")) + &places(&server.data)));
+    let refused = server.process.logs(REFUSED).await;
+    let error = refused["error"].as_str().unwrap();
+    assert!(
+        error.contains("admin.blocklists: ") && error.contains("page.txt"),
+        "{error}"
+    );
+    assert_eq!(server.process.metric(hosts).await, 2.0);
+    let no_list = "tagwire_admin_blocklists_refused_total{reason=\"not_a_list\"}";
+    assert_eq!(server.process.metric(no_list).await, 1.0);
+    let built = "tagwire_admin_geoip_build_timestamp_seconds";
+    assert_eq!(server.process.metric(built).await, 0.0, "all or nothing");
+
+    // The file itself is followed too: here at SIGHUP, else within 10 s.
+    write("phishing.txt", "bad.example.com\n");
+    server.reads(&with(&format!("'{list}'")));
+    server.process.logs_again(2, TAKEN).await;
+    assert_eq!(server.process.metric(hosts).await, 1.0);
+    write("phishing.txt", "");
+    server.reads(&with(&format!("'{list}'")));
+    server.process.logs_again(3, TAKEN).await;
+    assert_eq!(server.process.metric(hosts).await, 1.0);
+    let empty = "tagwire_admin_blocklists_refused_total{reason=\"empty\"}";
+    assert_eq!(server.process.metric(empty).await, 1.0);
+    server.ends().await;
+}
+
+#[tokio::test]
 async fn a_sink_and_an_admin_take_what_they_have_and_refuse_what_they_could_not_start_with() {
     let sink = Configured::spawn("", |_| Start::sink(KAFKA, CLICKHOUSE)).await;
     let admin = Configured::spawn("", |data| {
