@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::answer::{Answer, answer};
 use crate::client::TrustedProxies;
+use crate::counting::Tallies;
 use crate::fields::accept_lines;
 use crate::head::{Head, Reading};
 use crate::http1::{self, Connection, Date};
@@ -34,6 +35,8 @@ pub(crate) struct Rules {
     pub(crate) places: Arc<PlacesFile>,
     /// What browsers say of themselves.
     pub(crate) agents: Arc<LazyAgents>,
+    /// How often tags have been scanned.
+    pub(crate) tallies: Arc<Tallies>,
     pub(crate) recording: Recording,
     /// Set when another process listens in the place of this one: that this one ends is nothing that load balancers have to know of, and
     /// idle connections are kept until then, for one more request.
@@ -195,6 +198,7 @@ pub(crate) fn judge<'a>(
         places: &rules.places,
         agents: &rules.agents,
         known_agents: &worker.agents,
+        tallies: &rules.tallies,
     };
     let facts = RequestFacts::new(&head.request, &head.fields, client, sources);
     let ends = draining && rules.replaced.get().is_none();

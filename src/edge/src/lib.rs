@@ -2,7 +2,8 @@
 //!
 //! A request's road: [`EdgeServer`] accepts, `lane` and `connection` receive and send, `conversation` reads heads ([`Head::read`]), asks
 //! [`answer()`], records the scan (`record`) and writes (`http1`). What a request gets is decided in [`answer()`] alone; what is for a
-//! site behind a domain goes there by the general lane (`upstream`). [`Feed`] keeps the table current.
+//! site behind a domain goes there by the general lane (`upstream`). [`Feed`] keeps the table current, [`Counting`] the
+//! numbers of scans.
 
 mod accept;
 mod admission;
@@ -11,6 +12,7 @@ mod arrivals;
 mod client;
 mod connection;
 mod conversation;
+mod counting;
 mod feed;
 mod fields;
 #[doc(hidden)]
@@ -43,6 +45,7 @@ mod worker_thread;
 pub use admission::ConnectionLimits;
 pub use answer::{Answer, Body, Scanned, answer};
 pub use client::{Trust, TrustedProxies};
+pub use counting::{CountExchange, Counting, Tallies};
 pub use feed::{Feed, FeedState, SnapshotOptions, SnapshotOrders};
 pub use fields::Fields;
 pub use head::{Head, Reading};

@@ -12,6 +12,7 @@ use scans::HttpVersion;
 use tags::Outcome;
 
 use crate::admission::ConnectionMetrics;
+use crate::counting::CountingMetrics;
 use crate::upstream::UpstreamMetrics;
 
 /// How often workers add what they have counted: the delay after which it shows in `/metrics`.
@@ -55,6 +56,7 @@ pub struct EdgeMetrics {
     snapshot_age: Gauge,
     refused_snapshots: IntCounterVec,
     pub(crate) connections: ConnectionMetrics,
+    pub(crate) counting: CountingMetrics,
     pub(crate) upstream: UpstreamMetrics,
 }
 
@@ -109,6 +111,7 @@ impl EdgeMetrics {
                 &["reason"],
             )?,
             connections: ConnectionMetrics::register(registry)?,
+            counting: CountingMetrics::register(registry)?,
             upstream: UpstreamMetrics::register(registry)?,
         };
         for reason in REFUSALS {
