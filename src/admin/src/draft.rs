@@ -4,7 +4,8 @@ mod defaults;
 
 use jiff::Timestamp;
 use tags::{
-    Code, Destination, Domain, QueryMode, RedirectStatus, Rules, Status, Tag, Version, WorkspaceId,
+    Code, Destination, Domain, MaxScans, QueryMode, RedirectStatus, Rules, Status, Tag, Version,
+    WorkspaceId,
 };
 
 use crate::destinations::{DestinationPolicy, places, places_of};
@@ -30,6 +31,7 @@ pub struct Draft {
     cache_max_age: Option<u32>,
     starts_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
+    max_scans: Option<MaxScans>,
     fallback_url: Option<Destination>,
     query: QueryMode,
     campaign: String,
@@ -48,6 +50,7 @@ impl Draft {
             cache_max_age: None,
             starts_at: None,
             expires_at: None,
+            max_scans: None,
             fallback_url: None,
             query: QueryMode::Append,
             campaign: String::new(),
@@ -66,6 +69,7 @@ impl Draft {
             cache_max_age: tag.cache_max_age,
             starts_at: tag.starts_at,
             expires_at: tag.expires_at,
+            max_scans: tag.max_scans,
             fallback_url: tag.fallback_url.clone(),
             query: tag.query,
             campaign: tag.campaign.clone(),
@@ -98,6 +102,7 @@ impl Draft {
             .replace(&mut self.cache_max_age);
         fields.time("starts_at").replace(&mut self.starts_at);
         fields.time("expires_at").replace(&mut self.expires_at);
+        fields.max_scans("max_scans").replace(&mut self.max_scans);
         fields
             .word("query")
             .replace_or_default(&mut self.query, QueryMode::Append);
@@ -185,6 +190,7 @@ impl Draft {
         for (name, is_set) in [
             ("starts_at", self.starts_at.is_some()),
             ("expires_at", self.expires_at.is_some()),
+            ("max_scans", self.max_scans.is_some()),
             ("rules", !self.rules.is_empty()),
         ] {
             if is_set {
@@ -229,6 +235,7 @@ impl Draft {
             cache_max_age: self.cache_max_age,
             starts_at: self.starts_at,
             expires_at: self.expires_at,
+            max_scans: self.max_scans,
             fallback_url: self.fallback_url,
             query: self.query,
             campaign: self.campaign,

@@ -1,13 +1,12 @@
 //! What it costs to know that a redirect is within all limits, or that it is not. `benches/micro`.
 
-use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
 use divan::{Bencher, black_box};
-use edge::{RateLimiter, RateLimits, Scanned};
+use edge::{RateLimiter, RateLimits, Wanted};
 use jiff::{SignedDuration, Timestamp};
 use table::Table;
-use tags::{Change, Limits, Outcome, Workspace, WorkspaceId};
+use tags::{Change, Limits, Workspace, WorkspaceId};
 
 fn main() {
     divan::main();
@@ -67,15 +66,11 @@ fn redirects_of(
     }
     table.complete();
     let limiter = RateLimiter::new(limits);
-    let scanned = Scanned {
+    let wanted = Wanted {
         workspace: "acme",
         domain: "qr.example.com",
-        code: Cow::Borrowed("c0000042"),
-        campaign: "",
-        tag_version: 1,
-        outcome: Outcome::Redirected,
-        rule: "",
-        destination_index: 0,
+        code: "c0000042",
+        is_tag: true,
     };
     let state = table.load();
     let view = state.pin();
@@ -84,6 +79,6 @@ fn redirects_of(
         now += SignedDuration::from_micros(1);
         number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let client = || Some(IpAddr::V4(Ipv4Addr::from_bits(number % addresses)));
-        limiter.exceeded(black_box(&scanned), client, &view, now)
+        limiter.exceeded(black_box(&wanted), client, &view, now)
     });
 }

@@ -10,7 +10,7 @@ use tags::{
 
 use crate::options::Site;
 use crate::pages::{Content, Page};
-use crate::rate_limits::Exceeded;
+use crate::rate_limits::{Exceeded, Wanted};
 use crate::request::{Method, Request};
 
 /// An answer, before it is put into a protocol's words.
@@ -69,7 +69,8 @@ pub struct Scanned<'a> {
 }
 
 /// Answers a request at this moment. While `draining`, only the health check differs. Of the facts, only those are asked for that the
-/// tag depends on.
+/// tag depends on. `admission` says which limit is exceeded by what is asked for, if any, before anything is decided about it: what is
+/// withheld is no scan, and takes no number of its tag.
 pub fn answer<'a>(
     request: &Request<'a>,
     facts: &impl Facts,
@@ -77,6 +78,7 @@ pub fn answer<'a>(
     now: Timestamp,
     site: &Site,
     draining: bool,
+    admission: impl FnOnce(&Wanted<'_>) -> Option<Exceeded>,
 ) -> Answer<'a> {
     let served = match request.method {
         Method::Get | Method::Head => None,
@@ -104,7 +106,7 @@ pub fn answer<'a>(
             ..Answer::page(Page::BadGateway)
         },
         (None, Some(page)) => Answer::page(page),
-        (None, None) => of_domain(request, facts, view, now, site, domain),
+        (None, None) => of_domain(request, facts, view, now, site, domain, admission),
     };
     Answer {
         // RFC 6797 §7.2: never over plain HTTP.
@@ -120,6 +122,7 @@ fn of_domain<'a>(
     now: Timestamp,
     site: &Site,
     domain: &'a DomainSettings,
+    admission: impl FnOnce(&Wanted<'_>) -> Option<Exceeded>,
 ) -> Answer<'a> {
     match request.path {
         "/" => home(domain),
@@ -130,7 +133,7 @@ fn of_domain<'a>(
         "/favicon.ico" => Answer::empty(204),
         _ if !view.is_complete() => unavailable(site),
         path => match code_in_path(path) {
-            Some(code) => tag(facts, view, now, domain, code),
+            Some(code) => tag(facts, view, now, domain, code, admission),
             None => decided(
                 Decision::without_tag(Outcome::Unknown, domain_fallback(domain)),
                 None,
@@ -148,13 +151,12 @@ impl Answer<'_> {
         }
     }
 
-    /// The same answer, withheld: it was asked for too often, and is no scan.
-    pub(crate) fn withheld(self, exceeded: Exceeded) -> Self {
+    /// What was asked for too often gets, and is no scan.
+    fn withheld(exceeded: Exceeded) -> Self {
         Answer {
             // Within that time the next is let through: limits are of whole numbers a second.
             retry_after: Some(1),
             exceeded: Some(exceeded),
-            hsts: self.hsts,
             ..Answer::page(Page::TooManyRequests)
         }
     }
@@ -306,14 +308,26 @@ fn tag<'a>(
     now: Timestamp,
     domain: &'a DomainSettings,
     code: Cow<'a, str>,
+    admission: impl FnOnce(&Wanted<'_>) -> Option<Exceeded>,
 ) -> Answer<'a> {
     let code = as_stored(code, domain);
     let name = domain.name.as_str();
-    let Some(tag) = view.tag_at(name, &code, now) else {
-        let workspace = domain
-            .workspace
-            .as_ref()
-            .map_or(DEFAULT_WORKSPACE, WorkspaceId::as_str);
+    let found = view.tag_at(name, &code, now);
+    let of_domain = || domain.workspace.as_ref().map(WorkspaceId::as_str);
+    let workspace = match &found {
+        Some(tag) => tag.workspace,
+        None => of_domain().unwrap_or(DEFAULT_WORKSPACE),
+    };
+    let wanted = Wanted {
+        workspace,
+        domain: name,
+        code: &code,
+        is_tag: found.is_some(),
+    };
+    if let Some(exceeded) = admission(&wanted) {
+        return Answer::withheld(exceeded);
+    }
+    let Some(tag) = found else {
         let decision = Decision::without_tag(Outcome::Unknown, domain_fallback(domain));
         let outcome = decision.outcome;
         return decided(
@@ -340,7 +354,7 @@ fn tag<'a>(
     decided(
         decision,
         Some(Scanned {
-            workspace: tag.workspace,
+            workspace,
             domain: name,
             code,
             campaign: tag.campaign,

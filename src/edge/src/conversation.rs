@@ -13,13 +13,14 @@ use tokio::time::Instant;
 
 use crate::answer::{Answer, answer};
 use crate::client::TrustedProxies;
+use crate::counting::Tallies;
 use crate::fields::accept_lines;
 use crate::head::{Head, Reading};
 use crate::http1::{self, Connection, Date};
 use crate::metrics::WorkerMetrics;
 use crate::options::{Limits, Site};
 use crate::pages::Page;
-use crate::rate_limits::{Exceeded, RateLimiter};
+use crate::rate_limits::{RateLimiter, Wanted};
 use crate::record::Recording;
 use crate::request::Method;
 use crate::request_facts::{FactSources, RequestFacts};
@@ -35,6 +36,8 @@ pub(crate) struct Rules {
     pub(crate) places: Arc<PlacesFile>,
     /// What browsers say of themselves.
     pub(crate) agents: Arc<LazyAgents>,
+    /// How often tags have been scanned.
+    pub(crate) tallies: Arc<Tallies>,
     pub(crate) recording: Recording,
     pub(crate) rate_limiter: RateLimiter,
     /// Set when another process listens in the place of this one: that this one ends is nothing that load balancers have to know of, and
@@ -174,7 +177,7 @@ pub(crate) fn converse(
     (start, next)
 }
 
-/// Decides about one request, and records the scan if it is one and within all limits: what every protocol does before it puts the answer into its words.
+/// Decides about one request, and records the scan if it is one: what every protocol does before it puts the answer into its words.
 /// What is a site's is neither recorded nor counted.
 pub(crate) fn judge<'a>(
     head: &mut Head<'a>,
@@ -197,23 +200,26 @@ pub(crate) fn judge<'a>(
         places: &rules.places,
         agents: &rules.agents,
         known_agents: &worker.agents,
+        tallies: &rules.tallies,
     };
     let facts = RequestFacts::new(&head.request, &head.fields, client, sources);
     let ends = draining && rules.replaced.get().is_none();
-    let answer = answer(&head.request, &facts, view, now, &rules.site, ends);
+    let admission = |wanted: &Wanted<'_>| {
+        // Where a trusted proxy names nobody, or another proxy, the client is nobody in particular.
+        let client = || (!trusted.contain(client)).then_some(client);
+        rules.rate_limiter.exceeded(wanted, client, view, now)
+    };
+    let request = &head.request;
+    let answer = answer(request, &facts, view, now, &rules.site, ends, admission);
     if facts.looked_up() {
         worker.metrics.count_place_lookup();
     }
     if answer.upstream.is_some() {
         return answer;
     }
-    let answer = match exceeded(&answer, client, moment) {
-        None => answer,
-        Some(exceeded) => {
-            worker.metrics.count_limited(exceeded.limit);
-            answer.withheld(exceeded)
-        }
-    };
+    if let Some(exceeded) = answer.exceeded {
+        worker.metrics.count_limited(exceeded.limit);
+    }
     if let Some(scan) = &answer.scan {
         rules
             .recording
@@ -222,14 +228,6 @@ pub(crate) fn judge<'a>(
     }
     worker.metrics.count_response(answer.status);
     answer
-}
-
-/// The limit that a scan exceeds. Where a trusted proxy names nobody, or another proxy, the client is nobody in particular.
-fn exceeded(answer: &Answer<'_>, client: IpAddr, moment: &Moment<'_>) -> Option<Exceeded> {
-    let scan = answer.scan.as_ref()?;
-    let client = || (!moment.trusted.contain(client)).then_some(client);
-    let limiter = &moment.rules.rate_limiter;
-    limiter.exceeded(scan, client, moment.view, moment.now)
 }
 
 /// Answers one request: decides, records, and writes, in this order; or leaves it to its site.

@@ -90,6 +90,7 @@ impl Conversations {
                 replaced: OnceLock::new(),
                 places: Arc::default(),
                 agents: Arc::default(),
+                tallies: Arc::default(),
                 recording: Recording {
                     visitors,
                     unknown_codes: UnknownCap::new(u32::MAX),

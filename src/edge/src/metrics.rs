@@ -12,6 +12,7 @@ use scans::HttpVersion;
 use tags::Outcome;
 
 use crate::admission::ConnectionMetrics;
+use crate::counting::CountingMetrics;
 use crate::rate_limits::RateLimit;
 use crate::upstream::UpstreamMetrics;
 
@@ -57,6 +58,7 @@ pub struct EdgeMetrics {
     snapshot_age: Gauge,
     refused_snapshots: IntCounterVec,
     pub(crate) connections: ConnectionMetrics,
+    pub(crate) counting: CountingMetrics,
     pub(crate) upstream: UpstreamMetrics,
 }
 
@@ -118,6 +120,7 @@ impl EdgeMetrics {
                 &["reason"],
             )?,
             connections: ConnectionMetrics::register(registry)?,
+            counting: CountingMetrics::register(registry)?,
             upstream: UpstreamMetrics::register(registry)?,
         };
         for reason in REFUSALS {

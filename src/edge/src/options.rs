@@ -9,6 +9,7 @@ use facts::{LazyAgents, PlacesFile};
 
 use crate::admission::ConnectionLimits;
 use crate::client::Trust;
+use crate::counting::Tallies;
 use crate::rate_limits::RateLimits;
 use crate::sockets::SocketOptions;
 use crate::tls::Tls;
@@ -37,6 +38,8 @@ pub struct EdgeOptions {
     pub places: Arc<PlacesFile>,
     /// What browsers say of themselves.
     pub agents: Arc<LazyAgents>,
+    /// How often tags have been scanned whose limit or rules depend on it.
+    pub tallies: Arc<Tallies>,
     /// How requests are answered.
     pub site: Site,
     /// What a connection may do, and for how long.
@@ -64,6 +67,7 @@ impl EdgeOptions {
             trust: Trust::default(),
             places: Arc::default(),
             agents: Arc::default(),
+            tallies: Arc::default(),
             site: Site::default(),
             limits: Limits::default(),
             unknown_codes_per_second: 1_000,

@@ -19,6 +19,8 @@ pub enum Page {
     Expired,
     /// A tag that was revoked.
     Revoked,
+    /// A tag that has been scanned as often as it may be.
+    Limited,
     /// 400.
     BadRequest,
     /// 405.
@@ -69,6 +71,7 @@ impl Page {
         Self::Scheduled,
         Self::Expired,
         Self::Revoked,
+        Self::Limited,
         Self::BadRequest,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -93,6 +96,7 @@ impl Page {
             Outcome::Scheduled => Self::Scheduled,
             Outcome::Expired => Self::Expired,
             Outcome::Revoked => Self::Revoked,
+            Outcome::Limited => Self::Limited,
             Outcome::Unknown | Outcome::Redirected | Outcome::Fallback => Self::NotFound,
         }
     }
@@ -144,6 +148,11 @@ impl Page {
                 410,
                 "Link withdrawn",
                 "This link was withdrawn and leads nowhere any more.",
+            ),
+            Self::Limited => (
+                410,
+                "Link used up",
+                "This link has been opened as often as it may be and leads nowhere any more.",
             ),
             Self::BadRequest => (
                 400,

@@ -137,6 +137,7 @@ impl EdgeServer {
             h2c: options.h2c,
             places: options.places,
             agents: options.agents,
+            tallies: options.tallies,
             recording: Recording {
                 visitors: Visitors::new(metrics.local_salts())
                     .map_err(|error| StartError::Random(error.to_string()))?,

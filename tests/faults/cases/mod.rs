@@ -3,6 +3,7 @@
 mod admin;
 mod bootstrap;
 mod clock;
+mod counts;
 mod edges;
 mod edits;
 mod flood;
@@ -73,6 +74,8 @@ cases![
     Seconds kafka::row_36_partitions_are_added_to_scans,
     Seconds bootstrap::row_38_the_admin_is_killed_within_a_transaction,
     Seconds edges::row_39_there_is_no_salt_for_today,
+    Seconds counts::row_40_an_edge_is_killed_while_three_count_towards_a_limit,
+    Seconds counts::row_40_edges_count_on_by_themselves_while_kafka_hangs,
 ];
 
 /// Makes a tag, and waits until every edge knows it.

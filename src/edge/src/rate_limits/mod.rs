@@ -13,7 +13,6 @@ use jiff::Timestamp;
 use table::View;
 
 use crate::admission::Client;
-use crate::answer::Scanned;
 use cells::Cells;
 
 /// How many workspaces, tags and addresses can be told apart in a second; eight bytes each. With more, those are forgotten that ask
@@ -77,6 +76,19 @@ impl RateLimit {
             Self::UnknownCode => "unknown_code",
         }
     }
+}
+
+/// What is asked for, of which there may only be so much.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The tag's workspace, or for an unknown code the domain's.
+    pub workspace: &'a str,
+    /// The domain as it is configured.
+    pub domain: &'a str,
+    /// The code as it is stored.
+    pub code: &'a str,
+    /// Whether there is such a tag.
+    pub is_tag: bool,
 }
 
 /// A limit that is exceeded.
@@ -151,17 +163,17 @@ impl RateLimiter {
             .store(unknown_codes_per_address, Ordering::Relaxed);
     }
 
-    /// Counts a scan that is about to be answered. The limit that it exceeds, if any: then it counts for none of those that come after it,
+    /// Counts what is about to be decided. The limit that it exceeds, if any: then it counts for none of those that come after it,
     /// so that who asks too often from one address uses up no tag's share, and a tag that is asked for too often not its workspace's. `client` is
     /// asked for where it matters; none: whoever it is, it is many.
     pub fn exceeded(
         &self,
-        scanned: &Scanned<'_>,
+        wanted: &Wanted<'_>,
         client: impl FnOnce() -> Option<IpAddr>,
         view: &View<'_>,
         now: Timestamp,
     ) -> Option<Exceeded> {
-        if scanned.tag_version == 0 {
+        if !wanted.is_tag {
             let rate = set(&self.unknown_codes_per_address)?;
             let address = Client::from(client()?);
             return self.exceeds(
@@ -179,11 +191,11 @@ impl RateLimiter {
         };
         let by_tag = || {
             let rate = set(&self.redirects_per_tag)?;
-            let tag = (scanned.domain, &*scanned.code);
+            let tag = (wanted.domain, wanted.code);
             self.exceeds(RateLimit::Tag, &self.tags, tag, rate, now)
         };
         let by_workspace = || {
-            let workspace = scanned.workspace;
+            let workspace = wanted.workspace;
             let rate = view.redirects_per_second(workspace)?;
             self.exceeds(RateLimit::Workspace, &self.workspaces, workspace, rate, now)
         };

@@ -63,6 +63,7 @@ impl Standalone {
             snapshots: None,
             outlet: Box::new(outlet),
             edges: &edges,
+            counts: None,
             places: places.file(),
             agents: Arc::clone(&agents),
         };
