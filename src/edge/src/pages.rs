@@ -64,7 +64,7 @@ pub struct Content {
 
 impl Page {
     /// All of them, in their order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Home,
         Self::NotFound,
         Self::Paused,

@@ -1,5 +1,6 @@
 //! Limits and rules by the number of scans: each scan has one number, and there are as many redirects as a tag allows.
 
+use edge::RateLimits;
 use tags::{Change, MaxScans, Outcome, Rule, Rules, ScanNumbers, Tag, Targets, Version, When};
 
 use crate::fixture::{Edge, HOST, Response, destination, tag};
@@ -68,6 +69,27 @@ fn as_many_requests_are_redirected_as_the_limit_says_however_many_come_at_once()
         [Outcome::Redirected, Outcome::Limited].map(recorded),
         [LIMIT as usize, 1_600 - LIMIT as usize]
     );
+}
+
+#[test]
+fn what_is_withheld_for_coming_too_fast_takes_no_number() {
+    let (edge, _exchange) = Edge::counting(vec![Change::Tag(limited(3))]);
+    edge.server.limit_rates(RateLimits {
+        redirects_per_tag: 1,
+        ..RateLimits::NONE
+    });
+    let mut client = edge.connect();
+    client.send(request("GET", "few", PERSON, "").repeat(100).as_bytes());
+    let answers: Vec<u16> = (0..100)
+        .map(|_| client.response(false).unwrap().status)
+        .collect();
+    let with = |status| answers.iter().filter(|given| **given == status).count();
+    assert!(with(429) > 0 && with(410) == 0, "{answers:?}");
+    edge.server.limit_rates(RateLimits::NONE);
+    for _ in with(302)..3 {
+        assert_eq!(get(&edge, "few").status, 302);
+    }
+    assert_eq!(get(&edge, "few").status, 410);
 }
 
 #[test]
