@@ -1,10 +1,11 @@
 //! What it costs to know that a redirect is within all limits, or that it is not. `benches/micro`.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
 
 use divan::{Bencher, black_box};
 use edge::{RateLimiter, RateLimits, Wanted};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use table::Table;
 use tags::{Change, Limits, Workspace, WorkspaceId};
 
@@ -74,11 +75,11 @@ fn redirects_of(
     };
     let state = table.load();
     let view = state.pin();
-    let (mut now, mut number) = (Timestamp::UNIX_EPOCH, 0_u32);
+    let (mut now, mut number) = (Instant::now(), 0_u32);
     bencher.bench_local(|| {
-        now += SignedDuration::from_micros(1);
+        now += Duration::from_micros(1);
         number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let client = || Some(IpAddr::V4(Ipv4Addr::from_bits(number % addresses)));
-        limiter.exceeded(black_box(&wanted), client, &view, now)
+        limiter.exceeded(black_box(&wanted), client, &view, || now)
     });
 }

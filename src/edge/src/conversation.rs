@@ -207,7 +207,9 @@ pub(crate) fn judge<'a>(
     let admission = |wanted: &Wanted<'_>| {
         // Where a trusted proxy names nobody, or another proxy, the client is nobody in particular.
         let client = || (!trusted.contain(client)).then_some(client);
-        rules.rate_limiter.exceeded(wanted, client, view, now)
+        rules
+            .rate_limiter
+            .exceeded(wanted, client, view, std::time::Instant::now)
     };
     let request = &head.request;
     let answer = answer(request, &facts, view, now, &rules.site, ends, admission);

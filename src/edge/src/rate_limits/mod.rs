@@ -8,8 +8,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
-use jiff::Timestamp;
 use table::View;
 
 use crate::admission::Client;
@@ -128,6 +128,7 @@ pub struct RateLimiter {
     guessing_addresses: Cells,
     /// Names and addresses are chosen by others: which cells they fall into has to be a secret of the process.
     hasher: RandomState,
+    began: Instant,
 }
 
 impl RateLimiter {
@@ -142,6 +143,7 @@ impl RateLimiter {
             addresses: Cells::new(ADDRESSES),
             guessing_addresses: Cells::new(ADDRESSES),
             hasher: RandomState::new(),
+            began: Instant::now(),
         };
         limiter.set(limits);
         limiter
@@ -165,13 +167,13 @@ impl RateLimiter {
 
     /// Counts what is about to be decided. The limit that it exceeds, if any: then it counts for none of those that come after it,
     /// so that who asks too often from one address uses up no tag's share, and a tag that is asked for too often not its workspace's. `client` is
-    /// asked for where it matters; none: whoever it is, it is many.
+    /// asked for where it matters; none: whoever it is, it is many. So is `now`, and as late as possible: it is compared with what other threads count.
     pub fn exceeded(
         &self,
         wanted: &Wanted<'_>,
         client: impl FnOnce() -> Option<IpAddr>,
         view: &View<'_>,
-        now: Timestamp,
+        now: impl Fn() -> Instant,
     ) -> Option<Exceeded> {
         if !wanted.is_tag {
             let rate = set(&self.unknown_codes_per_address)?;
@@ -181,23 +183,29 @@ impl RateLimiter {
                 &self.guessing_addresses,
                 address,
                 rate,
-                now,
+                &now,
             );
         }
         let by_address = || {
             let rate = set(&self.redirects_per_address)?;
             let address = Client::from(client()?);
-            self.exceeds(RateLimit::Address, &self.addresses, address, rate, now)
+            self.exceeds(RateLimit::Address, &self.addresses, address, rate, &now)
         };
         let by_tag = || {
             let rate = set(&self.redirects_per_tag)?;
             let tag = (wanted.domain, wanted.code);
-            self.exceeds(RateLimit::Tag, &self.tags, tag, rate, now)
+            self.exceeds(RateLimit::Tag, &self.tags, tag, rate, &now)
         };
         let by_workspace = || {
             let workspace = wanted.workspace;
             let rate = view.redirects_per_second(workspace)?;
-            self.exceeds(RateLimit::Workspace, &self.workspaces, workspace, rate, now)
+            self.exceeds(
+                RateLimit::Workspace,
+                &self.workspaces,
+                workspace,
+                rate,
+                &now,
+            )
         };
         by_address().or_else(by_tag).or_else(by_workspace)
     }
@@ -208,11 +216,11 @@ impl RateLimiter {
         cells: &Cells,
         name: impl std::hash::Hash,
         per_second: NonZeroU32,
-        now: Timestamp,
+        now: impl Fn() -> Instant,
     ) -> Option<Exceeded> {
         let hash = self.hasher.hash_one(name);
-        // The low bits of the time are all that counts.
-        let admits = cells.admits(hash, per_second, now.as_nanosecond() as u64);
+        let now = now().saturating_duration_since(self.began).as_nanos() as u64; // enough for 500 years
+        let admits = cells.admits(hash, per_second, now);
         (!admits).then_some(Exceeded { limit, per_second })
     }
 }
