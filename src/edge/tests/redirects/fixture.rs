@@ -10,6 +10,7 @@ use edge::{
 };
 use facts::{AgentCache, LazyAgents, PlacesFile};
 use jiff::Timestamp;
+use journal::Counts;
 use prometheus::Registry;
 use scans::{
     Delivered, Delivery, DropReason, EncodedBatch, Full, Outlet, Scan, ScanBatch, ScanLog,
@@ -192,11 +193,20 @@ impl Edge {
 
     /// One that counts the scans of these tags, as the only one.
     pub fn counting(tags: Vec<Change>) -> (Self, CountExchange) {
+        Self::counting_at("edge-1", tags, None)
+    }
+
+    /// One of this name that counts the scans of these tags with others at a place.
+    pub fn counting_at(
+        name: &str,
+        tags: Vec<Change>,
+        place: Option<Arc<dyn Counts>>,
+    ) -> (Self, CountExchange) {
         let registry = Registry::new();
         let scans = Scans::start(&registry);
         let metrics = EdgeMetrics::register(&registry).unwrap();
         let file = scans._folder.path().join("counts.sqlite");
-        let counting = Counting::open("edge-1", &scans.log, &file, &metrics);
+        let counting = Counting::open(name, &scans.log, &file, &metrics);
         let table = Arc::new(Table::with_counters(counting.prepare()));
         changes().into_iter().chain(tags).for_each(|change| {
             table.apply(change);
@@ -208,7 +218,7 @@ impl Edge {
             ..EdgeOptions::new(vec!["127.0.0.1:0".parse().unwrap()])
         };
         let server = EdgeServer::start(options, Arc::clone(&table), &scans.log, &metrics).unwrap();
-        let exchange = counting.start(None, || {}).unwrap();
+        let exchange = counting.start(place, || {}).unwrap();
         let edge = Self {
             server,
             table,

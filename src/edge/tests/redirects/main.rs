@@ -8,6 +8,7 @@ mod cancelled_streams;
 mod certificates;
 mod connections;
 mod corpus;
+mod count_exchange;
 mod counting;
 mod feed;
 mod fixture;
