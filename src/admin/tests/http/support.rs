@@ -3,6 +3,7 @@
 #[path = "dns.rs"]
 pub mod dns;
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -73,12 +74,18 @@ impl Server {
 
     /// A new installation whose clients may take no longer than this to send a request.
     pub async fn start_within(timeouts: Timeouts) -> Self {
-        Self::start_new(|journal| Arc::new(journal), timeouts).await
+        Self::start_new(|journal| Arc::new(journal), timeouts, None).await
+    }
+
+    /// A new installation where a key or user may make so many requests in a second.
+    pub async fn start_limited(requests_per_second: u32) -> Self {
+        let limit = NonZeroU32::new(requests_per_second);
+        Self::start_new(|journal| Arc::new(journal), Timeouts::default(), limit).await
     }
 
     /// A new installation on a journal that a test makes of the real one.
     pub async fn start_with(wrap: impl FnOnce(SqliteJournal) -> Arc<dyn Journal>) -> Self {
-        Self::start_new(wrap, Timeouts::default()).await
+        Self::start_new(wrap, Timeouts::default(), None).await
     }
 
     /// An admin with a data folder of its own on the journal of an installation that exists.
@@ -109,12 +116,22 @@ impl Server {
     async fn start_new(
         wrap: impl FnOnce(SqliteJournal) -> Arc<dyn Journal>,
         timeouts: Timeouts,
+        requests_per_second: Option<NonZeroU32>,
     ) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
         let data_dir = folder.path().join("admin");
         std::fs::create_dir_all(&data_dir).unwrap();
-        Self::start_on(wrap(journal), folder, data_dir, PUBLIC_URL, timeouts).await
+        let journal = wrap(journal);
+        Self::start_on(
+            journal,
+            folder,
+            data_dir,
+            PUBLIC_URL,
+            timeouts,
+            requests_per_second,
+        )
+        .await
     }
 
     async fn start_in(folder: Arc<TempDir>, data_dir: &str, public_url: &str) -> Self {
@@ -122,7 +139,8 @@ impl Server {
         std::fs::create_dir_all(&data_dir).unwrap();
         let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
         let timeouts = Timeouts::default();
-        Self::start_on(Arc::new(journal), folder, data_dir, public_url, timeouts).await
+        let journal = Arc::new(journal);
+        Self::start_on(journal, folder, data_dir, public_url, timeouts, None).await
     }
 
     async fn start_on(
@@ -131,6 +149,7 @@ impl Server {
         data_dir: PathBuf,
         public_url: &str,
         timeouts: Timeouts,
+        requests_per_second: Option<NonZeroU32>,
     ) -> Self {
         let dns = Dns::default();
         let options = AdminOptions {
@@ -142,6 +161,7 @@ impl Server {
             domain_proof: DomainProof::Required {
                 resolver: Arc::new(dns.clone()),
             },
+            requests_per_second,
             places: Arc::clone(&PLACES),
             agents: Arc::clone(&AGENTS),
         };

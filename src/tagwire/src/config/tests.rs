@@ -215,6 +215,7 @@ fn every_kind_of_value_refuses_what_it_does_not_mean() {
         "[edge]\nmax_target_bytes = 1",
         "[edge]\nunknown_codes_per_second = -1",
         "[admin]\nlisten = ['127.0.0.1:1', '127.0.0.1:2']",
+        "[admin]\nrequests_per_second = 0.5",
         "[kafka]\nbrokers = ['kafka']",
         "[kafka]\nbrokers = ['kafka:0']",
         "[kafka]\nbrokers = ['kafka://kafka:9092']",
