@@ -36,8 +36,14 @@ pub struct Scanned {
 }
 
 impl Steady {
-    /// Starts to scan a code at these edges.
+    /// Starts to scan a code of the default domain at these edges.
     pub fn start(edges: &[SocketAddr], code: &str) -> Self {
+        Self::start_on(edges, &edges[0].to_string(), code)
+    }
+
+    /// Starts to scan a code of this domain at these edges.
+    pub fn start_on(edges: &[SocketAddr], host: &str, code: &str) -> Self {
+        let host = Arc::<str>::from(host);
         let (ended, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let numbers = Arc::<AtomicU64>::default();
         let mut phones = JoinSet::new();
@@ -47,6 +53,7 @@ impl Steady {
             edges.rotate_left(first);
             let phone = Phone {
                 edges,
+                host: Arc::clone(&host),
                 code: code.to_owned(),
                 ended: Arc::clone(&ended),
                 answered: Arc::clone(&answered),
@@ -106,6 +113,7 @@ impl Scanned {
 struct Phone {
     /// Its own first.
     edges: Vec<SocketAddr>,
+    host: Arc<str>,
     code: String,
     ended: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
@@ -137,7 +145,7 @@ impl Phone {
             let number = self.numbers.fetch_add(1, Ordering::Relaxed);
             let open = match connection.take() {
                 Some(open) => open,
-                None => match Connection::open(self.edges[0]).await {
+                None => match Connection::open_to(self.edges[0], &self.host).await {
                     Ok(open) => open,
                     Err(error) => {
                         why = format!("connecting to {}: {error}", self.edges[0]);
@@ -154,6 +162,10 @@ impl Phone {
                 }
                 Attempt::Wrong(head) => {
                     sent.wrong.push(head);
+                    return false;
+                }
+                Attempt::Limited { .. } => {
+                    sent.wrong.push("429".to_owned());
                     return false;
                 }
                 Attempt::Closed => {

@@ -4,10 +4,11 @@ mod defaults;
 
 use jiff::Timestamp;
 use tags::{
-    Code, Destination, Domain, QueryMode, RedirectStatus, Rules, Status, Tag, Targets, Version,
-    WorkspaceId, code_in_path,
+    Code, Destination, Domain, MaxScans, QueryMode, RedirectStatus, Rules, Status, Tag, Version,
+    WorkspaceId,
 };
 
+use crate::destinations::{DestinationPolicy, places, places_of};
 use crate::fields::{Fields, Given};
 use crate::problem::Problem;
 use crate::rules;
@@ -30,6 +31,7 @@ pub struct Draft {
     cache_max_age: Option<u32>,
     starts_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
+    max_scans: Option<MaxScans>,
     fallback_url: Option<Destination>,
     query: QueryMode,
     campaign: String,
@@ -48,6 +50,7 @@ impl Draft {
             cache_max_age: None,
             starts_at: None,
             expires_at: None,
+            max_scans: None,
             fallback_url: None,
             query: QueryMode::Append,
             campaign: String::new(),
@@ -66,6 +69,7 @@ impl Draft {
             cache_max_age: tag.cache_max_age,
             starts_at: tag.starts_at,
             expires_at: tag.expires_at,
+            max_scans: tag.max_scans,
             fallback_url: tag.fallback_url.clone(),
             query: tag.query,
             campaign: tag.campaign.clone(),
@@ -77,17 +81,17 @@ impl Draft {
 
     /// Takes over what the request gives and notes in `fields` what is wrong with it.
     ///
-    /// `is_own` tells which hosts are Tagwire's: a destination there that is answered as a code would be a loop. `must_begin_later` is the
-    /// present for a tag that is made, which must not have ended already; an edit may end a tag at once.
+    /// `must_begin_later` is the present for a tag that is made, which must not have ended already; an edit may end a tag at once.
     pub fn read(
         &mut self,
         fields: &mut Fields,
-        is_own: &dyn Fn(&str) -> bool,
+        policy: &DestinationPolicy<'_>,
         must_begin_later: Option<Timestamp>,
     ) {
-        self.read_destinations(fields, is_own);
+        let was_active = self.status == Status::Active;
+        self.read_destinations(fields, policy);
         fields
-            .value("rules", |value| rules::read(value, is_own))
+            .value("rules", |value| rules::read(value, policy))
             .replace_or_default(&mut self.rules, Rules::default());
         let redirect_status = fields.checked_integer("redirect_status", RedirectStatus::try_from);
         // Whether a status that is wrong goes with the other fields cannot be said.
@@ -98,6 +102,7 @@ impl Draft {
             .replace(&mut self.cache_max_age);
         fields.time("starts_at").replace(&mut self.starts_at);
         fields.time("expires_at").replace(&mut self.expires_at);
+        fields.max_scans("max_scans").replace(&mut self.max_scans);
         fields
             .word("query")
             .replace_or_default(&mut self.query, QueryMode::Append);
@@ -116,14 +121,17 @@ impl Draft {
                 _ => Err("must be active or paused; DELETE revokes a tag for ever".to_owned()),
             })
             .replace_or_default(&mut self.status, Status::Active);
+        if self.status == Status::Active && !was_active {
+            self.check_lists(fields, policy);
+        }
         self.check_times(fields, must_begin_later);
         if judge_permanence {
             self.check_permanence(fields);
         }
     }
 
-    fn read_destinations(&mut self, fields: &mut Fields, is_own: &dyn Fn(&str) -> bool) {
-        let destination = fields.parsed("destination", |text| parse_destination(text, is_own));
+    fn read_destinations(&mut self, fields: &mut Fields, policy: &DestinationPolicy<'_>) {
+        let destination = fields.parsed("destination", |text| policy.parse(text));
         match destination {
             Given::Value(destination) => self.destination = Some(destination),
             Given::Null => fields.refuse("destination", "is required"),
@@ -133,8 +141,22 @@ impl Draft {
             Given::Absent => {}
         }
         fields
-            .parsed("fallback_url", |text| parse_destination(text, is_own))
+            .parsed("fallback_url", |text| policy.parse(text))
             .replace(&mut self.fallback_url);
+    }
+
+    /// A tag that was paused may lead where it must not any more: what is on a blocklist by now stays off the air.
+    fn check_lists(&self, fields: &mut Fields, policy: &DestinationPolicy<'_>) {
+        let fallback = self.fallback_url.as_ref();
+        for (place, destination) in places(self.destination.as_ref(), fallback, &self.rules) {
+            if let Err(detail) = policy.check_lists(destination) {
+                fields.refuse(
+                    "status",
+                    format!("the tag cannot be active: its {place} {detail}"),
+                );
+                return;
+            }
+        }
     }
 
     fn check_times(&self, fields: &mut Fields, must_begin_later: Option<Timestamp>) {
@@ -168,6 +190,7 @@ impl Draft {
         for (name, is_set) in [
             ("starts_at", self.starts_at.is_some()),
             ("expires_at", self.expires_at.is_some()),
+            ("max_scans", self.max_scans.is_some()),
             ("rules", !self.rules.is_empty()),
         ] {
             if is_set {
@@ -187,24 +210,10 @@ impl Draft {
 
     /// The same fields as they were in another version, with destinations that the policy of today still allows; else the field that it
     /// does not, and why.
-    pub fn restored(tag: &Tag, is_own: &dyn Fn(&str) -> bool) -> Result<Self, String> {
-        let check = |name: &str, destination: &Destination| {
-            parse_destination(destination.as_str(), is_own)
-                .map_err(|detail| format!("its {name} is no longer allowed: {detail}"))
-        };
-        check("destination", &tag.destination)?;
-        if let Some(fallback) = &tag.fallback_url {
-            check("fallback_url", fallback)?;
-        }
-        for rule in tag.rules.list() {
-            let targets = match &rule.to {
-                Targets::One(url) => vec![url],
-                Targets::Weighted(targets) => targets.iter().map(|target| &target.url).collect(),
-            };
-            let name = format!("rule '{}'", rule.name);
-            for url in targets {
-                check(&name, url)?;
-            }
+    pub fn restored(tag: &Tag, policy: &DestinationPolicy<'_>) -> Result<Self, String> {
+        for (place, destination) in places_of(tag) {
+            let allowed = policy.parse(destination.as_str());
+            allowed.map_err(|detail| format!("its {place} is no longer allowed: {detail}"))?;
         }
         Ok(Self::of(tag))
     }
@@ -226,6 +235,7 @@ impl Draft {
             cache_max_age: self.cache_max_age,
             starts_at: self.starts_at,
             expires_at: self.expires_at,
+            max_scans: self.max_scans,
             fallback_url: self.fallback_url,
             query: self.query,
             campaign: self.campaign,
@@ -265,13 +275,4 @@ impl Identity {
             created_at: tag.created_at,
         }
     }
-}
-
-/// A destination that the policy allows and that is no short URL of ours.
-pub fn parse_destination(text: &str, is_own: &dyn Fn(&str) -> bool) -> Result<Destination, String> {
-    let destination = Destination::parse(text).map_err(|error| error.to_string())?;
-    if destination.leads_back(is_own, |path| code_in_path(path).is_some()) {
-        return Err("leads back to a short URL of this service, which would be a loop; give the final address".to_owned());
-    }
-    Ok(destination)
 }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use tags::MaxScans;
 
 use crate::problem::{FieldError, MAX_ERRORS, Problem};
 use crate::strict_json::{Place, Strict};
@@ -269,6 +270,18 @@ impl Fields {
             Given::Null => Given::Null,
             Given::Value(number) => match check(number) {
                 Ok(value) => Given::Value(value),
+                Err(error) => self.refused(name, error),
+            },
+        }
+    }
+
+    /// How often a tag may redirect.
+    pub fn max_scans(&mut self, name: &'static str) -> Given<MaxScans> {
+        match self.integer(name, 1, MaxScans::MAX) {
+            Given::Absent => Given::Absent,
+            Given::Null => Given::Null,
+            Given::Value(scans) => match MaxScans::new(scans) {
+                Ok(scans) => Given::Value(scans),
                 Err(error) => self.refused(name, error),
             },
         }

@@ -3,11 +3,13 @@
 //! The path of an edit, in reading order: `api::tags` takes the request, [`edits`](crate::Admin) validates it and publishes it through the
 //! journal, `follow` applies it to the [`Index`], and only then the request is answered.
 
+mod alerts;
 mod api;
 mod audited;
 mod auth;
 mod body;
 mod codes;
+mod destinations;
 mod difference;
 mod draft;
 mod edits;
@@ -19,6 +21,7 @@ mod follow;
 pub mod fuzzing;
 mod idempotency;
 mod index;
+mod inspection;
 mod metrics;
 mod passwords;
 mod problem;
@@ -32,9 +35,11 @@ mod sessions;
 mod strict_json;
 mod texts;
 
+pub use alerts::AlertsError;
 pub use api::{Timeouts, openapi, serve, serve_within};
 pub use first_start::FirstStartError;
 pub use index::{Index, IndexError};
+pub use inspection::BlocklistAction;
 pub use proof::{DomainProof, Resolver, SystemResolver};
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use service::{Admin, AdminOptions, StartError, Visible};

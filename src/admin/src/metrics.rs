@@ -1,4 +1,4 @@
-//! What the admin counts of its requests, for Prometheus.
+//! What the admin counts of its requests and alerts, for Prometheus.
 
 use axum::extract::{Request, State};
 use axum::http::Method;
@@ -6,6 +6,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
 
+use crate::alerts::AlertKind;
 use crate::service::Admin;
 
 /// 1 ms to 10 s: from a look-up in the index to an edit that waits for a slow broker.
@@ -17,6 +18,7 @@ const BUCKETS: [f64; 13] = [
 pub(crate) struct AdminMetrics {
     requests: IntCounterVec,
     duration: Histogram,
+    alerts: IntCounterVec,
 }
 
 impl AdminMetrics {
@@ -30,18 +32,33 @@ impl AdminMetrics {
             "tagwire_admin_request_duration_seconds",
             "From a request's head to the head of its answer; an edit waits until it can be seen",
         );
+        let alerts = Opts::new(
+            "tagwire_admin_alerts_total",
+            "Alerts that were raised, by kind",
+        );
+        let alerts = IntCounterVec::new(alerts, &["kind"]).expect("the names are valid constants");
+        for kind in AlertKind::ALL {
+            alerts.with_label_values(&[kind.as_str()]);
+        }
         Self {
             requests: IntCounterVec::new(requests, &["method", "status"])
                 .expect("the names are valid constants"),
             duration: Histogram::with_opts(duration.buckets(BUCKETS.to_vec()))
                 .expect("the name is a valid constant, and the buckets rise"),
+            alerts,
         }
     }
 
     /// Shows them in a registry from now on.
     pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         registry.register(Box::new(self.requests.clone()))?;
-        registry.register(Box::new(self.duration.clone()))
+        registry.register(Box::new(self.duration.clone()))?;
+        registry.register(Box::new(self.alerts.clone()))
+    }
+
+    /// An alert was raised.
+    pub(crate) fn alerted(&self, kind: AlertKind) {
+        self.alerts.with_label_values(&[kind.as_str()]).inc();
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use journal::PublishError;
 use tags::{Code, Domain};
 
 use crate::index::IndexError;
@@ -27,13 +26,7 @@ enum Failure {
 impl Failure {
     /// Whether another admin does this by now, or nobody can before a restart.
     fn is_final(&self) -> bool {
-        let Self::Publish(outcome) = self else {
-            return false;
-        };
-        match outcome {
-            PublishOutcome::Refused(error) => matches!(error, PublishError::Fenced { .. }),
-            PublishOutcome::ReaderEnded | PublishOutcome::NotVisible(_) => true,
-        }
+        matches!(self, Self::Publish(outcome) if outcome.is_final())
     }
 }
 

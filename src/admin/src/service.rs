@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use analytics::ScanStore;
 use axum::extract::Request;
+use blocklist::Blocklists;
 use facts::{LazyAgents, PlacesFile};
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ use prometheus::Registry;
 use tags::{Change, Permission, Topic};
 use tokio::sync::Mutex;
 
+use crate::alerts::{AlertStore, AlertsError};
 use crate::auth::Principal;
 use crate::edits::Rooms;
 use crate::first_start::{self, FirstStartError};
@@ -27,6 +29,7 @@ use crate::fleet::{self, Fleet};
 use crate::follow::{self, Progress, Reader};
 use crate::idempotency::Idempotency;
 use crate::index::{Index, IndexError, Installation, Tenant};
+use crate::inspection::{self, BlocklistAction};
 use crate::metrics::AdminMetrics;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
@@ -66,6 +69,10 @@ pub struct AdminOptions {
     pub places: Arc<PlacesFile>,
     /// What browsers say of themselves, for simulations.
     pub agents: Arc<LazyAgents>,
+    /// Hosts that no tag may lead to; whoever gives it keeps it current.
+    pub blocklists: Arc<Blocklists>,
+    /// What is done when tags lead to a host that has been listed since.
+    pub blocklist_action: BlocklistAction,
 }
 
 /// Someone who applies changes, and for whom an edit waits before it is answered: the admin's own index; in one process with an edge, also
@@ -103,6 +110,9 @@ pub enum StartError {
     /// No index.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// No place for alerts.
+    #[error(transparent)]
+    Alerts(#[from] AlertsError),
     /// No first key or domain.
     #[error(transparent)]
     FirstStart(#[from] FirstStartError),
@@ -142,6 +152,7 @@ struct Parts {
     edges: Arc<dyn Edges>,
     fleet: Arc<Fleet>,
     index: Arc<Index>,
+    alerts: AlertStore,
     visible: Vec<Visible>,
     locks: Vec<Mutex<()>>,
     rooms: Rooms,
@@ -169,6 +180,7 @@ impl Admin {
         also_visible: Vec<Visible>,
     ) -> Result<Self, StartError> {
         let index = Arc::new(Index::create(&options.data_dir.join("index.sqlite"))?);
+        let alerts = AlertStore::open(&options.data_dir.join("alerts.sqlite"))?;
         let (progress, reader, applied) = Progress::new();
         let own = Visible {
             applied,
@@ -184,6 +196,7 @@ impl Admin {
             edges,
             fleet: Arc::new(Fleet::new()),
             index,
+            alerts,
             visible,
             locks,
             rooms: Rooms::default(),
@@ -235,6 +248,7 @@ impl Admin {
             .map_err(StartError::ReaderEnded)?;
         first_start::prepare(self).await?;
         schedules::run(WeakAdmin(Arc::downgrade(&self.0)));
+        inspection::run(WeakAdmin(Arc::downgrade(&self.0)));
         // Release: who sees the admin ready sees what was prepared.
         self.0.ready.store(true, Ordering::Release);
         Ok(())
@@ -284,8 +298,8 @@ impl Admin {
         ))
     }
 
-    /// Shows in a registry what the admin counts: `tagwire_admin_requests_total{method,status}` and
-    /// `tagwire_admin_request_duration_seconds`. Fails when the registry has them already.
+    /// Shows in a registry what the admin counts: `tagwire_admin_requests_total{method,status}`,
+    /// `tagwire_admin_request_duration_seconds` and `tagwire_admin_alerts_total{kind}`. Fails when the registry has them already.
     pub fn register_metrics(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         self.0.metrics.register(registry)
     }
@@ -307,6 +321,10 @@ impl Admin {
     pub(crate) fn installation(&self, who: &Principal) -> Result<Installation<'_>, Problem> {
         who.require(Permission::Operations)?;
         Ok(self.index().installation())
+    }
+
+    pub(crate) fn alerts(&self) -> &AlertStore {
+        &self.0.alerts
     }
 
     pub(crate) fn idempotency(&self) -> &Idempotency {
@@ -543,6 +561,16 @@ pub(crate) enum PublishOutcome {
     /// It was written, but no one applies it.
     #[error(transparent)]
     NotVisible(journal::Closed),
+}
+
+impl PublishOutcome {
+    /// Whether another admin publishes by now, or nobody can before a restart.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Refused(error) => matches!(error, PublishError::Fenced { .. }),
+            Self::ReaderEnded | Self::NotVisible(_) => true,
+        }
+    }
 }
 
 impl From<PublishOutcome> for Problem {

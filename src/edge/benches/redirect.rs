@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use divan::{Bencher, black_box};
-use edge::{FactSources, Head, Limits, Reading, RequestFacts, Site, answer};
+use edge::{FactSources, Head, Limits, Reading, RequestFacts, Site, Tallies, answer};
 use facts::{AgentCache, LazyAgents, PlacesFile};
 use jiff::Timestamp;
 use table::Table;
@@ -79,6 +79,7 @@ fn answer_with(bencher: Bencher<'_, '_>, rules: Rules) {
     };
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let (places, agents) = (PlacesFile::none(), LazyAgents::default());
+    let tallies = Tallies::default();
     bencher.bench(|| {
         let state = table.load();
         let view = state.pin();
@@ -88,9 +89,10 @@ fn answer_with(bencher: Bencher<'_, '_>, rules: Rules) {
                 places: &places,
                 agents: &agents,
                 known_agents,
+                tallies: &tallies,
             };
             let facts = RequestFacts::new(request, &head.fields, client, sources);
-            answer(request, &facts, &view, now, &site, false).status
+            answer(request, &facts, &view, now, &site, false, |_| None).status
         })
     });
 }

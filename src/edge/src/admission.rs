@@ -254,7 +254,7 @@ impl Drop for Admitted {
 
 /// Who counts as one: an IPv4 address, or an IPv6 /64, which is what one customer gets at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Client {
+pub(crate) enum Client {
     V4([u8; 4]),
     V6([u8; 8]),
 }

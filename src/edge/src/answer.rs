@@ -10,6 +10,7 @@ use tags::{
 
 use crate::options::Site;
 use crate::pages::{Content, Page};
+use crate::rate_limits::{Exceeded, Wanted};
 use crate::request::{Method, Request};
 
 /// An answer, before it is put into a protocol's words.
@@ -23,6 +24,8 @@ pub struct Answer<'a> {
     pub max_age: Option<u32>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u32>,
+    /// `RateLimit-Policy` and `RateLimit`: what there has been too much of.
+    pub exceeded: Option<Exceeded>,
     /// `Strict-Transport-Security`.
     pub hsts: Option<Hsts>,
     /// The content. HEAD gets the headers that describe it.
@@ -66,7 +69,8 @@ pub struct Scanned<'a> {
 }
 
 /// Answers a request at this moment. While `draining`, only the health check differs. Of the facts, only those are asked for that the
-/// tag depends on.
+/// tag depends on. `admission` says which limit is exceeded by what is asked for, if any, before anything is decided about it: what is
+/// withheld is no scan, and takes no number of its tag.
 pub fn answer<'a>(
     request: &Request<'a>,
     facts: &impl Facts,
@@ -74,6 +78,7 @@ pub fn answer<'a>(
     now: Timestamp,
     site: &Site,
     draining: bool,
+    admission: impl FnOnce(&Wanted<'_>) -> Option<Exceeded>,
 ) -> Answer<'a> {
     let served = match request.method {
         Method::Get | Method::Head => None,
@@ -101,7 +106,7 @@ pub fn answer<'a>(
             ..Answer::page(Page::BadGateway)
         },
         (None, Some(page)) => Answer::page(page),
-        (None, None) => of_domain(request, facts, view, now, site, domain),
+        (None, None) => of_domain(request, facts, view, now, site, domain, admission),
     };
     Answer {
         // RFC 6797 §7.2: never over plain HTTP.
@@ -117,6 +122,7 @@ fn of_domain<'a>(
     now: Timestamp,
     site: &Site,
     domain: &'a DomainSettings,
+    admission: impl FnOnce(&Wanted<'_>) -> Option<Exceeded>,
 ) -> Answer<'a> {
     match request.path {
         "/" => home(domain),
@@ -127,7 +133,7 @@ fn of_domain<'a>(
         "/favicon.ico" => Answer::empty(204),
         _ if !view.is_complete() => unavailable(site),
         path => match code_in_path(path) {
-            Some(code) => tag(facts, view, now, domain, code),
+            Some(code) => tag(facts, view, now, domain, code, admission),
             None => decided(
                 Decision::without_tag(Outcome::Unknown, domain_fallback(domain)),
                 None,
@@ -142,6 +148,16 @@ impl Answer<'_> {
         Answer {
             body: Body::Page(page),
             ..Answer::empty(page.status())
+        }
+    }
+
+    /// What was asked for too often gets, and is no scan.
+    fn withheld(exceeded: Exceeded) -> Self {
+        Answer {
+            // Within that time the next is let through: limits are of whole numbers a second.
+            retry_after: Some(1),
+            exceeded: Some(exceeded),
+            ..Answer::page(Page::TooManyRequests)
         }
     }
 
@@ -172,6 +188,7 @@ impl Answer<'_> {
             location: None,
             max_age: None,
             retry_after: None,
+            exceeded: None,
             hsts: None,
             body: Body::Empty,
             scan: None,
@@ -291,14 +308,26 @@ fn tag<'a>(
     now: Timestamp,
     domain: &'a DomainSettings,
     code: Cow<'a, str>,
+    admission: impl FnOnce(&Wanted<'_>) -> Option<Exceeded>,
 ) -> Answer<'a> {
     let code = as_stored(code, domain);
     let name = domain.name.as_str();
-    let Some(tag) = view.tag_at(name, &code, now) else {
-        let workspace = domain
-            .workspace
-            .as_ref()
-            .map_or(DEFAULT_WORKSPACE, WorkspaceId::as_str);
+    let found = view.tag_at(name, &code, now);
+    let of_domain = || domain.workspace.as_ref().map(WorkspaceId::as_str);
+    let workspace = match &found {
+        Some(tag) => tag.workspace,
+        None => of_domain().unwrap_or(DEFAULT_WORKSPACE),
+    };
+    let wanted = Wanted {
+        workspace,
+        domain: name,
+        code: &code,
+        is_tag: found.is_some(),
+    };
+    if let Some(exceeded) = admission(&wanted) {
+        return Answer::withheld(exceeded);
+    }
+    let Some(tag) = found else {
         let decision = Decision::without_tag(Outcome::Unknown, domain_fallback(domain));
         let outcome = decision.outcome;
         return decided(
@@ -325,7 +354,7 @@ fn tag<'a>(
     decided(
         decision,
         Some(Scanned {
-            workspace: tag.workspace,
+            workspace,
             domain: name,
             code,
             campaign: tag.campaign,
@@ -363,6 +392,7 @@ fn decided<'a>(decision: Decision<'a>, scan: Option<Scanned<'a>>) -> Answer<'a> 
         location: decision.location,
         max_age: decision.max_age,
         retry_after: None,
+        exceeded: None,
         hsts: None,
         body,
         scan,

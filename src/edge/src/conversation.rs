@@ -13,12 +13,14 @@ use tokio::time::Instant;
 
 use crate::answer::{Answer, answer};
 use crate::client::TrustedProxies;
+use crate::counting::Tallies;
 use crate::fields::accept_lines;
 use crate::head::{Head, Reading};
 use crate::http1::{self, Connection, Date};
 use crate::metrics::WorkerMetrics;
 use crate::options::{Limits, Site};
 use crate::pages::Page;
+use crate::rate_limits::{RateLimiter, Wanted};
 use crate::record::Recording;
 use crate::request::Method;
 use crate::request_facts::{FactSources, RequestFacts};
@@ -34,7 +36,10 @@ pub(crate) struct Rules {
     pub(crate) places: Arc<PlacesFile>,
     /// What browsers say of themselves.
     pub(crate) agents: Arc<LazyAgents>,
+    /// How often tags have been scanned.
+    pub(crate) tallies: Arc<Tallies>,
     pub(crate) recording: Recording,
+    pub(crate) rate_limiter: RateLimiter,
     /// Set when another process listens in the place of this one: that this one ends is nothing that load balancers have to know of, and
     /// idle connections are kept until then, for one more request.
     pub(crate) replaced: OnceLock<Instant>,
@@ -195,15 +200,25 @@ pub(crate) fn judge<'a>(
         places: &rules.places,
         agents: &rules.agents,
         known_agents: &worker.agents,
+        tallies: &rules.tallies,
     };
     let facts = RequestFacts::new(&head.request, &head.fields, client, sources);
     let ends = draining && rules.replaced.get().is_none();
-    let answer = answer(&head.request, &facts, view, now, &rules.site, ends);
+    let admission = |wanted: &Wanted<'_>| {
+        // Where a trusted proxy names nobody, or another proxy, the client is nobody in particular.
+        let client = || (!trusted.contain(client)).then_some(client);
+        rules.rate_limiter.exceeded(wanted, client, view, now)
+    };
+    let request = &head.request;
+    let answer = answer(request, &facts, view, now, &rules.site, ends, admission);
     if facts.looked_up() {
         worker.metrics.count_place_lookup();
     }
     if answer.upstream.is_some() {
         return answer;
+    }
+    if let Some(exceeded) = answer.exceeded {
+        worker.metrics.count_limited(exceeded.limit);
     }
     if let Some(scan) = &answer.scan {
         rules

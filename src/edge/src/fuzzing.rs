@@ -13,6 +13,7 @@ use table::Table;
 use crate::client::TrustedProxies;
 use crate::conversation::{Moment, Next, Origin, Rules, Worker, converse};
 use crate::options::{Limits, Site};
+use crate::rate_limits::{RateLimiter, RateLimits};
 use crate::record::{Recording, UnknownCap};
 use crate::server::StartError;
 use crate::upstream::{ContentFraming, ContentReader};
@@ -89,10 +90,12 @@ impl Conversations {
                 replaced: OnceLock::new(),
                 places: Arc::default(),
                 agents: Arc::default(),
+                tallies: Arc::default(),
                 recording: Recording {
                     visitors,
                     unknown_codes: UnknownCap::new(u32::MAX),
                 },
+                rate_limiter: RateLimiter::new(RateLimits::NONE),
             },
             worker: Worker::new(log.writer(), metrics.express_lane()),
             now,

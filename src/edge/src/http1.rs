@@ -40,6 +40,10 @@ pub(crate) fn write<'l>(
     if let Some(seconds) = answer.retry_after {
         numeric_field(out, "Retry-After: ", seconds.into());
     }
+    if let Some(exceeded) = answer.exceeded {
+        let _ = write!(out, "RateLimit-Policy: {}\r\n", exceeded.policy()); // a Vec takes everything
+        field(out, "RateLimit", exceeded.service_limit().as_bytes());
+    }
     if let Some(hsts) = answer.hsts {
         field(
             out,
@@ -118,6 +122,7 @@ fn status_line(status: u16) -> &'static [u8] {
         413 => b"HTTP/1.1 413 Content Too Large\r\n",
         414 => b"HTTP/1.1 414 URI Too Long\r\n",
         421 => b"HTTP/1.1 421 Misdirected Request\r\n",
+        429 => b"HTTP/1.1 429 Too Many Requests\r\n",
         431 => b"HTTP/1.1 431 Request Header Fields Too Large\r\n",
         501 => b"HTTP/1.1 501 Not Implemented\r\n",
         502 => b"HTTP/1.1 502 Bad Gateway\r\n",

@@ -12,7 +12,11 @@ use crate::answer::{Answer, Body};
 use crate::pages;
 
 /// As many as an answer can have.
-const FIELDS: usize = 12;
+const FIELDS: usize = 14;
+
+/// What `http` has no name for.
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Gives the answer to the stream, to be sent with those of others. Fails when the client has taken the stream back.
 pub(crate) fn send<'l>(
@@ -62,6 +66,11 @@ fn fill(
     }
     if let Some(seconds) = answer.retry_after {
         fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(exceeded) = answer.exceeded {
+        let policy = exceeded.policy().to_string();
+        put(fields, RATE_LIMIT_POLICY, policy.as_bytes());
+        say(fields, RATE_LIMIT, exceeded.service_limit());
     }
     if let Some(hsts) = answer.hsts {
         put(

@@ -1,8 +1,9 @@
 //! The edge: answers scans from memory, records each before its answer is sent, and depends on nothing behind it.
 //!
 //! A request's road: [`EdgeServer`] accepts, `lane` and `connection` receive and send, `conversation` reads heads ([`Head::read`]), asks
-//! [`answer()`], records the scan (`record`) and writes (`http1`). What a request gets is decided in [`answer()`] alone; what is for a
-//! site behind a domain goes there by the general lane (`upstream`). [`Feed`] keeps the table current.
+//! [`answer()`], records the scan (`record`) and writes (`http1`). What a request gets is decided in [`answer()`] alone, within the
+//! [`RateLimits`]; what is for a site behind a domain goes there by the general lane (`upstream`). [`Feed`] keeps the table current,
+//! [`Counting`] the numbers of scans.
 
 mod accept;
 mod admission;
@@ -11,6 +12,7 @@ mod arrivals;
 mod client;
 mod connection;
 mod conversation;
+mod counting;
 mod feed;
 mod fields;
 #[doc(hidden)]
@@ -30,6 +32,7 @@ mod metrics;
 mod options;
 mod pages;
 mod proxy_protocol;
+mod rate_limits;
 mod record;
 mod request;
 mod request_facts;
@@ -43,6 +46,7 @@ mod worker_thread;
 pub use admission::ConnectionLimits;
 pub use answer::{Answer, Body, Scanned, answer};
 pub use client::{Trust, TrustedProxies};
+pub use counting::{CountExchange, Counting, Tallies};
 pub use feed::{Feed, FeedState, SnapshotOptions, SnapshotOrders};
 pub use fields::Fields;
 pub use head::{Head, Reading};
@@ -52,6 +56,7 @@ pub use inherited::Inherited;
 pub use metrics::EdgeMetrics;
 pub use options::{EdgeOptions, Limits, Site};
 pub use pages::{CONTENT_SECURITY_POLICY, Content, Page};
+pub use rate_limits::{Exceeded, RateLimit, RateLimiter, RateLimits, Wanted};
 pub use request::{Method, Request};
 pub use request_facts::{FactSources, RequestFacts};
 pub use server::{Drained, EdgeServer, StartError};

@@ -12,6 +12,8 @@ use scans::HttpVersion;
 use tags::Outcome;
 
 use crate::admission::ConnectionMetrics;
+use crate::counting::CountingMetrics;
+use crate::rate_limits::RateLimit;
 use crate::upstream::UpstreamMetrics;
 
 /// How often workers add what they have counted: the delay after which it shows in `/metrics`.
@@ -24,9 +26,9 @@ const BUCKETS: [f64; 16] = [
 ];
 
 /// Every status code that an answer can have.
-const STATUSES: [u16; 22] = [
-    200, 204, 301, 302, 303, 307, 308, 400, 404, 405, 408, 410, 413, 414, 421, 431, 501, 502, 503,
-    504, 505, 508,
+const STATUSES: [u16; 23] = [
+    200, 204, 301, 302, 303, 307, 308, 400, 404, 405, 408, 410, 413, 414, 421, 429, 431, 501, 502,
+    503, 504, 505, 508,
 ];
 
 const VERSIONS: [HttpVersion; 3] = [HttpVersion::Http10, HttpVersion::Http11, HttpVersion::Http2];
@@ -52,9 +54,11 @@ pub struct EdgeMetrics {
     journal_lag: Gauge,
     local_salts: IntCounter,
     place_lookups: IntCounter,
+    limited: IntCounterVec,
     snapshot_age: Gauge,
     refused_snapshots: IntCounterVec,
     pub(crate) connections: ConnectionMetrics,
+    pub(crate) counting: CountingMetrics,
     pub(crate) upstream: UpstreamMetrics,
 }
 
@@ -97,6 +101,13 @@ impl EdgeMetrics {
                 "tagwire_edge_geoip_lookups_total",
                 "Requests whose place was looked up, because their tag depends on it",
             )?,
+            limited: IntCounterVec::new(
+                Opts::new(
+                    "tagwire_edge_limited_total",
+                    "Requests for codes that were answered 429, by the limit that they exceeded",
+                ),
+                &["limit"],
+            )?,
             snapshot_age: Gauge::new(
                 "tagwire_edge_snapshot_age_seconds",
                 "How long ago the newest snapshot of the table was last known to hold all changes; while there is none, how long there has been none",
@@ -109,12 +120,13 @@ impl EdgeMetrics {
                 &["reason"],
             )?,
             connections: ConnectionMetrics::register(registry)?,
+            counting: CountingMetrics::register(registry)?,
             upstream: UpstreamMetrics::register(registry)?,
         };
         for reason in REFUSALS {
             metrics.refused_snapshots.with_label_values(&[reason]);
         }
-        let collectors: [Box<dyn Collector>; 9] = [
+        let collectors: [Box<dyn Collector>; 10] = [
             Box::new(metrics.redirects.clone()),
             Box::new(metrics.responses.clone()),
             Box::new(metrics.tags.clone()),
@@ -122,6 +134,7 @@ impl EdgeMetrics {
             Box::new(metrics.journal_lag.clone()),
             Box::new(metrics.local_salts.clone()),
             Box::new(metrics.place_lookups.clone()),
+            Box::new(metrics.limited.clone()),
             Box::new(metrics.snapshot_age.clone()),
             Box::new(metrics.refused_snapshots.clone()),
         ];
@@ -176,6 +189,10 @@ impl EdgeMetrics {
                     .local()
             }),
             place_lookups: self.place_lookups.local(),
+            limited: RateLimit::ALL.map(|limit| {
+                let counter = self.limited.with_label_values(&[limit.as_str()]);
+                (limit, counter.local())
+            }),
         }
     }
 }
@@ -185,6 +202,7 @@ pub(crate) struct WorkerMetrics {
     redirects: [[LocalHistogram; VERSIONS.len()]; Outcome::ALL.len()],
     responses: [LocalIntCounter; STATUSES.len()],
     place_lookups: LocalIntCounter,
+    limited: [(RateLimit, LocalIntCounter); RateLimit::ALL.len()],
 }
 
 impl WorkerMetrics {
@@ -196,6 +214,11 @@ impl WorkerMetrics {
 
     pub(crate) fn count_place_lookup(&self) {
         self.place_lookups.inc();
+    }
+
+    pub(crate) fn count_limited(&self, limit: RateLimit) {
+        let counted = self.limited.iter().filter(|(of, _)| *of == limit);
+        counted.for_each(|(_, counter)| counter.inc());
     }
 
     pub(crate) fn observe_redirect(&self, outcome: Outcome, version: HttpVersion, took: Duration) {
@@ -216,5 +239,6 @@ impl WorkerMetrics {
             .for_each(LocalHistogram::flush);
         self.responses.iter().for_each(LocalIntCounter::flush);
         self.place_lookups.flush();
+        self.limited.iter().for_each(|(_, counter)| counter.flush());
     }
 }

@@ -9,6 +9,8 @@ use facts::{LazyAgents, PlacesFile};
 
 use crate::admission::ConnectionLimits;
 use crate::client::Trust;
+use crate::counting::Tallies;
+use crate::rate_limits::RateLimits;
 use crate::sockets::SocketOptions;
 use crate::tls::Tls;
 use crate::upstream::UpstreamOptions;
@@ -36,12 +38,16 @@ pub struct EdgeOptions {
     pub places: Arc<PlacesFile>,
     /// What browsers say of themselves.
     pub agents: Arc<LazyAgents>,
+    /// How often tags have been scanned whose limit or rules depend on it.
+    pub tallies: Arc<Tallies>,
     /// How requests are answered.
     pub site: Site,
     /// What a connection may do, and for how long.
     pub limits: Limits,
     /// How many unknown codes a second are recorded, over all threads; beyond it they are counted as dropped.
     pub unknown_codes_per_second: u32,
+    /// How many redirects are answered in a second.
+    pub rate_limits: RateLimits,
     /// How requests for the sites behind domains are handled.
     pub upstream: UpstreamOptions,
 }
@@ -61,9 +67,11 @@ impl EdgeOptions {
             trust: Trust::default(),
             places: Arc::default(),
             agents: Arc::default(),
+            tallies: Arc::default(),
             site: Site::default(),
             limits: Limits::default(),
             unknown_codes_per_second: 1_000,
+            rate_limits: RateLimits::default(),
             upstream: UpstreamOptions::default(),
         }
     }

@@ -19,6 +19,8 @@ pub enum Page {
     Expired,
     /// A tag that was revoked.
     Revoked,
+    /// A tag that has been scanned as often as it may be.
+    Limited,
     /// 400.
     BadRequest,
     /// 405.
@@ -31,6 +33,8 @@ pub enum Page {
     TargetTooLong,
     /// 421.
     Misdirected,
+    /// 429: more than there may be in a second.
+    TooManyRequests,
     /// 431.
     FieldsTooLarge,
     /// 501.
@@ -60,19 +64,21 @@ pub struct Content {
 
 impl Page {
     /// All of them, in their order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Home,
         Self::NotFound,
         Self::Paused,
         Self::Scheduled,
         Self::Expired,
         Self::Revoked,
+        Self::Limited,
         Self::BadRequest,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::ContentTooLarge,
         Self::TargetTooLong,
         Self::Misdirected,
+        Self::TooManyRequests,
         Self::FieldsTooLarge,
         Self::NotImplemented,
         Self::BadGateway,
@@ -90,6 +96,7 @@ impl Page {
             Outcome::Scheduled => Self::Scheduled,
             Outcome::Expired => Self::Expired,
             Outcome::Revoked => Self::Revoked,
+            Outcome::Limited => Self::Limited,
             Outcome::Unknown | Outcome::Redirected | Outcome::Fallback => Self::NotFound,
         }
     }
@@ -142,6 +149,11 @@ impl Page {
                 "Link withdrawn",
                 "This link was withdrawn and leads nowhere any more.",
             ),
+            Self::Limited => (
+                410,
+                "Link used up",
+                "This link has been opened as often as it may be and leads nowhere any more.",
+            ),
             Self::BadRequest => (
                 400,
                 "Bad request",
@@ -171,6 +183,11 @@ impl Page {
                 421,
                 "Unknown host",
                 "This server does not answer for the requested host name.",
+            ),
+            Self::TooManyRequests => (
+                429,
+                "Too many requests",
+                "This link is asked for too often right now. Try again in a moment.",
             ),
             Self::FieldsTooLarge => (
                 431,

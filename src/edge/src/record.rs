@@ -60,7 +60,7 @@ impl Recording {
 }
 
 /// What the client wants the answer for: the first of these headers that says so.
-fn purpose(said: &[&[u8]]) -> Purpose {
+pub(crate) fn purpose(said: &[&[u8]]) -> Purpose {
     let given = said.iter().filter(|value| !value.is_empty());
     given
         .map(|value| Purpose::parse(value))

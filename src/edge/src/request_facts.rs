@@ -5,10 +5,13 @@ use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use facts::{Agent, AgentCache, CountryCode, LazyAgents, PlacesFile, RegionCode, Said};
-use tags::{Browser, Device, Facts, Os};
+use scans::Purpose;
+use tags::{Browser, Device, Facts, Os, TagView};
 
+use crate::counting::Tallies;
 use crate::fields::Fields;
-use crate::request::Request;
+use crate::record::purpose;
+use crate::request::{Method, Request};
 
 /// Where facts are looked up.
 #[derive(Clone, Copy, Debug)]
@@ -19,12 +22,15 @@ pub struct FactSources<'a> {
     pub agents: &'a LazyAgents,
     /// What this thread remembers of them.
     pub known_agents: &'a AgentCache,
+    /// How often tags have been scanned.
+    pub tallies: &'a Tallies,
 }
 
 /// A request's facts. Nothing here outlives the request, and no answer to a question is allocated, but the first about a browser that this
 /// thread does not remember.
 #[derive(Debug)]
 pub struct RequestFacts<'a> {
+    method: Method,
     query: &'a str,
     fields: &'a Fields<'a>,
     client: IpAddr,
@@ -42,6 +48,7 @@ impl<'a> RequestFacts<'a> {
         sources: FactSources<'a>,
     ) -> Self {
         Self {
+            method: request.method,
             query: request.query,
             fields,
             client,
@@ -122,8 +129,11 @@ impl Facts for RequestFacts<'_> {
         self.fields.user_agent
     }
 
-    /// Scans are not counted yet.
-    fn scan_number(&self) -> Option<u64> {
-        None
+    /// People's GET requests are counted; who says nothing of itself may be one.
+    fn scan_number(&self, tag: &TagView<'_>) -> Option<u64> {
+        let counted = self.method == Method::Get
+            && purpose(&self.fields.purpose) == Purpose::Navigation
+            && self.bot() != Some(true);
+        self.sources.tallies.number(tag, counted)
     }
 }

@@ -22,6 +22,7 @@ use crate::conversation::Rules;
 use crate::inherited::Inherited;
 use crate::metrics::EdgeMetrics;
 use crate::options::EdgeOptions;
+use crate::rate_limits::{RateLimiter, RateLimits};
 use crate::record::{Recording, UnknownCap};
 use crate::sockets::{self, SocketOptions};
 use crate::upstream::Upstreams;
@@ -136,11 +137,13 @@ impl EdgeServer {
             h2c: options.h2c,
             places: options.places,
             agents: options.agents,
+            tallies: options.tallies,
             recording: Recording {
                 visitors: Visitors::new(metrics.local_salts())
                     .map_err(|error| StartError::Random(error.to_string()))?,
                 unknown_codes: UnknownCap::new(options.unknown_codes_per_second),
             },
+            rate_limiter: RateLimiter::new(options.rate_limits),
             replaced: OnceLock::new(),
         });
         let shared = Shared {
@@ -207,6 +210,11 @@ impl EdgeServer {
     /// Other limits from now on, for connections that come; those that are there stay.
     pub fn limit_connections(&self, limits: ConnectionLimits) {
         self.admission.set(limits);
+    }
+
+    /// Other limits of redirects from now on.
+    pub fn limit_rates(&self, limits: RateLimits) {
+        self.rules.rate_limiter.set(limits);
     }
 
     /// Whom to believe from now on: about connections that come, and requests.

@@ -31,6 +31,7 @@ fn tag(number: u64) -> anyhow::Result<Change> {
         cache_max_age: None,
         starts_at: None,
         expires_at: None,
+        max_scans: None,
         fallback_url: None,
         query: QueryMode::default(),
         campaign: "spring".to_owned(),

@@ -4,9 +4,10 @@
 //! change is, and its form as bytes, is `tags`' matter; what becomes of it, the table's and the admin's.
 //!
 //! Read in this order: [`Journal`], [`Event`], [`Positions`], then one of the two implementations. [`Edges`] is the way back: how far each edge
-//! has come.
+//! has come. [`Counts`] is what edges tell each other: how often tags have been scanned.
 
 mod applied;
+mod counts;
 mod edges;
 mod error;
 mod event;
@@ -21,6 +22,10 @@ mod since;
 mod sqlite;
 
 pub use applied::{Applied, AppliedSender, Closed};
+pub use counts::{
+    Count, CountError, Counts, CountsError, CountsEvent, CountsFile, CountsFileError,
+    CountsFollower, CountsPublisher, KafkaCounts,
+};
 pub use edges::{
     EdgeRun, EdgeState, Edges, EdgesError, EdgesEvent, EdgesFollower, Heartbeat, HeartbeatError,
     InvalidEdgeRun, KafkaEdges, LocalEdges, Reporter,

@@ -1,12 +1,14 @@
 //! What a scan is, the scan log, the shipper and the ledger's numbers.
 //!
 //! Read in this order: [`Scan`] and who made it, [`NewScan`] and how it is written, [`ScanBatch`], in which it travels. Then its road:
-//! [`Writer::append`] into the [`ScanLog`], from there by the [`Shipper`] to an [`Outlet`], with the [`Ledger`] over all of it.
+//! [`Writer::append`] into the [`ScanLog`], from there by the [`Shipper`] to an [`Outlet`], with the [`Ledger`] over all of it. Beside
+//! them lies the [`CountLog`], for tags whose scans are counted where they are answered.
 
 mod adoption;
 mod batch;
 mod boots;
 pub mod broker_log;
+mod count_log;
 mod dropped;
 mod folder;
 mod frame;
@@ -31,6 +33,7 @@ mod window;
 mod writer;
 
 pub use batch::{BatchError, RefusedScan, ScanBatch, encode_batch};
+pub use count_log::{CountLog, CountedElsewhere, Counter};
 pub use dropped::{DropReason, Dropped};
 pub use identity::{IpPrefix, ScanId, Visitor, WriterKey};
 pub use kafka_outlet::{KafkaOutlet, KafkaOutletError, KafkaOutletOptions};

@@ -150,6 +150,7 @@ pub(crate) fn outcome_number(outcome: Outcome) -> i32 {
         Outcome::Expired => 5,
         Outcome::Revoked => 6,
         Outcome::Unknown => 7,
+        Outcome::Limited => 8,
     }
 }
 

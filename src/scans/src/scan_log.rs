@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -212,6 +212,16 @@ impl ScanLog {
     /// The number of this run.
     pub fn boot(&self) -> u64 {
         self.boot
+    }
+
+    /// The edge's name.
+    pub(crate) fn edge(&self) -> &str {
+        &self.edge
+    }
+
+    /// The folder.
+    pub(crate) fn hot(&self) -> &Path {
+        &self.hot
     }
 
     /// The folder's lock, for the process that takes over from this one: the folder stays locked until both have closed it.

@@ -1,11 +1,13 @@
-//! A file of the scan log, mapped: the one module with `unsafe`, and the rules that make it sound.
+//! The files of the scan log, mapped: the one module with `unsafe`, and the rules that make it sound.
 //!
 //! 1. The file is at least as long as its mapping, its blocks are allocated, and nobody shortens it: the folder has mode 0700, and the
 //!    segments of a run are locked by the one process that uses them. So no access to the mapping faults.
 //! 2. A segment has at most one [`SegmentWriter`], made by consuming the [`Spare`]; it alone writes data, and only at or above `committed`.
 //! 3. Readers look only below `committed`, whose Release store pairs with their Acquire load; below it nothing is written again.
-//! 4. All of the header is atomics, which may be shared.
+//! 4. All of the header is atomics, which may be shared; so is all of a file of numbers (`words`).
 #![allow(unsafe_code)]
+
+mod words;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,6 +20,8 @@ use rustix::fs::FallocateFlags;
 
 use crate::frame::{self, Seed};
 use crate::{DropReason, NewScan, WriterKey};
+
+pub(crate) use words::Words;
 
 /// Where the records begin. A page of its own for the header.
 pub(crate) const HEADER: usize = 4096;

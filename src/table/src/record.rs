@@ -1,7 +1,7 @@
 //! A tag as it is kept: only what a redirect reads, in one run of bytes, the same in base, overlay and snapshot file.
 //!
 //! ```text
-//! byte      status (bits 0-1), redirect status (2-4), query mode (5-6); bit 7 is 0
+//! byte      status (bits 0-1), redirect status (2-4), query mode (5-6); bit 7: COUNTED
 //! byte      which of the optional fields follow, those in capitals below; the other bits are 0
 //! byte      length of the code, then the code
 //! name      domain
@@ -11,6 +11,7 @@
 //! varint    cache_max_age, seconds                   CACHE_MAX_AGE
 //! 8 bytes   starts_at, µs since 1970                 STARTS_AT
 //! 8 bytes   expires_at, µs since 1970                EXPIRES_AT
+//! varint    max_scans; 0: none                       COUNTED
 //! text      fallback URL                             FALLBACK
 //! text      destination
 //! text      compiled rules, as tags::RulesView       RULES
@@ -23,7 +24,8 @@
 
 use jiff::Timestamp;
 use tags::{
-    Code, Destination, QueryMode, RedirectStatus, Rules, RulesView, Status, Tag, TagView, Version,
+    Code, Destination, MaxScans, QueryMode, RedirectStatus, Rules, RulesView, Status, Tag, TagView,
+    Version,
 };
 
 use crate::key::Key;
@@ -37,6 +39,8 @@ const FALLBACK: u8 = 1 << 4;
 /// From snapshot format 2 on, as the next. Whoever gives another bit a meaning raises that format, so that an older build refuses the file.
 const RULES: u8 = 1 << 5;
 const SCHEDULED: u8 = 1 << 6;
+/// Of the first byte, from snapshot format 3 on: its scans are counted.
+const COUNTED: u8 = 1 << 7;
 const KNOWN: u8 = CAMPAIGN | CACHE_MAX_AGE | STARTS_AT | EXPIRES_AT | FALLBACK | RULES | SCHEDULED;
 
 /// A tag by its key, with what a redirect reads of it.
@@ -89,6 +93,7 @@ impl<'a> Record<'a> {
             view.destination = "";
             view.rules = RulesView::NONE;
             (view.cache_max_age, view.starts_at, view.expires_at) = (None, None, None);
+            (view.max_scans, view.is_counted) = (None, false);
             scheduled = None;
         }
         Self {
@@ -114,6 +119,16 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// Whether scans of the tag are counted, now or once what is scheduled has taken place.
+    pub(crate) fn is_counted(&self) -> bool {
+        let later = |scheduled: Scheduled<'a>| scheduled.then.record();
+        self.tag.is_counted
+            || self
+                .scheduled
+                .and_then(later)
+                .is_some_and(|then| then.tag.is_counted)
+    }
+
     /// Whether this may stand where `known` is. A journal is read at least once, so what comes again must change nothing; and a
     /// revoked code stays revoked whatever version claims otherwise, since the print it is on was given up for good. Which of two comes
     /// first does not matter: a journal's tail and what is behind it may be read at once.
@@ -131,7 +146,10 @@ impl<'a> Record<'a> {
         let tag = &self.tag;
         let flag = |present: bool, flag: u8| if present { flag } else { 0 };
         out.push(
-            status_bits(tag.status) | redirect_bits(tag.redirect_status) | query_bits(tag.query),
+            status_bits(tag.status)
+                | redirect_bits(tag.redirect_status)
+                | query_bits(tag.query)
+                | flag(tag.is_counted, COUNTED),
         );
         out.push(
             flag(!tag.campaign.is_empty(), CAMPAIGN)
@@ -163,6 +181,9 @@ impl<'a> Record<'a> {
         for time in [tag.starts_at, tag.expires_at].into_iter().flatten() {
             out.extend_from_slice(&time.as_microsecond().to_le_bytes());
         }
+        if tag.is_counted {
+            put_varint(out, tag.max_scans.map_or(0, MaxScans::get));
+        }
         if let Some(url) = tag.fallback_url {
             put_text(out, url);
         }
@@ -190,7 +211,7 @@ impl<'a> Record<'a> {
         let mut cursor = Cursor { rest: bytes };
         let bits = cursor.byte()?;
         let fields = cursor.byte()?;
-        if bits & 0x80 != 0 || fields & !KNOWN != 0 {
+        if fields & !KNOWN != 0 {
             return None;
         }
         let code_len = cursor.byte()?;
@@ -218,6 +239,14 @@ impl<'a> Record<'a> {
             Some(cursor.time()?)
         } else {
             None
+        };
+        let is_counted = bits & COUNTED != 0;
+        let max_scans = match is_counted {
+            true => match cursor.varint()? {
+                0 => None,
+                scans => Some(MaxScans::new(scans).ok()?),
+            },
+            false => None,
         };
         let fallback_url = if has(FALLBACK) {
             Some(cursor.text()?)
@@ -249,6 +278,8 @@ impl<'a> Record<'a> {
             cache_max_age,
             starts_at,
             expires_at,
+            max_scans,
+            is_counted,
             fallback_url,
             query: query_mode(bits)?,
             campaign,
@@ -445,6 +476,8 @@ mod tests {
                 cache_max_age: Some(u32::MAX),
                 starts_at: Some(Timestamp::from_microsecond(-1).expect("a time")),
                 expires_at: Some(Timestamp::from_microsecond(1).expect("a time")),
+                max_scans: MaxScans::new(MaxScans::MAX).ok(),
+                is_counted: true,
                 fallback_url: Some("https://example.com/fallback"),
                 query: QueryMode::Override,
                 campaign: "Sommer ü",

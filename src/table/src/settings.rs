@@ -1,6 +1,7 @@
 //! Domains and workspaces: read by every request, and changed rarely, but in crowds when there are thousands.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 use tags::{Change, Domain, DomainSettings, Workspace};
@@ -17,6 +18,8 @@ pub(crate) struct Settings {
     /// How many domains are not.
     others: usize,
     case_insensitive: usize,
+    /// How many workspaces may only have so many redirects.
+    limited: usize,
 }
 
 impl Settings {
@@ -26,7 +29,11 @@ impl Settings {
             Change::Domain(domain) => self.put_domain(domain),
             Change::Workspace(workspace) => {
                 let id = workspace.id.clone();
-                self.workspaces.insert(id.as_str(), workspace);
+                self.limited += usize::from(redirects_per_second(&workspace).is_some());
+                let before = self.workspaces.insert(id.as_str(), workspace);
+                let was_limited =
+                    before.is_some_and(|before| redirects_per_second(&before).is_some());
+                self.limited -= usize::from(was_limited);
             }
             Change::Tag(_)
             | Change::Key(_)
@@ -69,6 +76,14 @@ impl Settings {
         self.workspaces.get(id)
     }
 
+    /// How many redirects a workspace may have in a second. Where none has a limit, there is nothing to look up.
+    pub(crate) fn redirects_per_second(&self, workspace: &str) -> Option<NonZeroU32> {
+        if self.limited == 0 {
+            return None;
+        }
+        redirects_per_second(self.workspace(workspace)?)
+    }
+
     /// When the default moves, the two records come one after the other: until then the younger one is it.
     pub(crate) fn default_domain(&self) -> Option<&DomainSettings> {
         let (_, name) = self.defaults.last()?;
@@ -85,8 +100,14 @@ impl Settings {
     }
 }
 
+fn redirects_per_second(workspace: &Workspace) -> Option<NonZeroU32> {
+    NonZeroU32::new(workspace.limits.redirects_per_second?)
+}
+
 #[cfg(test)]
 mod tests {
+    use tags::WorkspaceId;
+
     use super::*;
 
     fn domain(name: &str, second: i64, is_default: bool, case_insensitive: bool) -> Change {
@@ -129,5 +150,26 @@ mod tests {
             assert_eq!(settings.folds_case(b), folds);
         }
         assert_eq!(settings.changes().count(), 2);
+    }
+
+    #[test]
+    fn what_a_workspace_may_have_follows_each_change_of_it() {
+        let mut settings = Settings::default();
+        let mut set = |id: &str, redirects_per_second| {
+            let id = WorkspaceId::parse(id).expect("a workspace's name");
+            let mut workspace = Workspace::new(id, String::new(), Timestamp::UNIX_EPOCH);
+            workspace.limits.redirects_per_second = redirects_per_second;
+            settings.put(Change::Workspace(workspace));
+            let of = |id| settings.redirects_per_second(id).map(NonZeroU32::get);
+            (of("a"), of("b"), settings.limited)
+        };
+        assert_eq!(set("a", None), (None, None, 0));
+        assert_eq!(set("a", Some(5)), (Some(5), None, 1));
+        assert_eq!(set("b", None), (Some(5), None, 1));
+        assert_eq!(set("a", Some(6)), (Some(6), None, 1));
+        assert_eq!(set("b", Some(7)), (Some(6), Some(7), 2));
+        // Nobody can set it; it is no limit then.
+        assert_eq!(set("a", Some(0)), (None, Some(7), 1));
+        assert_eq!(set("b", None), (None, None, 0));
     }
 }

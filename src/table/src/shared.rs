@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
+use tags::TagView;
 
 use crate::arena::Room;
 use crate::base::Base;
@@ -30,7 +31,12 @@ pub(crate) struct Shared {
     pub(crate) prepare_agents: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// Set when there has been such a tag.
     pub(crate) asks_agents: OnceLock<()>,
+    /// What is called before readers see a tag whose scans are counted.
+    pub(crate) prepare_counter: Option<Box<PrepareCounter>>,
 }
+
+/// Takes a domain and a code.
+pub(crate) type PrepareCounter = dyn Fn(&str, &str) + Send + Sync;
 
 /// What only the one writer at a time sees.
 #[derive(Default)]
@@ -56,6 +62,23 @@ pub(crate) struct Filling {
     pub(crate) newer: HashSet<String>,
     /// Whether a tag that was read from a snapshot asks what a User-Agent tells.
     pub(crate) asks_agents: bool,
+    /// Tags that were read from a snapshot and whose scans are counted.
+    pub(crate) counted: Vec<TagName>,
+}
+
+/// A tag's domain and code.
+pub(crate) struct TagName {
+    pub(crate) domain: Box<str>,
+    pub(crate) code: Box<str>,
+}
+
+impl TagName {
+    pub(crate) fn of(tag: &TagView<'_>) -> Self {
+        Self {
+            domain: tag.domain.into(),
+            code: tag.code.into(),
+        }
+    }
 }
 
 /// What one request reads from: base, overlays and settings of one moment.
@@ -91,6 +114,7 @@ impl Shared {
             background: Mutex::default(),
             prepare_agents: OnceLock::new(),
             asks_agents: OnceLock::new(),
+            prepare_counter: None,
         };
         shared.writer().filling = Some(shared.filling(0));
         shared
@@ -102,6 +126,13 @@ impl Shared {
         let _ = self.asks_agents.set(());
         if let Some(prepare) = self.prepare_agents.get() {
             prepare();
+        }
+    }
+
+    /// To be called before readers see a tag whose scans are counted.
+    pub(crate) fn prepare_counter(&self, domain: &str, code: &str) {
+        if let Some(prepare) = &self.prepare_counter {
+            prepare(domain, code);
         }
     }
 
@@ -133,6 +164,7 @@ impl Shared {
             settings: Settings::default(),
             newer: HashSet::new(),
             asks_agents: false,
+            counted: Vec::new(),
         }
     }
 }

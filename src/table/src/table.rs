@@ -12,7 +12,7 @@ use crate::fold;
 use crate::overlay;
 use crate::record::Record;
 use crate::settings::Settings;
-use crate::shared::{Filling, Shared, State, Writer};
+use crate::shared::{Filling, Shared, State, TagName, Writer};
 use crate::snapshot::SnapshotError;
 
 /// All tags, domains and workspaces.
@@ -73,6 +73,17 @@ impl Table {
         Self::with(Self::FOLD_AT, Room::for_bytes(bytes))
     }
 
+    /// As [`Table::new`]; `prepare` is called with the domain and code of each tag whose scans are counted before readers see it, or see it
+    /// as such, and again with whatever changes it.
+    #[must_use]
+    pub fn with_counters(prepare: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
+        let mut shared = Shared::new(Self::FOLD_AT, Room::default());
+        shared.prepare_counter = Some(Box::new(prepare));
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
     fn with(changes: usize, room: Room) -> Self {
         Self {
             shared: Arc::new(Shared::new(changes, room)),
@@ -84,9 +95,7 @@ impl Table {
     /// Repeated and older versions of tags change nothing. Settings have no version: what comes last stands. So a journal may be read on
     /// from where it has been read to, which is what a snapshot's positions are, or again in a rebuild.
     pub fn apply(&self, change: Change) -> Effect {
-        if asks_agents(&change) {
-            self.shared.prepare_agents();
-        }
+        self.prepare(std::slice::from_ref(&change));
         self.take(change, &mut self.shared.writer())
     }
 
@@ -200,6 +209,9 @@ impl Table {
         if read.asks_agents {
             self.shared.prepare_agents();
         }
+        for TagName { domain, code } in read.counted.drain(..) {
+            self.shared.prepare_counter(&domain, &code);
+        }
         let mut writer = self.shared.writer();
         let Some(filling) = &mut writer.filling else {
             return Err(SnapshotError::NotFilling);
@@ -227,14 +239,33 @@ impl Table {
         Ok(())
     }
 
+    /// What has to be there before readers see these changes.
+    fn prepare(&self, changes: &[Change]) {
+        let tags = changes.iter().filter_map(|change| match change {
+            Change::Tag(tag) => Some(tag),
+            _ => None,
+        });
+        let (mut ask_agents, counts) = (false, self.shared.prepare_counter.is_some());
+        for tag in tags {
+            ask_agents |= tag.rules.view().ask_agent();
+            // Who is a bot is not counted.
+            if counts && Record::of(tag).is_counted() {
+                ask_agents = true;
+                self.shared
+                    .prepare_counter(tag.domain.as_str(), tag.code.as_str());
+            }
+        }
+        if ask_agents {
+            self.shared.prepare_agents();
+        }
+    }
+
     fn take_all(
         &self,
         changes: &mut Vec<Change>,
         take: impl Fn(&Self, Change, &mut Writer) -> Effect,
     ) -> Taken {
-        if changes.iter().any(asks_agents) {
-            self.shared.prepare_agents();
-        }
+        self.prepare(changes);
         let mut writer = self.shared.writer();
         if let Some(filling) = &writer.filling {
             let places = changes.iter().map(|change| match change {
@@ -364,8 +395,4 @@ impl Table {
         };
         self.shared.publish(writer, state);
     }
-}
-
-fn asks_agents(change: &Change) -> bool {
-    matches!(change, Change::Tag(tag) if tag.rules.view().ask_agent())
 }

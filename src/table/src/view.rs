@@ -1,5 +1,7 @@
 //! What a request sees of the table: whole records of one moment, borrowed, found without allocating.
 
+use std::num::NonZeroU32;
+
 use jiff::Timestamp;
 use papaya::LocalGuard;
 use tags::{Code, DomainSettings, TagView, Workspace};
@@ -48,6 +50,11 @@ impl<'a> View<'a> {
     /// A tenant.
     pub fn workspace(&self, id: &str) -> Option<&'a Workspace> {
         self.state.settings.workspace(id)
+    }
+
+    /// How many redirects a workspace may have in a second; none: as many as come.
+    pub fn redirects_per_second(&self, workspace: &str) -> Option<NonZeroU32> {
+        self.state.settings.redirects_per_second(workspace)
     }
 
     /// The newest version of a tag; of a revoked one, only what its answer needs. On a case-insensitive domain the code is found in

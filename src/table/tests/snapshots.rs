@@ -5,11 +5,12 @@
 mod samples;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use samples::{DOMAINS, apply, domain, held, kept, settle, tag, varied, workspace};
 use table::{SnapshotError, SnapshotInfo, Table, check_snapshot, read_snapshot_info};
-use tags::{Change, Status, Topic};
+use tags::{Change, MaxScans, Scheduled, Status, Tag, Topic};
 use tempfile::TempDir;
 
 fn info() -> SnapshotInfo {
@@ -196,7 +197,7 @@ fn a_file_of_the_format_before_is_read() {
         rest = &after[4..];
     }
     let before = framed(&frames);
-    assert_eq!((written[8], before[8]), (2, 1));
+    assert_eq!((written[8], before[8]), (3, 1));
     let read = check_snapshot(&before).unwrap();
     let (mut expected, tags) = check_snapshot(&written).unwrap();
     assert_eq!(expected.build, info().build);
@@ -220,6 +221,57 @@ fn a_table_calls_for_what_reads_user_agents_when_a_tag_of_a_snapshot_needs_it() 
     assert_eq!(called.load(std::sync::atomic::Ordering::Relaxed), 0);
     table.read_snapshot(&path).unwrap();
     assert_eq!(called.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_table_has_a_counter_made_before_a_counted_tag_is_seen_whether_it_is_applied_or_read() {
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let counting = || {
+        let made = Arc::clone(&made);
+        Table::with_counters(move |domain, code| {
+            made.lock().unwrap().push(format!("{domain}/{code}"));
+        })
+    };
+    let limited = |code, version| Tag {
+        max_scans: MaxScans::new(7).ok(),
+        ..tag(DOMAINS[0], code, version, Status::Active)
+    };
+    let later = |code| Tag {
+        scheduled: Some(Box::new(Scheduled {
+            at: jiff::Timestamp::MAX,
+            set: String::new(),
+            by: String::new(),
+            tag: limited(code, 2),
+        })),
+        ..tag(DOMAINS[0], code, 1, Status::Active)
+    };
+    let table = counting();
+    apply(&table, tag(DOMAINS[0], "plain", 1, Status::Active));
+    apply(&table, limited("now", 1));
+    apply(&table, later("later"));
+    let revoked = Tag {
+        status: Status::Revoked,
+        ..limited("revoked", 1)
+    };
+    apply(&table, revoked);
+    table.complete();
+    let expected = ["later", "now"].map(|code| format!("{}/{code}", DOMAINS[0]));
+    let taken = || {
+        let mut taken = std::mem::take(&mut *made.lock().unwrap());
+        taken.sort();
+        taken
+    };
+    assert_eq!(taken(), expected);
+    let (_folder, path) = place();
+    table.write_snapshot(&path, &info()).unwrap();
+    let again = counting();
+    again.read_snapshot(&path).unwrap();
+    assert_eq!(taken(), expected);
+    again.complete();
+    assert_eq!(
+        held(&again, DOMAINS[0], "now"),
+        Some(kept(&limited("now", 1)))
+    );
 }
 
 #[test]

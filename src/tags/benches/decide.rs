@@ -6,7 +6,7 @@ use divan::{Bencher, black_box};
 use jiff::Timestamp;
 use tags::{
     Browser, Code, Dates, Day, Destination, Device, Domain, Facts, Hours, LanguageTag, Os, Rule,
-    Rules, Share, Tag, Targets, When, WorkspaceId, Zone, decide, parse_network,
+    Rules, Share, Tag, TagView, Targets, When, WorkspaceId, Zone, decide, parse_network,
 };
 
 fn main() {
@@ -59,7 +59,7 @@ impl Facts for Phone {
         black_box(USER_AGENT)
     }
 
-    fn scan_number(&self) -> Option<u64> {
+    fn scan_number(&self, _: &TagView<'_>) -> Option<u64> {
         None
     }
 }

@@ -22,19 +22,22 @@ pub enum Outcome {
     Expired,
     /// … was revoked.
     Revoked,
+    /// … has been scanned as often as it may be.
+    Limited,
     /// There is no such tag.
     Unknown,
 }
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Redirected,
         Self::Fallback,
         Self::Paused,
         Self::Scheduled,
         Self::Expired,
         Self::Revoked,
+        Self::Limited,
         Self::Unknown,
     ];
 
@@ -47,6 +50,7 @@ impl Outcome {
             Self::Scheduled => "scheduled",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
+            Self::Limited => "limited",
             Self::Unknown => "unknown",
         }
     }
@@ -55,7 +59,7 @@ impl Outcome {
     /// (RFC 9110 §15.5.5 and §15.5.11).
     fn status_without_fallback(self) -> u16 {
         match self {
-            Self::Expired | Self::Revoked => 410,
+            Self::Expired | Self::Revoked | Self::Limited => 410,
             _ => 404,
         }
     }
@@ -91,9 +95,14 @@ pub fn decide<'a>(
     if let Some(reason) = closed(tag, now) {
         return Decision::without_tag(reason, tag.fallback_url.or_else(workspace_fallback));
     }
+    let scan_number = scan_number(tag, facts);
+    if is_beyond_limit(tag, scan_number) {
+        let fallback = tag.fallback_url.or_else(workspace_fallback);
+        return Decision::without_tag(Outcome::Limited, fallback);
+    }
     let by_rule = match tag.rules.is_empty() {
         true => None,
-        false => first_rule(tag, facts, now),
+        false => first_rule(tag, facts, scan_number, now),
     };
     let (rule, destination, destination_index) = by_rule.unwrap_or(("", tag.destination, 0));
     Decision {
@@ -111,9 +120,12 @@ pub fn decide<'a>(
 fn first_rule<'a>(
     tag: &TagView<'a>,
     facts: &impl Facts,
+    scan_number: Option<u64>,
     now: Timestamp,
 ) -> Option<(&'a str, &'a str, u32)> {
-    let mut rules = tag.rules.judge(tag.domain, tag.code, facts, now)?;
+    let mut rules = tag
+        .rules
+        .judge(tag.domain, tag.code, facts, scan_number, now)?;
     let first = rules.find(|rule| rule.failed.is_none())?;
     let (destination, index) = rules.target(&first)?;
     Some((first.name()?, destination, index))
@@ -121,7 +133,8 @@ fn first_rule<'a>(
 
 /// What becomes of each of a tag's rules, in their order, also of those behind the first that holds: how [`decide()`] judges them.
 pub fn judge_rules<'a>(tag: &TagView<'a>, facts: &impl Facts, now: Timestamp) -> Vec<Judged<'a>> {
-    let judging = tag.rules.judge(tag.domain, tag.code, facts, now);
+    let number = scan_number(tag, facts);
+    let judging = tag.rules.judge(tag.domain, tag.code, facts, number, now);
     let judged = judging.into_iter().flatten().map_while(Tried::judged);
     judged.collect()
 }
@@ -167,20 +180,38 @@ fn closed(tag: &TagView<'_>, now: Timestamp) -> Option<Outcome> {
     None
 }
 
+/// Which scan of the tag this is, where anything depends on that. From here on nothing but the limit keeps the tag from redirecting, so
+/// that whoever counts the scan counts a redirect.
+fn scan_number(tag: &TagView<'_>, facts: &impl Facts) -> Option<u64> {
+    match tag.is_counted {
+        true => facts.scan_number(tag),
+        false => None,
+    }
+}
+
+/// A scan whose number is not known is not refused.
+fn is_beyond_limit(tag: &TagView<'_>, scan_number: Option<u64>) -> bool {
+    tag.max_scans
+        .zip(scan_number)
+        .is_some_and(|(most, number)| number > most.get())
+}
+
 fn max_age(tag: &TagView<'_>) -> Option<u32> {
     let unchanging = tag.redirect_status.is_permanent()
         && tag.starts_at.is_none()
         && tag.expires_at.is_none()
+        && tag.max_scans.is_none()
         && tag.rules.is_empty();
     unchanging.then(|| tag.cache_max_age.unwrap_or(Tag::DEFAULT_CACHE_MAX_AGE))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::net::IpAddr;
 
     use super::*;
-    use crate::{Browser, Device, Os, QueryMode, RedirectStatus, RulesView, Version};
+    use crate::{Browser, Device, MaxScans, Os, QueryMode, RedirectStatus, RulesView, Version};
 
     const START: &str = "2026-11-25T10:00:00Z";
 
@@ -188,12 +219,17 @@ mod tests {
         text.parse().expect("a test's time")
     }
 
-    /// A request's query; whoever asks for anything else has asked for too much.
-    struct Query(&'static str);
+    /// A request's query and number; whoever asks for anything else has asked for too much.
+    struct Request {
+        query: &'static str,
+        scan_number: Option<u64>,
+        /// How often its number was asked for.
+        asked: Cell<u32>,
+    }
 
-    impl Facts for Query {
+    impl Facts for Request {
         fn query(&self) -> &str {
-            self.0
+            self.query
         }
 
         fn country(&self) -> Option<&str> {
@@ -232,12 +268,23 @@ mod tests {
             panic!("no tag here depends on the User-Agent");
         }
 
-        fn scan_number(&self) -> Option<u64> {
-            panic!("no tag here depends on the number of its scans");
+        fn scan_number(&self, _: &TagView<'_>) -> Option<u64> {
+            self.asked.set(self.asked.get() + 1);
+            self.scan_number
         }
     }
 
-    const PLAIN: Query = Query("");
+    fn query(query: &'static str) -> Request {
+        Request {
+            query,
+            scan_number: None,
+            asked: Cell::new(0),
+        }
+    }
+
+    fn plain() -> Request {
+        query("")
+    }
 
     fn active() -> TagView<'static> {
         TagView {
@@ -252,6 +299,8 @@ mod tests {
             cache_max_age: None,
             starts_at: None,
             expires_at: None,
+            max_scans: None,
+            is_counted: false,
             fallback_url: None,
             query: QueryMode::Append,
             campaign: "",
@@ -269,18 +318,20 @@ mod tests {
                 redirect_status: status,
                 ..active()
             };
-            let decision = decide(&tag, || None, &PLAIN, at(START));
+            let request = plain();
+            let decision = decide(&tag, || None, &request, at(START));
             assert_eq!(
                 (decision.outcome, decision.status, decision.max_age),
                 (Outcome::Redirected, code, None)
             );
+            assert_eq!(request.asked.get(), 0, "nobody counts its scans");
             assert_eq!(decision.location.as_deref(), Some("https://example.com/a"));
         }
     }
 
     #[test]
     fn the_visitors_query_goes_along_as_the_tag_says() {
-        let decision = decide(&active(), || None, &Query("b=2"), at(START));
+        let decision = decide(&active(), || None, &query("b=2"), at(START));
         assert_eq!(
             decision.location.as_deref(),
             Some("https://example.com/a?b=2")
@@ -290,7 +341,7 @@ mod tests {
             ..active()
         };
         assert_eq!(
-            decide(&drop, || None, &Query("b=2"), at(START))
+            decide(&drop, || None, &query("b=2"), at(START))
                 .location
                 .as_deref(),
             Some("https://example.com/a")
@@ -310,7 +361,7 @@ mod tests {
             ("2026-11-25T10:59:59.999999Z", Outcome::Redirected, 302),
             ("2026-11-25T11:00:00Z", Outcome::Expired, 410),
         ] {
-            let decision = decide(&tag, || None, &PLAIN, at(now));
+            let decision = decide(&tag, || None, &plain(), at(now));
             assert_eq!(
                 (decision.outcome, decision.status),
                 (outcome, status),
@@ -325,7 +376,12 @@ mod tests {
             (Status::Paused, Outcome::Paused, 404),
             (Status::Revoked, Outcome::Revoked, 410),
         ] {
-            let decision = decide(&TagView { status, ..active() }, || None, &PLAIN, at(START));
+            let decision = decide(
+                &TagView { status, ..active() },
+                || None,
+                &plain(),
+                at(START),
+            );
             assert_eq!(
                 (decision.outcome, decision.status, decision.location),
                 (outcome, code, None)
@@ -337,7 +393,7 @@ mod tests {
             ..active()
         };
         assert_eq!(
-            decide(&both, || None, &PLAIN, at(START)).outcome,
+            decide(&both, || None, &plain(), at(START)).outcome,
             Outcome::Expired
         );
     }
@@ -360,7 +416,7 @@ mod tests {
             let decision = decide(
                 &tag,
                 || Some("https://example.com/workspace"),
-                &Query("q=1"),
+                &query("q=1"),
                 at(START),
             );
             assert_eq!(
@@ -378,19 +434,84 @@ mod tests {
             ..active()
         };
         assert_eq!(
-            decide(&permanent, || None, &PLAIN, at(START)).max_age,
+            decide(&permanent, || None, &plain(), at(START)).max_age,
             Some(3600)
         );
         let short = TagView {
             cache_max_age: Some(60),
             ..permanent
         };
-        assert_eq!(decide(&short, || None, &PLAIN, at(START)).max_age, Some(60));
+        assert_eq!(
+            decide(&short, || None, &plain(), at(START)).max_age,
+            Some(60)
+        );
         let ending = TagView {
             expires_at: Some(at("2027-01-01T00:00:00Z")),
             ..permanent
         };
-        assert_eq!(decide(&ending, || None, &PLAIN, at(START)).max_age, None);
+        assert_eq!(decide(&ending, || None, &plain(), at(START)).max_age, None);
+        let (limited, facts) = counted(10, Some(1));
+        let limited = TagView {
+            redirect_status: RedirectStatus::PermanentRedirect,
+            ..limited
+        };
+        assert_eq!(decide(&limited, || None, &facts, at(START)).max_age, None);
+    }
+
+    /// A tag that may redirect so often, of which this is such a scan.
+    fn counted(max_scans: u64, scan_number: Option<u64>) -> (TagView<'static>, Request) {
+        let tag = TagView {
+            max_scans: MaxScans::new(max_scans).ok(),
+            is_counted: true,
+            ..active()
+        };
+        let request = Request {
+            scan_number,
+            ..plain()
+        };
+        (tag, request)
+    }
+
+    #[test]
+    fn a_limit_holds_for_what_comes_behind_it_and_not_where_nobody_counts() {
+        for (number, outcome, status) in [
+            (Some(1), Outcome::Redirected, 302),
+            (Some(10), Outcome::Redirected, 302),
+            (Some(11), Outcome::Limited, 410),
+            (None, Outcome::Redirected, 302),
+        ] {
+            let (tag, facts) = counted(10, number);
+            let decision = decide(&tag, || None, &facts, at(START));
+            assert_eq!(
+                (decision.outcome, decision.status),
+                (outcome, status),
+                "{number:?}"
+            );
+            assert_eq!(facts.asked.get(), 1, "each takes one number");
+        }
+        let (tag, facts) = counted(10, Some(11));
+        let decision = decide(&tag, || Some("https://example.com/w"), &facts, at(START));
+        assert_eq!(
+            (decision.outcome, decision.location.as_deref()),
+            (Outcome::Fallback, Some("https://example.com/w"))
+        );
+    }
+
+    #[test]
+    fn what_does_not_redirect_for_another_reason_takes_no_number() {
+        let (tag, facts) = counted(10, Some(1));
+        for status in [Status::Paused, Status::Revoked] {
+            decide(&TagView { status, ..tag }, || None, &facts, at(START));
+        }
+        let ended = TagView {
+            expires_at: Some(at(START)),
+            ..tag
+        };
+        assert_eq!(
+            decide(&ended, || None, &facts, at(START)).outcome,
+            Outcome::Expired
+        );
+        assert_eq!(facts.asked.get(), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Browser, Device, Os};
+use crate::{Browser, Device, Os, TagView};
 
 /// A request's facts. Each is asked for only where a tag depends on it, so an implementation finds it out at the first question and
 /// keeps it for the next: what a fact costs is paid by the tags that need it. None: unknown.
@@ -38,6 +38,8 @@ pub trait Facts {
     /// `User-Agent` as sent; empty for none.
     fn user_agent(&self) -> &[u8];
 
-    /// Which scan of the tag this is, from 1; for one that is not counted, which the next would be.
-    fn scan_number(&self) -> Option<u64>;
+    /// Which scan of this tag the request is, from 1; for one that is not counted, which the next would be. Asked once, of a tag whose scans
+    /// are counted, when nothing but its limit can keep it from redirecting any more: whoever counts has the request take its number now, but
+    /// for one beyond the limit, which nobody takes.
+    fn scan_number(&self, tag: &TagView<'_>) -> Option<u64>;
 }

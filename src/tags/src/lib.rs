@@ -50,7 +50,7 @@ pub use rules::{
 pub use scheduled::Scheduled;
 pub use settings::{DomainSettings, Hsts, Limits, TagDefaults, Workspace};
 pub use spelling::UnknownValue;
-pub use tag::{InvalidValue, RedirectStatus, Status, Tag, TagView, Version};
+pub use tag::{InvalidValue, MaxScans, RedirectStatus, Status, Tag, TagView, Version};
 pub use upstream::{UpstreamError, UpstreamHost, UpstreamUrl, is_upstream_address};
 pub use user::{Email, Invitation, PasswordHash, User};
 pub use wire::WireError;

@@ -61,7 +61,7 @@ pub struct Limits {
     pub max_keys: Option<u32>,
     /// Requests to the admin API, in one second.
     pub api_requests_per_second: Option<u32>,
-    /// Scans that are answered, in one second.
+    /// Scans that each edge answers, in one second.
     pub redirects_per_second: Option<u32>,
 }
 

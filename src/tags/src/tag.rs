@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::{Code, Destination, Domain, QueryMode, Rules, RulesView, Scheduled, WorkspaceId};
+use crate::{
+    Code, Destination, Domain, QueryMode, Rules, RulesView, ScanNumbers, Scheduled, WorkspaceId,
+};
 
 /// A word or number that is none of the allowed ones.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -146,6 +148,32 @@ impl TryFrom<u32> for RedirectStatus {
     }
 }
 
+/// How often a tag may redirect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MaxScans(u64);
+
+impl MaxScans {
+    /// As far as the numbers of scans go.
+    pub const MAX: u64 = ScanNumbers::MAX;
+
+    /// So many scans, 1 to [`MaxScans::MAX`].
+    pub fn new(scans: u64) -> Result<Self, InvalidValue> {
+        match scans {
+            1..=Self::MAX => Ok(Self(scans)),
+            _ => Err(InvalidValue::new(
+                "number of scans",
+                scans,
+                "1 to 9007199254740991",
+            )),
+        }
+    }
+
+    /// How many.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
 /// One printed code and everything about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tag {
@@ -171,6 +199,8 @@ pub struct Tag {
     pub starts_at: Option<Timestamp>,
     /// From this on it has ended.
     pub expires_at: Option<Timestamp>,
+    /// After so many scans it has ended.
+    pub max_scans: Option<MaxScans>,
     /// Where it leads when it does not redirect; before the workspace's.
     pub fallback_url: Option<Destination>,
     /// What becomes of the visitor's query.
@@ -216,6 +246,7 @@ impl Tag {
             cache_max_age: None,
             starts_at: None,
             expires_at: None,
+            max_scans: None,
             fallback_url: None,
             query: QueryMode::default(),
             campaign: String::new(),
@@ -242,6 +273,8 @@ impl Tag {
             cache_max_age: self.cache_max_age,
             starts_at: self.starts_at,
             expires_at: self.expires_at,
+            max_scans: self.max_scans,
+            is_counted: self.max_scans.is_some() || self.rules.view().ask_scan_number(),
             fallback_url: self.fallback_url.as_ref().map(Destination::as_str),
             query: self.query,
             campaign: &self.campaign,
@@ -274,6 +307,10 @@ pub struct TagView<'a> {
     pub starts_at: Option<Timestamp>,
     /// See [`Tag::expires_at`].
     pub expires_at: Option<Timestamp>,
+    /// See [`Tag::max_scans`].
+    pub max_scans: Option<MaxScans>,
+    /// Whether its scans are counted, since its limit or one of its rules depends on their number.
+    pub is_counted: bool,
     /// See [`Tag::fallback_url`].
     pub fallback_url: Option<&'a str>,
     /// See [`Tag::query`].

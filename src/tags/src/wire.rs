@@ -13,9 +13,9 @@ use self::rules::RuleRecord;
 use crate::spelling::UnknownValue;
 use crate::{
     Action, AuditEntry, Change, Code, Destination, DestinationError, Domain, DomainSettings, Hsts,
-    InvalidName, InvalidRuleValue, InvalidValue, Limits, QueryMode, RedirectStatus, Status, Tag,
-    TagDefaults, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace, WorkspaceId,
-    major_format,
+    InvalidName, InvalidRuleValue, InvalidValue, Limits, MaxScans, QueryMode, RedirectStatus,
+    Status, Tag, TagDefaults, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace,
+    WorkspaceId, major_format,
 };
 use idempotency::IdempotencyRecord;
 use scheduled::ScheduledRecord;
@@ -24,6 +24,8 @@ use scheduled::ScheduledRecord;
 const MAJOR: u32 = 1;
 /// The one in which it writes tags with rules: a build that does not know them would send everybody to the tag's own destination.
 const MAJOR_WITH_RULES: u32 = 2;
+/// The one in which it writes tags with a limit of scans: a build that does not know it would go on for ever.
+const MAJOR_WITH_LIMIT: u32 = 3;
 
 /// Why a record of the journal was refused.
 #[derive(Debug, thiserror::Error)]
@@ -137,14 +139,14 @@ macro_rules! versioned {
 }
 
 versioned!(
-    TagRecord: MAJOR_WITH_RULES,
+    TagRecord: MAJOR_WITH_LIMIT,
     WorkspaceRecord: MAJOR,
     DomainRecord: MAJOR,
     KeyRecord: MAJOR,
     ClaimRecord: MAJOR,
     UserRecord: MAJOR,
     InvitationRecord: MAJOR,
-    AuditRecord: MAJOR_WITH_RULES
+    AuditRecord: MAJOR_WITH_LIMIT
 );
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -245,6 +247,8 @@ struct TagRecord {
     updated_by: String,
     #[prost(message, repeated, tag = "20")]
     rules: Vec<RuleRecord>,
+    #[prost(uint64, optional, tag = "21")]
+    max_scans: Option<u64>,
     #[prost(message, optional, boxed, tag = "30")]
     scheduled: Option<Box<ScheduledRecord>>,
 }
@@ -337,10 +341,12 @@ struct AuditRecord {
 fn major_of(tag: &Tag) -> u32 {
     let scheduled = tag.scheduled.as_deref();
     let later = scheduled.map_or(MAJOR, |scheduled| major_of(&scheduled.tag));
-    match tag.rules.is_empty() {
-        true => later,
-        false => MAJOR_WITH_RULES,
-    }
+    let now = match (tag.max_scans, tag.rules.is_empty()) {
+        (Some(_), _) => MAJOR_WITH_LIMIT,
+        (None, false) => MAJOR_WITH_RULES,
+        (None, true) => MAJOR,
+    };
+    now.max(later)
 }
 
 impl From<&Tag> for TagRecord {
@@ -371,6 +377,7 @@ impl From<&Tag> for TagRecord {
             updated_at: tag.updated_at.as_microsecond(),
             updated_by: tag.updated_by.clone(),
             rules: rules::records(&tag.rules),
+            max_scans: tag.max_scans.map(MaxScans::get),
             scheduled: tag.scheduled.as_deref().map(scheduled::record),
         }
     }
@@ -411,6 +418,10 @@ impl TryFrom<TagRecord> for Tag {
             updated_at: time("updated_at", record.updated_at)?,
             updated_by: record.updated_by,
             rules: rules::rules(record.rules)?,
+            max_scans: record
+                .max_scans
+                .map(|scans| field("max_scans", MaxScans::new(scans)))
+                .transpose()?,
             scheduled: None,
         };
         match scheduled {

@@ -6,7 +6,7 @@ use prost::Message;
 use tags::{
     Action, ApiKey, AuditEntry, Browser, Change, Code, Country, Dates, Day, Destination, Device,
     Domain, DomainClaim, DomainSettings, Email, Hours, Hsts, IdempotencyEntry, IdempotencySlot,
-    Invitation, InvitationId, KeyId, LanguageTag, Limits, Os, PasswordHash, Permission,
+    Invitation, InvitationId, KeyId, LanguageTag, Limits, MaxScans, Os, PasswordHash, Permission,
     PreviousSecret, QueryMode, RedirectStatus, Region, Role, Rule, Rules, ScanNumbers, Scheduled,
     SecretHash, Share, Status, Tag, TagDefaults, Target, Targets, Topic, UpstreamHost, UpstreamUrl,
     User, UserId, Version, Weight, When, WireError, Workspace, WorkspaceId, Zone, parse_network,
@@ -85,6 +85,7 @@ fn tag() -> Tag {
         cache_max_age: None,
         starts_at: Some(time(1)),
         expires_at: None,
+        max_scans: MaxScans::new(7).ok(),
         fallback_url: Destination::parse("https://example.com/later").ok(),
         query: QueryMode::Override,
         campaign: "Été 2026".into(),
@@ -234,12 +235,12 @@ fn every_kind_of_record_comes_back_as_it_went() {
 #[test]
 fn a_record_of_a_newer_major_is_refused_whatever_follows() {
     for (topic, key, newest) in [
-        (Topic::Tags, "a/b", 2),
+        (Topic::Tags, "a/b", 3),
         (Topic::Settings, "workspace/a", 1),
         (Topic::Settings, "domain/a", 1),
         (Topic::Accounts, "key/a", 1),
         (Topic::Accounts, "idempotency/a/0", 1),
-        (Topic::Audit, "a", 2),
+        (Topic::Audit, "a", 3),
     ] {
         // Field 1, then one of a wire type that there is not.
         let newer = [0x08, newest as u8 + 1];
@@ -256,9 +257,18 @@ fn a_record_of_a_newer_major_is_refused_whatever_follows() {
 }
 
 #[test]
-fn a_record_with_rules_is_none_that_a_build_without_them_would_read() {
+fn a_record_with_rules_or_a_limit_is_none_that_a_build_without_them_would_read() {
     let plain = || Tag {
         rules: Rules::default(),
+        max_scans: None,
+        ..tag()
+    };
+    let limited = || Tag {
+        max_scans: MaxScans::new(7).ok(),
+        ..plain()
+    };
+    let tag = || Tag {
+        max_scans: None,
         ..tag()
     };
     let scheduled = |then: Tag, now: Tag| Tag {
@@ -282,6 +292,9 @@ fn a_record_with_rules_is_none_that_a_build_without_them_would_read() {
     for (change, major) in [
         (Change::Tag(plain()), 1),
         (Change::Tag(tag()), 2),
+        (Change::Tag(limited()), 3),
+        (Change::Tag(scheduled(limited(), tag())), 3),
+        (audit(Some(limited()), Some(plain())), 3),
         (Change::Tag(scheduled(plain(), plain())), 1),
         (Change::Tag(scheduled(tag(), plain())), 2),
         (Change::Tag(scheduled(plain(), tag())), 2),

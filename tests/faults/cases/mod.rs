@@ -3,8 +3,10 @@
 mod admin;
 mod bootstrap;
 mod clock;
+mod counts;
 mod edges;
 mod edits;
+mod flood;
 mod hostile;
 mod input;
 mod kafka;
@@ -61,6 +63,7 @@ cases![
     Seconds input::row_24_ten_thousand_connections_send_a_byte_a_second,
     Seconds hostile::row_25_malformed_requests_come_to_both_lanes,
     Seconds input::row_26_unknown_codes_are_guessed_by_the_thousand,
+    Seconds flood::row_27_one_workspace_asks_for_ten_times_what_it_may_have,
     Seconds edges::row_28_the_geoip_file_is_replaced_truncated_and_removed,
     Seconds edges::row_28_the_geoip_file_of_three_edges_is_truncated_removed_and_replaced,
     Seconds edits::row_29_edits_come_as_fast_as_they_are_taken,
@@ -71,6 +74,8 @@ cases![
     Seconds kafka::row_36_partitions_are_added_to_scans,
     Seconds bootstrap::row_38_the_admin_is_killed_within_a_transaction,
     Seconds edges::row_39_there_is_no_salt_for_today,
+    Seconds counts::row_40_an_edge_is_killed_while_three_count_towards_a_limit,
+    Seconds counts::row_40_edges_count_on_by_themselves_while_kafka_hangs,
 ];
 
 /// Makes a tag, and waits until every edge knows it.

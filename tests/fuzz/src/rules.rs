@@ -63,7 +63,7 @@ impl Facts for Request<'_> {
         self.user_agent
     }
 
-    fn scan_number(&self) -> Option<u64> {
+    fn scan_number(&self, _: &TagView<'_>) -> Option<u64> {
         (self.number != 0).then_some(self.number)
     }
 }
@@ -87,6 +87,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let tag = tag(&domain("a.example").name, "a");
     let view = TagView {
         rules: RulesView::new(input.0),
+        is_counted: RulesView::new(input.0).ask_scan_number(),
         ..tag.view()
     };
     let judged = judge_rules(&view, &request, now);

@@ -119,7 +119,7 @@ pub(crate) async fn patch(
     responses(
         (status = 200, description = "It is the workspace's", body = EditedDomain),
         (status = 404, description = "There is none, or it is another's", body = ProblemDetails),
-        (status = 409, description = "There is no proof, and `detail` says what was found; or the domain is in use", body = ProblemDetails)
+        (status = 409, description = "There is no proof, and `detail` says what was found; or the domain is in use, or leads to a host on a blocklist by now", body = ProblemDetails)
     )
 )]
 pub(crate) async fn verify(

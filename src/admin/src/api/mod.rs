@@ -1,5 +1,6 @@
 //! The HTTP API under `/api/v1`: its routes, its document, and the server.
 
+mod alerts;
 mod analytics;
 mod audit;
 mod document;
@@ -88,6 +89,7 @@ fn endpoints() -> Endpoints {
         .needs(TagsRead, routes!(qr::png))
         .needs(AnalyticsRead, routes!(analytics::scans))
         .needs(AuditRead, routes!(audit::list))
+        .needs(AuditRead, routes!(alerts::list))
         .needs(Operations, routes!(workspaces::create))
         .needs(SettingsRead, routes!(workspaces::list))
         .needs(SettingsRead, routes!(workspaces::get))

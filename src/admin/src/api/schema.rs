@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use tags::{DomainSettings, QueryMode, RedirectStatus, Scheduled, Tag, Workspace};
+use tags::{DomainSettings, MaxScans, QueryMode, RedirectStatus, Scheduled, Tag, Workspace};
 use utoipa::ToSchema;
 
 use super::domains::ChallengeAnswer;
@@ -46,6 +46,8 @@ pub(crate) struct TagAnswer {
     /// It redirects until this moment.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
+    /// It redirects so many times: GET requests of people, at all edges together.
+    max_scans: Option<u64>,
     /// Where it leads while it does not redirect.
     fallback_url: Option<String>,
     /// What becomes of the visitor's query: `drop`, `append` or `override`.
@@ -156,6 +158,7 @@ impl TagAnswer {
                 .then(|| tag.cache_max_age.unwrap_or(Tag::DEFAULT_CACHE_MAX_AGE)),
             starts_at: tag.starts_at,
             expires_at: tag.expires_at,
+            max_scans: tag.max_scans.map(MaxScans::get),
             fallback_url: tag.fallback_url.as_ref().map(ToString::to_string),
             query: tag.query.as_str(),
             campaign: non_empty(&tag.campaign),
@@ -221,6 +224,9 @@ pub(crate) struct TagPatch {
     /// Not with 301 and 308; in the future when a tag is made.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
+    /// After so many redirects of people's GET requests it has ended. What was counted before an edit counts on. Not with 301 and 308.
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    max_scans: Option<u64>,
     /// As `destination`.
     fallback_url: Option<String>,
     /// `drop`, `append` (the default) or `override`.
@@ -274,7 +280,7 @@ pub(crate) struct WorkspaceAnswer {
     max_keys: Option<u32>,
     /// How many requests to this API its keys and users together may make in a second; beyond it 429.
     api_requests_per_second: Option<u32>,
-    /// How many of its scans are answered in a second.
+    /// How many of its scans each edge answers in a second; beyond it 429.
     redirects_per_second: Option<u32>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,

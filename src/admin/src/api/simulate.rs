@@ -8,7 +8,7 @@ use axum::extract::State;
 use facts::{Agent, Place};
 use jiff::Timestamp;
 use serde::Serialize;
-use tags::{Browser, Device, Facts, Judged, Os, Rules, ScanNumbers, decide, judge_rules};
+use tags::{Browser, Device, Facts, Judged, Os, Rules, ScanNumbers, TagView, decide, judge_rules};
 use utoipa::ToSchema;
 
 use super::params::Params;
@@ -44,7 +44,7 @@ pub(crate) struct SimulatedRequest {
     /// The query, as in a URL.
     #[schema(max_length = 8192, example = "ref=tv")]
     query: Option<String>,
-    /// Which scan of the tag it is.
+    /// Which scan of the tag it is. Without one, no limit and no rule about it is reached.
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
     scan_number: Option<u64>,
     /// Rules that stand for the tag's own, as when a tag is made.
@@ -55,7 +55,7 @@ pub(crate) struct SimulatedRequest {
 /// What the request would get.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SimulatedDecision {
-    /// How it would end: `redirected`, `fallback`, `paused`, `scheduled`, `expired` or `revoked`.
+    /// How it would end: `redirected`, `fallback`, `paused`, `scheduled`, `expired`, `limited` or `revoked`.
     outcome: &'static str,
     /// Where it would lead.
     location: Option<String>,
@@ -159,9 +159,9 @@ impl Told {
         let now = fields.time("time").value().unwrap_or_else(|| admin.now());
         let query = fields.parsed("query", text).value().unwrap_or_default();
         let scan_number = fields.integer("scan_number", 1, ScanNumbers::MAX).value();
-        let is_own = admin.is_own_domain();
+        let policy = admin.destination_policy();
         let draft = fields
-            .value("rules", |value| rules::read(value, &is_own))
+            .value("rules", |value| rules::read(value, &policy))
             .value();
         let told = Self {
             // An edge has it without the white space around it (RFC 9110 §5.5), and counts shares by it.
@@ -246,7 +246,7 @@ impl Facts for Meant<'_> {
         self.told.user_agent.as_bytes()
     }
 
-    fn scan_number(&self) -> Option<u64> {
+    fn scan_number(&self, _: &TagView<'_>) -> Option<u64> {
         self.told.scan_number
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::MutexGuard;
 use super::Edited;
 use super::domains::OwnDomain;
 use crate::auth::{Principal, random_token};
+use crate::destinations::places_of_domain;
 use crate::problem::Problem;
 use crate::proof::{Challenge, DomainProof};
 use crate::service::Admin;
@@ -83,6 +84,15 @@ impl Admin {
         let found = self.tenant(who).claim(&name)?;
         let proven = found.filter(|found| found.token == claim.token);
         let proven = proven.ok_or_else(|| Problem::not_found("domain"))?;
+        // It may have waited for long.
+        let policy = self.destination_policy();
+        for (place, url) in places_of_domain(&proven.domain) {
+            policy.check_lists(&url).map_err(|detail| {
+                let detail = format!("The domain's {place} {detail}.");
+                Problem::new(StatusCode::CONFLICT, detail)
+            })?;
+        }
+        drop(policy);
         let ended = DomainClaim {
             ended_at: Some(self.now()),
             ..proven.clone()

@@ -1,15 +1,15 @@
 //! Edits of domains.
 
 use tags::{
-    Action, Change, Domain, DomainClaim, DomainSettings, Hsts, Permission, UpstreamHost,
-    UpstreamUrl,
+    Action, Change, Destination, Domain, DomainClaim, DomainSettings, Hsts, Permission,
+    UpstreamHost, UpstreamUrl,
 };
 
 use super::Edited;
 use crate::audited::Audited;
 use crate::auth::Principal;
 use crate::body::Body;
-use crate::draft::parse_destination;
+use crate::destinations::DestinationPolicy;
 use crate::fields::{Fields, Given};
 use crate::idempotency::Keep;
 use crate::problem::Problem;
@@ -112,20 +112,24 @@ impl Admin {
 
     fn read_domain(&self, domain: &mut DomainSettings, fields: &mut Fields) {
         let is_known = self.is_own_domain();
-        let is_this = |host: &str| Domain::parse(host).is_ok_and(|host| host == domain.name);
+        let name = domain.name.clone();
+        let is_this = |host: &str| Domain::parse(host).is_ok_and(|host| host == name);
         // A domain that is being added is not known yet, and is ours all the same.
         let is_own = |host: &str| is_this(host) || is_known(host);
+        let policy = DestinationPolicy::new(is_own, &self.options().blocklists);
         let home_url = fields.parsed("home_url", |text| {
-            let home = parse_destination(text, &is_own)?;
+            let home = policy.parse(text)?;
             if home.leads_back(is_this, |path| path == "/") {
                 return Err("leads back to itself, for ever".to_owned());
             }
             Ok(home)
         });
-        let fallback_url = fields.parsed("fallback_url", |text| parse_destination(text, &is_own));
+        let fallback_url = fields.parsed("fallback_url", |text| policy.parse(text));
         let networks = &self.options().upstream_networks;
         let upstream_url = fields.parsed("upstream_url", |text| {
             let upstream = UpstreamUrl::parse(text, networks).map_err(|error| error.to_string())?;
+            let site = Destination::from_stored(upstream.as_str());
+            policy.check_lists(&site.map_err(|error| error.to_string())?)?;
             if is_own(upstream.host().trim_end_matches('.')) {
                 return Err("is a domain of this service itself, which would be a loop; give the address of the site behind it".to_owned());
             }

@@ -4,18 +4,18 @@
 mod claims;
 mod domains;
 mod keys;
+mod pause;
 mod people;
 mod room;
 mod schedule;
 mod tags;
 mod workspaces;
 
-use std::sync::Arc;
-
-use ::tags::{Action, AuditEntry, Domain};
+use ::tags::{Action, AuditEntry};
 
 pub(crate) use self::domains::OwnDomain;
 pub(crate) use self::keys::{NewKey, random_key_id};
+pub(crate) use self::pause::PauseError;
 pub(crate) use self::people::NewInvitation;
 pub(crate) use self::room::Rooms;
 pub(crate) use self::schedule::nothing_scheduled;
@@ -63,16 +63,6 @@ impl Admin {
             fields_before: fields(before),
             fields_after: fields(after),
             ..self.audit(who, action, subject)
-        }
-    }
-
-    /// Whether a host is one of ours, so that a destination there may be a loop. A host that cannot be looked up counts as ours: refusing
-    /// a good destination can be mended, a loop in print cannot.
-    pub(crate) fn is_own_domain(&self) -> impl Fn(&str) -> bool {
-        let index = Arc::clone(self.index());
-        move |host| match Domain::parse(host) {
-            Ok(domain) => index.is_domain(&domain).unwrap_or(true),
-            Err(_) => false,
         }
     }
 }

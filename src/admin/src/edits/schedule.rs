@@ -134,7 +134,7 @@ impl Admin {
         };
         let mut draft = Draft::of(tag);
         let mut fields = Fields::parse(text.as_bytes())?;
-        draft.read(&mut fields, &self.is_own_domain(), None);
+        draft.read(&mut fields, &self.destination_policy(), None);
         fields.finish(&READ_ONLY).map_err(in_set)?;
         if draft == Draft::of(tag) {
             return Err(Problem::fields(vec![FieldError::new(

@@ -116,7 +116,7 @@ impl Admin {
         let workspace = self.tenant(who).workspace()?;
         let defaults = workspace.map(|workspace| workspace.defaults);
         let mut draft = Draft::with(&defaults.unwrap_or_default());
-        draft.read(&mut fields, &self.is_own_domain(), Some(now));
+        draft.read(&mut fields, &self.destination_policy(), Some(now));
         fields.finish(&READ_ONLY)?;
         let Some(domain) = domain else {
             return Err(Problem::not_found("domain"));
@@ -167,7 +167,7 @@ impl Admin {
         refuse_revoked(&tag)?;
         let mut draft = Draft::of(&tag);
         let mut fields = body.fields()?;
-        draft.read(&mut fields, &self.is_own_domain(), None);
+        draft.read(&mut fields, &self.destination_policy(), None);
         fields.finish(&READ_ONLY)?;
         self.publish_next(who, Action::Update, tag, draft).await
     }
@@ -205,7 +205,7 @@ impl Admin {
                 format!("there is no such version; the newest is {}", tag.version),
             ));
         };
-        let draft = Draft::restored(&earlier, &self.is_own_domain())
+        let draft = Draft::restored(&earlier, &self.destination_policy())
             .map_err(|detail| Problem::field("version", detail))?;
         self.publish_next(who, Action::Rollback, tag, draft).await
     }

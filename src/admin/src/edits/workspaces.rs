@@ -9,7 +9,7 @@ use super::required_name;
 use crate::auth::Principal;
 use crate::body::Body;
 use crate::codes::random_id;
-use crate::draft::{MAX_NAME, parse_destination};
+use crate::draft::MAX_NAME;
 use crate::fields::{Fields, Given};
 use crate::idempotency::Keep;
 use crate::problem::Problem;
@@ -131,9 +131,9 @@ impl Admin {
     }
 
     fn read_workspace(&self, workspace: &mut Workspace, fields: &mut Fields) {
-        let is_own = self.is_own_domain();
+        let policy = self.destination_policy();
         fields
-            .parsed("fallback_url", |text| parse_destination(text, &is_own))
+            .parsed("fallback_url", |text| policy.parse(text))
             .replace(&mut workspace.fallback_url);
         let defaults = &mut workspace.defaults;
         fields

@@ -123,7 +123,7 @@ impl Index {
         )
     }
 
-    fn select_domains<P: rusqlite::Params>(
+    pub(super) fn select_domains<P: rusqlite::Params>(
         &self,
         sql: &str,
         values: P,

@@ -8,6 +8,7 @@ mod people;
 mod schedules;
 mod tags;
 mod tenant;
+mod walk;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

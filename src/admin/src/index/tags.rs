@@ -195,7 +195,7 @@ pub(super) fn read_version(
         .transpose()
 }
 
-fn keyed_record(row: &Row<'_>) -> rusqlite::Result<(String, Vec<u8>)> {
+pub(super) fn keyed_record(row: &Row<'_>) -> rusqlite::Result<(String, Vec<u8>)> {
     let (domain, code): (String, String) = (row.get(0)?, row.get(1)?);
     Ok((format!("{domain}/{code}"), row.get(2)?))
 }

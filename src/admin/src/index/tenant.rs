@@ -201,6 +201,20 @@ impl Installation<'_> {
         self.0.tag(domain, code)
     }
 
+    /// So many of all workspaces' tags that are not revoked, by their names, behind this one.
+    pub fn walk_tags(
+        &self,
+        behind: Option<&(Domain, Code)>,
+        limit: usize,
+    ) -> Result<Vec<Tag>, IndexError> {
+        self.0.walk_tags(behind, limit)
+    }
+
+    /// All domains.
+    pub fn walk_domains(&self) -> Result<Vec<DomainSettings>, IndexError> {
+        self.0.walk_domains()
+    }
+
     /// Whether any key was ever made.
     pub fn has_keys(&self) -> Result<bool, IndexError> {
         self.0.has_keys()

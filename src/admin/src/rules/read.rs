@@ -11,15 +11,15 @@ use tags::{
     Share, Target, Targets, TimeOfDay, Weight, When, Zone, parse_network,
 };
 
-use crate::draft::parse_destination;
+use crate::destinations::DestinationPolicy;
 use crate::problem::{FieldError, MAX_ERRORS};
 use crate::strict_json::escaped;
 use crate::texts::parse_time;
 
-/// The rules that a JSON value is, which stands at `/rules`; `is_own` tells which hosts are Tagwire's.
-pub(crate) fn read(value: Value, is_own: &dyn Fn(&str) -> bool) -> Result<Rules, Vec<FieldError>> {
+/// The rules that a JSON value is, which stands at `/rules`.
+pub(crate) fn read(value: Value, policy: &DestinationPolicy<'_>) -> Result<Rules, Vec<FieldError>> {
     let mut reader = Reader {
-        is_own,
+        policy,
         suggestions: Cell::new(SUGGESTIONS),
         errors: Vec::new(),
     };
@@ -56,8 +56,8 @@ pub(crate) fn read(value: Value, is_own: &dyn Fn(&str) -> bool) -> Result<Rules,
 /// then, and what is well-formed in the rest is judged when these have been mended.
 const SUGGESTIONS: usize = 8;
 
-struct Reader<'o> {
-    is_own: &'o dyn Fn(&str) -> bool,
+struct Reader<'p> {
+    policy: &'p DestinationPolicy<'p>,
     /// How many more there may be.
     suggestions: Cell<usize>,
     errors: Vec<FieldError>,
@@ -207,7 +207,7 @@ impl Reader<'_> {
     }
 
     fn destination(&mut self, url: &str, at: &str) -> Destination {
-        parse_destination(url, self.is_own).unwrap_or_else(|detail| {
+        self.policy.parse(url).unwrap_or_else(|detail| {
             self.refuse(at, detail);
             stand_in()
         })
@@ -438,6 +438,7 @@ fn stand_in() -> Destination {
 
 #[cfg(test)]
 mod tests {
+    use blocklist::Blocklists;
     use serde_json::json;
 
     use super::*;
@@ -449,7 +450,9 @@ mod tests {
             json!({"name": format!("{number}"), "when": {"region": regions}, "to": "https://example.com/"})
         };
         let rules: Vec<_> = (0..32).map(rule).collect();
-        let errors = read(rules.into(), &|_| false).expect_err("refused");
+        let no_lists = Blocklists::default();
+        let policy = DestinationPolicy::new(|_| false, &no_lists);
+        let errors = read(rules.into(), &policy).expect_err("refused");
         let suggesting = |error: &&FieldError| error.detail.contains("did you mean");
         assert_eq!(errors.iter().filter(suggesting).count(), SUGGESTIONS);
         let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();

@@ -15,7 +15,7 @@ async fn every_wrong_field_is_pointed_to_at_once_and_nothing_is_written() {
     let server = Server::start().await;
     let wrong = json!({
         "code": 7, "domain": [], "destination": "ftp://example.com/", "redirect_status": "302", "cache_max_age": -1, "starts_at": 1,
-        "expires_at": "2026-02-30T00:00:00Z", "fallback_url": "http://10.0.0.1/", "query": "keep", "campaign": false, "name": {},
+        "expires_at": "2026-02-30T00:00:00Z", "max_scans": "7", "fallback_url": "http://10.0.0.1/", "query": "keep", "campaign": false, "name": {},
         "labels": ["a", "a", 1, ""], "status": "revoked", "a/b~c": 1, "short_url": "x", "version": 1, "workspace": "w",
         "created_at": "x", "updated_at": "x", "updated_by": "x", "qr": {}, "rules": {}, "warnings": [],
     });
@@ -47,6 +47,9 @@ async fn each_field_is_refused_outside_its_range() {
         ("redirect_status", json!(302.5)),
         ("redirect_status", json!(1e18)),
         ("cache_max_age", json!(31_536_001)),
+        ("max_scans", json!(0)),
+        ("max_scans", json!(1.5)),
+        ("max_scans", json!(9_007_199_254_740_992_u64)),
         ("labels", json!(["x".repeat(65)])),
         ("labels", json!(vec!["x"; 33])),
         ("labels", json!("x")),

@@ -23,7 +23,7 @@ async fn a_tag_needs_a_destination_alone_and_gets_a_random_code_and_defaults() {
     let mut expected = json!({
         "workspace": "default", "domain": "go.example.net", "code": code, "short_url": format!("{PUBLIC_URL}/{code}"),
         "version": 1, "status": "active", "destination": "https://example.com/a", "rules": [], "warnings": [], "redirect_status": 302, "cache_max_age": null,
-        "starts_at": null, "expires_at": null, "fallback_url": null, "query": "append", "campaign": null, "name": null, "labels": [],
+        "starts_at": null, "expires_at": null, "max_scans": null, "fallback_url": null, "query": "append", "campaign": null, "name": null, "labels": [],
         "qr": {"svg": format!("/api/v1/tags/{code}/qr.svg?domain=go.example.net"), "png": format!("/api/v1/tags/{code}/qr.png?domain=go.example.net")},
         "scheduled": null,
     });
@@ -40,7 +40,7 @@ async fn every_field_is_kept_as_it_was_given() {
     let server = Server::start().await;
     let fields = json!({
         "code": "Summer_26-a", "domain": "go.example.net", "destination": "https://example.com/a?x=1#top", "redirect_status": 307,
-        "starts_at": "2090-01-01T00:00:00Z", "expires_at": "2091-01-01T00:00:00.5Z", "fallback_url": "https://example.com/over",
+        "starts_at": "2090-01-01T00:00:00Z", "expires_at": "2091-01-01T00:00:00.5Z", "max_scans": 9_007_199_254_740_991_u64, "fallback_url": "https://example.com/over",
         "query": "override", "campaign": "summer", "name": "On the can", "labels": ["print", "de"], "status": "paused",
     });
     let tag = server.owner().post("/tags", fields.clone()).await.created();

@@ -18,6 +18,7 @@ const ROUTES: &[&str] = &[
     "get /api/v1/tags/{code}/versions/{version}",
     "get /api/v1/tags/{code}/diff",
     "get /api/v1/audit",
+    "get /api/v1/alerts",
     "post /api/v1/tags/{code}/rollback",
     "put /api/v1/tags/{code}/schedule",
     "get /api/v1/tags/{code}/schedule",

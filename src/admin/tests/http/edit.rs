@@ -59,7 +59,7 @@ async fn null_puts_the_default_back() {
     let owner = server.owner();
     let plain = owner.tag("spring").await;
     let all = json!({
-        "redirect_status": 303, "starts_at": "2090-01-01T00:00:00Z", "expires_at": "2091-01-01T00:00:00Z", "query": "drop",
+        "redirect_status": 303, "starts_at": "2090-01-01T00:00:00Z", "expires_at": "2091-01-01T00:00:00Z", "max_scans": 7, "query": "drop",
         "fallback_url": "https://example.com/f", "campaign": "c", "name": "n", "labels": ["l"], "status": "paused",
     });
     owner.patch("/tags/spring", all.clone()).await.ok();

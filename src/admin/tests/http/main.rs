@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod accounts;
+mod alerts;
 mod analytics;
 mod audit;
+mod blocklists;
 mod bodies;
 mod claims;
 mod create;

@@ -2,6 +2,7 @@
 //! argument; here, that as much comes through, and what is beyond is refused to whom it should be.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use reqwest::header::COOKIE;
 use reqwest::{Method, RequestBuilder};
@@ -12,6 +13,12 @@ use crate::support::{Answer, Api, PASSWORD, Server};
 
 /// In a second; more than preparing a test takes.
 const LIMIT: u32 = 20;
+
+/// An installation where a key or user may make so many requests.
+async fn start_limited() -> Server {
+    let limit = NonZeroU32::new(LIMIT);
+    Server::start_configured(|options| options.requests_per_second = limit).await
+}
 
 /// Sends more than the limit at once.
 async fn flood(api: &Api, request: impl Fn() -> RequestBuilder) -> Vec<Answer> {
@@ -50,7 +57,7 @@ fn statuses<const N: usize>(expected: [u16; N]) -> BTreeSet<u16> {
 
 #[tokio::test]
 async fn a_key_s_requests_are_limited_and_another_key_s_are_its_own() {
-    let server = Server::start_limited(LIMIT).await;
+    let server = start_limited().await;
     let owner = server.owner();
     let viewer = server.with_role(&owner, "viewer").await;
     let answers = flood(&viewer, get(&viewer, "/tags")).await;
@@ -72,7 +79,7 @@ async fn a_key_s_requests_are_limited_and_another_key_s_are_its_own() {
 
 #[tokio::test]
 async fn who_is_asking_is_judged_first_and_what_they_may_last() {
-    let server = Server::start_limited(LIMIT).await;
+    let server = start_limited().await;
     let viewer = server.with_role(&server.owner(), "viewer").await;
     let (seen, _) = until_limited(&viewer, get(&viewer, "/keys")).await;
     assert_eq!(seen, statuses([403, 429]));
@@ -84,7 +91,7 @@ async fn who_is_asking_is_judged_first_and_what_they_may_last() {
 
 #[tokio::test]
 async fn a_user_s_requests_are_limited_as_a_key_s_are() {
-    let server = Server::start_limited(LIMIT).await;
+    let server = start_limited().await;
     let (owner, browser) = (server.owner(), server.without_key());
     server.user(&owner, "ada@example.com", "viewer").await;
     let credentials = json!({"email": "ada@example.com", "password": PASSWORD});

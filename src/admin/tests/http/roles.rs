@@ -43,6 +43,7 @@ const ROLES: &[(&str, &str, &str)] = &[
     ("viewer", "get /workspaces/{id}", "/workspaces/default"),
     ("analyst", "get /analytics/scans", "/analytics/scans"),
     ("analyst", "get /audit", "/audit"),
+    ("analyst", "get /alerts", "/alerts"),
     ("editor", "post /tags", "/tags"),
     ("editor", "patch /tags/{code}", "/tags/spring"),
     (

@@ -3,12 +3,12 @@
 #[path = "dns.rs"]
 pub mod dns;
 
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use admin::{Admin, AdminOptions, DomainProof, PublicUrl, Timeouts};
+use admin::{Admin, AdminOptions, BlocklistAction, DomainProof, PublicUrl, Timeouts};
 use analytics::SqliteStore;
+use blocklist::Blocklists;
 use facts::{LazyAgents, PlacesFile};
 use journal::{Journal, LocalEdges, SqliteJournal};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
@@ -60,6 +60,7 @@ pub struct Server {
     pub admin: Admin,
     pub edges: LocalEdges,
     pub dns: Dns,
+    pub blocklists: Arc<Blocklists>,
     folder: Arc<TempDir>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -74,18 +75,23 @@ impl Server {
 
     /// A new installation whose clients may take no longer than this to send a request.
     pub async fn start_within(timeouts: Timeouts) -> Self {
-        Self::start_new(|journal| Arc::new(journal), timeouts, None).await
+        Self::start_new(|journal| Arc::new(journal), timeouts, |_| {}).await
     }
 
-    /// A new installation where a key or user may make so many requests in a second.
-    pub async fn start_limited(requests_per_second: u32) -> Self {
-        let limit = NonZeroU32::new(requests_per_second);
-        Self::start_new(|journal| Arc::new(journal), Timeouts::default(), limit).await
+    /// A new installation with other options.
+    pub async fn start_configured(configure: impl FnOnce(&mut AdminOptions)) -> Self {
+        let journal = |journal| -> Arc<dyn Journal> { Arc::new(journal) };
+        Self::start_new(journal, Timeouts::default(), configure).await
     }
 
     /// A new installation on a journal that a test makes of the real one.
     pub async fn start_with(wrap: impl FnOnce(SqliteJournal) -> Arc<dyn Journal>) -> Self {
-        Self::start_new(wrap, Timeouts::default(), None).await
+        Self::start_new(wrap, Timeouts::default(), |_| {}).await
+    }
+
+    /// A new installation that takes off the air what leads to a listed host.
+    pub async fn start_pausing() -> Self {
+        Self::start_configured(|options| options.blocklist_action = BlocklistAction::Pause).await
     }
 
     /// An admin with a data folder of its own on the journal of an installation that exists.
@@ -116,22 +122,14 @@ impl Server {
     async fn start_new(
         wrap: impl FnOnce(SqliteJournal) -> Arc<dyn Journal>,
         timeouts: Timeouts,
-        requests_per_second: Option<NonZeroU32>,
+        configure: impl FnOnce(&mut AdminOptions),
     ) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
         let data_dir = folder.path().join("admin");
         std::fs::create_dir_all(&data_dir).unwrap();
         let journal = wrap(journal);
-        Self::start_on(
-            journal,
-            folder,
-            data_dir,
-            PUBLIC_URL,
-            timeouts,
-            requests_per_second,
-        )
-        .await
+        Self::start_on(journal, folder, data_dir, PUBLIC_URL, timeouts, configure).await
     }
 
     async fn start_in(folder: Arc<TempDir>, data_dir: &str, public_url: &str) -> Self {
@@ -140,7 +138,7 @@ impl Server {
         let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
         let timeouts = Timeouts::default();
         let journal = Arc::new(journal);
-        Self::start_on(journal, folder, data_dir, public_url, timeouts, None).await
+        Self::start_on(journal, folder, data_dir, public_url, timeouts, |_| {}).await
     }
 
     async fn start_on(
@@ -149,10 +147,10 @@ impl Server {
         data_dir: PathBuf,
         public_url: &str,
         timeouts: Timeouts,
-        requests_per_second: Option<NonZeroU32>,
+        configure: impl FnOnce(&mut AdminOptions),
     ) -> Self {
-        let dns = Dns::default();
-        let options = AdminOptions {
+        let (dns, blocklists) = (Dns::default(), Arc::default());
+        let mut options = AdminOptions {
             data_dir: data_dir.clone(),
             public_url: PublicUrl::parse(public_url).unwrap(),
             upstream_networks: [UPSTREAM_NETWORK, SITE_NETWORK]
@@ -161,10 +159,13 @@ impl Server {
             domain_proof: DomainProof::Required {
                 resolver: Arc::new(dns.clone()),
             },
-            requests_per_second,
+            requests_per_second: None,
             places: Arc::clone(&PLACES),
             agents: Arc::clone(&AGENTS),
+            blocklists: Arc::clone(&blocklists),
+            blocklist_action: BlocklistAction::Report,
         };
+        configure(&mut options);
         let store = SqliteStore::open(&data_dir.join("scans.sqlite")).unwrap();
         let edges = LocalEdges::new();
         let heard = Arc::new(edges.clone());
@@ -186,10 +187,20 @@ impl Server {
             admin,
             edges,
             dns,
+            blocklists,
             folder,
             stop,
             task,
         }
+    }
+
+    /// From now on, these are the hosts that no tag may lead to, on a list of this name.
+    pub fn block(&self, list: &str, hosts: &[&str]) {
+        let file = self.folder().join(list);
+        std::fs::write(&file, format!("# a list\n{}\n", hosts.join("\n"))).unwrap();
+        self.blocklists
+            .follow(self.blocklists.prepare(&[file]).unwrap());
+        self.blocklists.reload_if_changed();
     }
 
     /// The first key's secret.

@@ -272,6 +272,13 @@ impl Victim {
             ),
             step("get /session", "/session", none.clone(), Unauthorized),
             step("delete /session", "/session", none.clone(), Unauthorized),
+            step("get /alerts", "/alerts", none.clone(), OwnAlone),
+            step(
+                "get /alerts",
+                format!("/alerts?code={CODE}&domain={DOMAIN}"),
+                none.clone(),
+                NotFound,
+            ),
             step("get /edges", "/edges", none, Forbidden),
         ]
     }

@@ -51,6 +51,7 @@ fn with_answer<R>(
         NOW.parse::<Timestamp>().unwrap(),
         site,
         false,
+        |_| None,
     ))
 }
 
@@ -397,7 +398,7 @@ fn while_draining_the_health_check_alone_says_so() {
         };
         let (fields, sources, now) = (Fields::default(), Sources::default(), Timestamp::UNIX_EPOCH);
         let facts = facts(&request, &fields, &sources);
-        let given = answer(&request, &facts, &view, now, &site(), true);
+        let given = answer(&request, &facts, &view, now, &site(), true, |_| None);
         assert_eq!(given.status, status);
     }
 }

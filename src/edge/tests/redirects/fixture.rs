@@ -5,7 +5,9 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use edge::{EdgeMetrics, EdgeOptions, EdgeServer, FactSources};
+use edge::{
+    CountExchange, Counting, EdgeMetrics, EdgeOptions, EdgeServer, FactSources, RateLimits, Tallies,
+};
 use facts::{AgentCache, LazyAgents, PlacesFile};
 use jiff::Timestamp;
 use prometheus::Registry;
@@ -143,6 +145,7 @@ pub struct Sources {
     places: PlacesFile,
     agents: LazyAgents,
     known_agents: AgentCache,
+    tallies: Tallies,
 }
 
 impl Sources {
@@ -151,6 +154,7 @@ impl Sources {
             places: &self.places,
             agents: &self.agents,
             known_agents: &self.known_agents,
+            tallies: &self.tallies,
         }
     }
 }
@@ -171,6 +175,8 @@ impl Edge {
     pub fn with(table: Arc<Table>, adjust: impl FnOnce(&mut EdgeOptions)) -> Self {
         let mut options = EdgeOptions::new(vec!["127.0.0.1:0".parse().unwrap()]);
         options.threads = std::num::NonZeroUsize::new(2);
+        // What guesses codes by the dozen is no abuse here.
+        options.rate_limits = RateLimits::NONE;
         adjust(&mut options);
         let registry = Registry::new();
         let scans = Scans::start(&registry);
@@ -182,6 +188,34 @@ impl Edge {
             scans,
             registry,
         }
+    }
+
+    /// One that counts the scans of these tags, as the only one.
+    pub fn counting(tags: Vec<Change>) -> (Self, CountExchange) {
+        let registry = Registry::new();
+        let scans = Scans::start(&registry);
+        let metrics = EdgeMetrics::register(&registry).unwrap();
+        let file = scans._folder.path().join("counts.sqlite");
+        let counting = Counting::open("edge-1", &scans.log, &file, &metrics);
+        let table = Arc::new(Table::with_counters(counting.prepare()));
+        changes().into_iter().chain(tags).for_each(|change| {
+            table.apply(change);
+        });
+        table.complete();
+        let options = EdgeOptions {
+            threads: std::num::NonZeroUsize::new(2),
+            tallies: counting.tallies(),
+            ..EdgeOptions::new(vec!["127.0.0.1:0".parse().unwrap()])
+        };
+        let server = EdgeServer::start(options, Arc::clone(&table), &scans.log, &metrics).unwrap();
+        let exchange = counting.start(None, || {}).unwrap();
+        let edge = Self {
+            server,
+            table,
+            scans,
+            registry,
+        };
+        (edge, exchange)
     }
 
     /// The value of a series of the registry.

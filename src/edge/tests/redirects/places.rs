@@ -55,7 +55,7 @@ fn with_facts<R>(
     };
     let facts = RequestFacts::new(&head.request, &head.fields, client, sources);
     let view = state.pin();
-    let status = answer(&head.request, &facts, &view, now, &site, false).status;
+    let status = answer(&head.request, &facts, &view, now, &site, false, |_| None).status;
     look(status, &facts)
 }
 

@@ -7,7 +7,9 @@ mod post;
 mod publisher;
 mod readers;
 mod scout;
+pub(crate) mod side_topic;
 pub(crate) mod topics;
+pub(crate) mod whole_topic;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -16,9 +16,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use super::SnapshotError;
 
 /// The newest format that this build reads, and the one that it writes. It is raised for whatever an older build would misread: 2 has rules,
-/// and what is scheduled.
-pub(super) const FORMAT: u32 = 2;
-/// The oldest that it reads: all that it had is as it was.
+/// and what is scheduled; 3 what is counted.
+pub(super) const FORMAT: u32 = 3;
+/// The oldest that it reads: all that it had is as it was. What had not been counted yet, see `read`.
 const OLDEST: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"tagwire\x1a";

@@ -8,7 +8,7 @@ use crate::arena::Full;
 use crate::names::Names;
 use crate::record::Record;
 use crate::settings::Settings;
-use crate::shared::Filling;
+use crate::shared::{Filling, TagName};
 
 use super::frames::{FrameReader, Kind};
 use super::header::{Header, SettingsRecord, for_each_repeated};
@@ -90,12 +90,18 @@ fn tags(mut content: &[u8], names: &Names, filling: &mut Filling) -> Result<u64,
     let mut count = 0;
     let mut records = Vec::with_capacity(TOGETHER);
     while !content.is_empty() {
-        let (record, len) =
+        let (mut record, len) =
             Record::read(content, names).ok_or(SnapshotError::damaged("record of a tag"))?;
         if !record.is_sound() {
             return Err(SnapshotError::damaged("field of a tag"));
         }
-        filling.asks_agents |= record.tag.rules.ask_agent();
+        // Up to format 2 nothing was counted.
+        record.tag.is_counted |= record.tag.rules.ask_scan_number();
+        let is_counted = record.is_counted();
+        if is_counted {
+            filling.counted.push(TagName::of(&record.tag));
+        }
+        filling.asks_agents |= is_counted || record.tag.rules.ask_agent();
         records.push(record);
         content = &content[len..];
         count += 1;

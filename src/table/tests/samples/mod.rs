@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use table::Table;
 use tags::{
-    Change, Code, Destination, Device, Domain, DomainSettings, LanguageTag, QueryMode,
+    Change, Code, Destination, Device, Domain, DomainSettings, LanguageTag, MaxScans, QueryMode,
     RedirectStatus, Rule, Rules, RulesView, Status, Tag, Targets, Version, When, Workspace,
     WorkspaceId,
 };
@@ -46,6 +46,7 @@ pub fn varied(domain: &str, code: &str, version: u64, status: Status, kind: u8) 
         cache_max_age: bit(2).then_some(u32::MAX),
         starts_at: bit(3).then(|| time(-1)),
         expires_at: bit(4).then(|| time(1_800_000_000)),
+        max_scans: (kind % 3 == 1).then(|| MaxScans::new(kind.into()).unwrap()),
         fallback_url: bit(5).then(|| url("https://example.com/fallback")),
         query: [QueryMode::Drop, QueryMode::Override][usize::from(bit(6))],
         campaign: if bit(7) {
@@ -119,6 +120,7 @@ pub fn kept(tag: &Tag) -> String {
         view.destination = "";
         view.rules = RulesView::NONE;
         (view.cache_max_age, view.starts_at, view.expires_at) = (None, None, None);
+        (view.max_scans, view.is_counted) = (None, false);
     }
     format!("{view:?}")
 }

@@ -56,6 +56,7 @@ pub(crate) struct Judging<'a, 'f, F> {
 struct Asked<'a, 'f, F> {
     tag: TagName<'a>,
     facts: &'f F,
+    scan_number: Option<u64>,
     now: Timestamp,
     languages: Languages<'a>,
     language: Cell<Option<Option<u16>>>,
@@ -70,12 +71,14 @@ impl<'a> RulesView<'a> {
         domain: &'a str,
         code: &'a str,
         facts: &'f F,
+        scan_number: Option<u64>,
         now: Timestamp,
     ) -> Option<Judging<'a, 'f, F>> {
         let (languages, rest) = self.parts()?;
         let request = Asked {
             tag: TagName { domain, code },
             facts,
+            scan_number,
             now,
             languages,
             language: Cell::new(None),
@@ -187,9 +190,8 @@ impl<F: Facts> Asked<'_, '_, F> {
                 }
                 Condition::ScanNumber => {
                     let (from, to) = (rule.i64()?, rule.i64()?);
-                    let number = facts
-                        .scan_number()
-                        .and_then(|number| i64::try_from(number).ok());
+                    let number = self.scan_number;
+                    let number = number.and_then(|number| i64::try_from(number).ok());
                     number.is_some_and(|number| from <= number && number < to)
                 }
             };

@@ -44,12 +44,22 @@ impl<'a> RulesView<'a> {
             | bit(Condition::Os)
             | bit(Condition::Browser)
             | bit(Condition::Bot);
+        self.ask(OF_AGENT)
+    }
+
+    /// Whether a rule asks which scan of the tag it is.
+    pub fn ask_scan_number(self) -> bool {
+        self.ask(bit(Condition::ScanNumber))
+    }
+
+    /// Whether a rule has one of these conditions.
+    fn ask(self, conditions: u16) -> bool {
         let Some((_, mut rest)) = self.parts() else {
             return false;
         };
         let asks = |mut rule: Cursor<'_>| {
             rule.text()?;
-            Some(rule.u16()? & OF_AGENT != 0)
+            Some(rule.u16()? & conditions != 0)
         };
         std::iter::from_fn(|| rest.rule()).any(|rule| asks(rule) == Some(true))
     }

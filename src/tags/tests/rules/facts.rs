@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use tags::{Browser, Device, Facts, Os};
+use tags::{Browser, Device, Facts, Os, TagView};
 
 #[derive(Clone, Debug, Default)]
 pub struct Told {
@@ -60,7 +60,7 @@ impl Facts for Told {
         self.user_agent.as_bytes()
     }
 
-    fn scan_number(&self) -> Option<u64> {
+    fn scan_number(&self, _: &TagView<'_>) -> Option<u64> {
         self.scan_number
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use admin::PublicUrl;
+use admin::{BlocklistAction, PublicUrl};
 use ipnet::IpNet;
 use telemetry::logging::LogFormat;
 use url::Url;
@@ -111,6 +111,15 @@ pub(crate) const REQUIREMENT: Kind<bool> = Kind {
     parse: |text| match text {
         "required" => Some(true),
         "off" => Some(false),
+        _ => None,
+    },
+};
+
+pub(crate) const BLOCKLIST_ACTION: Kind<BlocklistAction> = Kind {
+    allowed: "report or pause",
+    parse: |text| match text {
+        "report" => Some(BlocklistAction::Report),
+        "pause" => Some(BlocklistAction::Pause),
         _ => None,
     },
 };

@@ -5,6 +5,7 @@ mod cluster;
 mod error;
 mod kinds;
 mod layers;
+mod rate_limits;
 mod sections;
 #[cfg(test)]
 mod tests;

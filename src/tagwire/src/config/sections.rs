@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::{DomainProof, PublicUrl, SystemResolver};
+use admin::{BlocklistAction, DomainProof, PublicUrl, SystemResolver};
+use edge::RateLimits;
 use ipnet::IpNet;
 use telemetry::logging::LogFormat;
 
 use super::error::ConfigError;
 use super::kinds;
+use super::rate_limits;
 use super::values::Values;
 
 /// Everything that a person acts on: who migrates a database tells so, which is of interest when it fails.
@@ -100,6 +102,8 @@ pub(crate) struct Edge {
     pub(crate) max_header_bytes: usize,
     /// `edge.unknown_codes_per_second`: how many scans of unknown codes are recorded.
     pub(crate) unknown_codes_per_second: u32,
+    /// `edge.limits`: how many redirects are answered in a second.
+    pub(crate) limits: RateLimits,
 }
 
 impl Edge {
@@ -170,6 +174,7 @@ impl Edge {
             unknown_codes_per_second: values
                 .one("edge.unknown_codes_per_second", &kinds::RATE)?
                 .unwrap_or(defaults.unknown_codes_per_second),
+            limits: rate_limits::read(values)?,
         })
     }
 }
@@ -183,6 +188,10 @@ pub(crate) struct Admin {
     pub(crate) domain_proof: DomainProof,
     /// `admin.requests_per_second`: how many requests one key or user may make; 0: no limit.
     pub(crate) requests_per_second: u32,
+    /// `admin.blocklists`: files with hosts that no tag may lead to.
+    pub(crate) blocklists: Vec<PathBuf>,
+    /// `admin.blocklist_action`: what is done when tags lead to a host that has been listed since.
+    pub(crate) blocklist_action: BlocklistAction,
 }
 
 impl Admin {
@@ -201,6 +210,12 @@ impl Admin {
             requests_per_second: values
                 .one("admin.requests_per_second", &kinds::RATE)?
                 .unwrap_or(1_000),
+            blocklists: values
+                .list("admin.blocklists", &kinds::PATH)?
+                .unwrap_or_default(),
+            blocklist_action: values
+                .one("admin.blocklist_action", &kinds::BLOCKLIST_ACTION)?
+                .unwrap_or_default(),
         })
     }
 }

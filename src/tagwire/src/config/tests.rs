@@ -153,6 +153,26 @@ fn an_unknown_key_is_named_with_its_place_and_the_known_ones() {
 }
 
 #[test]
+fn a_section_within_another_may_be_empty_and_its_keys_are_known() {
+    let config = load("[edge.limits]", &[], &[]).unwrap();
+    assert_eq!(config.edge.limits, edge::RateLimits::default());
+    let variable = ("TAGWIRE_EDGE__LIMITS__REDIRECTS_PER_TAG_PER_SECOND", "7");
+    let config = load("[edge.limits]", &[variable], &[]).unwrap();
+    assert_eq!(config.edge.limits.redirects_per_tag, 7);
+    for (file, key) in [
+        ("[edge.limit]", "unknown key edge.limit;"),
+        ("[edge.limits.more]", "unknown key edge.limits.more;"),
+        (
+            "[edge.limits]\nredirects_per_tag = 1",
+            "unknown key edge.limits.redirects_per_tag;",
+        ),
+    ] {
+        let message = refusal(file, &[], &[]);
+        assert!(message.contains(key), "{message}");
+    }
+}
+
+#[test]
 fn an_invalid_value_is_shown_with_its_place_and_what_is_allowed() {
     let message = refusal("[admin]\nlisten = 'localhost'", &[], &[]);
     assert!(
@@ -214,6 +234,9 @@ fn every_kind_of_value_refuses_what_it_does_not_mean() {
         "[edge]\nhead_timeout = '10s'",
         "[edge]\nmax_target_bytes = 1",
         "[edge]\nunknown_codes_per_second = -1",
+        "[edge.limits]\nredirects_per_address_per_second = -1",
+        "[edge.limits]\nredirects_per_tag_per_second = 0.5",
+        "[edge.limits]\nunknown_codes_per_address_per_second = 'all'",
         "[admin]\nlisten = ['127.0.0.1:1', '127.0.0.1:2']",
         "[admin]\nrequests_per_second = 0.5",
         "[kafka]\nbrokers = ['kafka']",

@@ -120,8 +120,11 @@ impl Values {
     /// Refuses what no section has asked for.
     pub(crate) fn finish(self) -> Result<(), ConfigError> {
         let is_section = |name: &str| {
-            let mut sections = self.known.iter().filter_map(|known| known.split_once('.'));
-            sections.any(|(section, _)| section == name)
+            let mut below = self
+                .known
+                .iter()
+                .filter_map(|known| known.strip_prefix(name));
+            below.any(|rest| rest.starts_with('.'))
         };
         // A section with nothing in it says nothing, as long as there is such a section.
         let mut left = self.given.into_iter();

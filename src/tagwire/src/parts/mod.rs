@@ -1,6 +1,8 @@
 //! The parts that roles are put together from: each starts, runs and ends one thing.
 
 mod api;
+mod blocklists;
+mod blocklists_metrics;
 pub(crate) mod cluster;
 mod data_dir;
 mod demo;
@@ -18,6 +20,7 @@ mod watch;
 mod welcome;
 
 pub(crate) use api::Api;
+pub(crate) use blocklists::BlocklistsWatch;
 pub(crate) use data_dir::DataDir;
 pub(crate) use demo::Demo;
 pub(crate) use listen::bind;

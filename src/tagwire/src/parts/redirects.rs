@@ -8,13 +8,13 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use ::edge::{
-    AboutEdge, ConnectionLimits, Drained, EdgeMetrics, EdgeOptions, EdgeServer, Feed, FeedState,
-    Heartbeats, Inherited, Limits, Site, SnapshotOptions, SnapshotOrders, SocketOptions, Trust,
-    TrustedProxies, UpstreamOptions,
+    AboutEdge, ConnectionLimits, CountExchange, Counting, Drained, EdgeMetrics, EdgeOptions,
+    EdgeServer, Feed, FeedState, Heartbeats, Inherited, Limits, Site, SnapshotOptions,
+    SnapshotOrders, SocketOptions, Trust, TrustedProxies, UpstreamOptions,
 };
 use admin::Visible;
 use facts::{LazyAgents, PlacesFile};
-use journal::{Applied, EdgeRun, Edges, Journal};
+use journal::{Applied, Counts, EdgeRun, Edges, Journal};
 use scans::{Outlet, ScanLog, ScanLogOptions, Shipper, ShipperOptions};
 use table::Table;
 use tags::Topic;
@@ -28,6 +28,10 @@ use crate::config::{Config, Edge, Upstream};
 use crate::program::Program;
 use crate::upgrade::Descriptor;
 
+/// In the data directory.
+const COUNTS: &str = "counts.sqlite";
+
+const FIRST_COUNTS: &str = "hearing what other edges have counted";
 const FIRST_READING: &str = "reading the journal for the first time";
 
 /// What ending takes behind the last scan: a producer that cannot reach its broker gives up after half a second, and a follower of the
@@ -63,6 +67,7 @@ pub(crate) struct Redirects {
     tls: TlsWatch,
     applied: Applied,
     heartbeats: Heartbeats,
+    counts: CountExchange,
     drain_delay: Duration,
 }
 
@@ -73,6 +78,8 @@ pub(crate) struct Behind<'a> {
     pub(crate) snapshots: Option<SnapshotOptions>,
     pub(crate) outlet: Box<dyn Outlet>,
     pub(crate) edges: &'a dyn Edges,
+    /// Where edges tell each other their counts; none: this is the only one.
+    pub(crate) counts: Option<Arc<dyn Counts>>,
     pub(crate) places: Arc<PlacesFile>,
     pub(crate) agents: Arc<LazyAgents>,
 }
@@ -91,6 +98,7 @@ impl Redirects {
             snapshots,
             outlet,
             edges,
+            counts,
             places,
             agents,
         } = behind;
@@ -101,14 +109,17 @@ impl Redirects {
         )?;
         let scan_log_lock = log.lock().try_clone_to_owned()?;
         let run = EdgeRun::new(&program.config.node.id, log.boot())?;
-        let table = Arc::new(Table::new());
         let metrics = EdgeMetrics::register(&program.registry)?;
+        let counts_file = data.path().join(COUNTS);
+        let counting = Counting::open(&program.config.node.id, &log, &counts_file, &metrics);
+        let table = Arc::new(Table::with_counters(counting.prepare()));
         let tls = TlsWatch::open(&program.config.edge, &program.registry)?;
         let server = EdgeServer::start_with(
             inherited.sockets,
             EdgeOptions {
                 places,
                 agents,
+                tallies: counting.tallies(),
                 ..edge_options(
                     &program.config.edge,
                     &program.config.upstream,
@@ -133,6 +144,9 @@ impl Redirects {
             snapshots,
             move |state| tell(&check, &fed, state),
         )?;
+        let counts_check = program.health.check("counts");
+        counts_check.not_ready(FIRST_COUNTS);
+        let counts = counting.start(counts, move || counts_check.ready())?;
         let about = AboutEdge {
             run,
             version: env!("CARGO_PKG_VERSION"),
@@ -148,6 +162,7 @@ impl Redirects {
             tls,
             applied,
             heartbeats,
+            counts,
             drain_delay: program.config.edge.drain_delay,
         })
     }
@@ -187,10 +202,14 @@ impl Redirects {
     pub(crate) fn reload(&self, config: &Edge) -> &'static [&'static str] {
         self.server.limit_connections(connection_limits(config));
         self.server.trust(trust(config));
+        self.server.limit_rates(config.limits);
         if let Some(tls) = self.tls.tls() {
             tls.reload();
         }
         &[
+            "edge.limits.redirects_per_address_per_second",
+            "edge.limits.redirects_per_tag_per_second",
+            "edge.limits.unknown_codes_per_address_per_second",
             "edge.max_connections",
             "edge.max_connections_per_address",
             "edge.proxy_protocol_from",
@@ -232,6 +251,7 @@ impl Redirects {
         }
         // Nobody has to wait for this edge any more.
         self.heartbeats.begin_farewell();
+        self.counts.begin_stop();
         self.feed.begin_stop(deadline);
         let left = deadline.saturating_duration_since(Instant::now());
         let ledger = self.shipper.drain(deadline - ENDING.min(left / 5));
@@ -247,6 +267,7 @@ impl Redirects {
                 "not every scan was delivered in time; those waiting stay in the scan log for the next start"
             );
         }
+        self.counts.stop(deadline);
         self.heartbeats.end(FAREWELL);
         self.feed.stop();
         self.tls.end();
@@ -321,6 +342,7 @@ fn edge_options(config: &Edge, upstream: &Upstream, any_host: bool, tls: &TlsWat
             ..defaults.limits
         },
         unknown_codes_per_second: config.unknown_codes_per_second,
+        rate_limits: config.limits,
         upstream: upstream_options(upstream),
         ..defaults
     }

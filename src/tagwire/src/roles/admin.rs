@@ -9,7 +9,7 @@ use journal::{JournalMetrics, KafkaEdges};
 
 use super::Role;
 use crate::config::Config;
-use crate::parts::{Api, DataDir, Operations, PlacesWatch, bind, cluster};
+use crate::parts::{Api, BlocklistsWatch, DataDir, Operations, PlacesWatch, bind, cluster};
 use crate::program::Program;
 
 const ROLE: &str = "admin";
@@ -17,6 +17,7 @@ const ROLE: &str = "admin";
 pub(crate) struct Admin {
     api: Api,
     places: PlacesWatch,
+    blocklists: BlocklistsWatch,
     operations: Operations,
     _data: DataDir,
 }
@@ -35,6 +36,7 @@ impl Admin {
         let journal = cluster::journal(config, kafka, metrics)?;
         let store = cluster::clickhouse(program, clickhouse);
         let places = PlacesWatch::open(&config.geoip, &program.registry, &[ROLE])?;
+        let blocklists = BlocklistsWatch::open(&config.admin, &program.registry)?;
         let options = AdminOptions {
             data_dir: data.path().to_owned(),
             public_url,
@@ -43,12 +45,15 @@ impl Admin {
             requests_per_second: NonZeroU32::new(config.admin.requests_per_second),
             places: places.file(),
             agents: Arc::default(),
+            blocklists: blocklists.lists(),
+            blocklist_action: config.admin.blocklist_action,
         };
         let api = Api::start(program, api, options, journal, store, edges, Vec::new())?;
         let operations = Operations::start(program, operations)?;
         Ok(Self {
             api,
             places,
+            blocklists,
             operations,
             _data: data,
         })
@@ -64,12 +69,15 @@ impl Role for Admin {
         cluster::journal_options(config, ROLE)?;
         cluster::clickhouse_options(config, ROLE)?;
         config.node.public_url(ROLE)?;
-        Ok(vec![self.places.reload(&config.geoip)?])
+        let blocklists = self.blocklists.prepare(&config.admin)?;
+        let places = self.places.reload(&config.geoip)?;
+        Ok(vec![places, self.blocklists.take(blocklists)])
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
         self.api.drain(program, deadline);
         self.places.end();
+        self.blocklists.end();
         self.operations.end(program);
     }
 }

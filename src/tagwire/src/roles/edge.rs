@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ::edge::{Inherited, SnapshotOptions};
-use journal::{JournalMetrics, KafkaEdges};
+use journal::{JournalMetrics, KafkaCounts, KafkaEdges};
 use tokio::sync::watch;
 
 use super::Role;
@@ -48,6 +48,7 @@ impl Edge {
         let places = PlacesWatch::open(&config.geoip, &program.registry, &[ROLE])?;
         let metrics = JournalMetrics::register(&program.registry, ROLE)?;
         let edges = KafkaEdges::new(kafka.clone(), metrics.clone());
+        let counts = KafkaCounts::new(kafka.clone(), metrics.clone());
         let journal = cluster::journal(config, kafka, metrics)?;
         let any_host = false;
         let snapshots = SnapshotOptions {
@@ -61,6 +62,7 @@ impl Edge {
             snapshots: Some(snapshots),
             outlet: Box::new(outlet),
             edges: &edges,
+            counts: Some(Arc::new(counts)),
             places: places.file(),
             agents: Arc::default(),
         };

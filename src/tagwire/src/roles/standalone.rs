@@ -14,8 +14,8 @@ use sink::{DirectOutlet, Enricher, SinkMetrics};
 use super::Role;
 use crate::config::Config;
 use crate::parts::{
-    Api, Behind, DataDir, Demo, InheritedRedirects, Operations, PlacesWatch, Redirects, Welcome,
-    bind, public_url, tls_options,
+    Api, Behind, BlocklistsWatch, DataDir, Demo, InheritedRedirects, Operations, PlacesWatch,
+    Redirects, Welcome, bind, public_url, tls_options,
 };
 use crate::program::Program;
 
@@ -23,6 +23,7 @@ pub(crate) struct Standalone {
     redirects: Redirects,
     api: Api,
     places: PlacesWatch,
+    blocklists: BlocklistsWatch,
     operations: Operations,
     welcome: Welcome,
     demo: Option<Demo>,
@@ -44,6 +45,7 @@ impl Standalone {
             SqliteJournal::open_counting(&data.path().join("journal.sqlite"), admin_metrics)?;
         let store = Arc::new(SqliteStore::open(&data.path().join("scans.sqlite"))?);
         let places = PlacesWatch::open(&config.geoip, registry, &["admin", "edge", "sink"])?;
+        let blocklists = BlocklistsWatch::open(&config.admin, registry)?;
         let agents = Arc::new(Agents::new()?);
         let enricher = Arc::new(Enricher::new(Arc::clone(&agents), places.file()));
         let agents = Arc::new(LazyAgents::made(agents));
@@ -62,6 +64,7 @@ impl Standalone {
             snapshots: None,
             outlet: Box::new(outlet),
             edges: &edges,
+            counts: None,
             places: places.file(),
             agents: Arc::clone(&agents),
         };
@@ -79,6 +82,8 @@ impl Standalone {
             requests_per_second: NonZeroU32::new(config.admin.requests_per_second),
             places: places.file(),
             agents,
+            blocklists: blocklists.lists(),
+            blocklist_action: config.admin.blocklist_action,
         };
         let api = Api::start(
             program,
@@ -104,6 +109,7 @@ impl Standalone {
             redirects,
             api,
             places,
+            blocklists,
             operations,
             welcome,
             demo,
@@ -135,8 +141,10 @@ impl Role for Standalone {
 
     fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
         tls_options(&config.edge)?;
+        let blocklists = self.blocklists.prepare(&config.admin)?;
         let places = self.places.reload(&config.geoip)?; // before what cannot fail
-        Ok([&[places], self.redirects.reload(&config.edge)].concat())
+        let files = [places, self.blocklists.take(blocklists)];
+        Ok([&files, self.redirects.reload(&config.edge)].concat())
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
@@ -149,6 +157,7 @@ impl Role for Standalone {
         );
         self.redirects.drain(deadline);
         self.places.end();
+        self.blocklists.end();
         self.operations.end(program);
     }
 }

@@ -121,7 +121,8 @@ impl Phone {
     }
 
     async fn converse(&self, stream: TcpStream, sent: &mut Sent) {
-        let mut connection = Some(Connection::new(stream, self.edge));
+        let host = self.edge.to_string().into();
+        let mut connection = Some(Connection { stream, host });
         while let (Some(open), false) = (connection.take(), self.is_done()) {
             let number = self.numbers.fetch_add(1, Ordering::Relaxed);
             match open.scan(&self.code, number).await {
@@ -136,6 +137,7 @@ impl Phone {
                     return tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 Attempt::Wrong(head) => sent.wrong.push(head),
+                Attempt::Limited { .. } => sent.wrong.push("429".to_owned()),
                 Attempt::Closed | Attempt::BrokenOff => {
                     sent.unanswered.insert(number);
                 }
@@ -147,13 +149,15 @@ impl Phone {
 /// A connection to an edge, between two scans.
 pub struct Connection {
     stream: TcpStream,
-    edge: SocketAddr,
+    host: Arc<str>,
 }
 
 /// How one scan went.
 pub enum Attempt {
     /// With a redirect. The connection, unless the edge closes it.
     Answered { again: Option<Connection> },
+    /// With 429.
+    Limited { again: Option<Connection> },
     /// With anything else: its head.
     Wrong(String),
     /// The connection ended before any byte of an answer.
@@ -163,48 +167,76 @@ pub enum Attempt {
 }
 
 impl Connection {
+    /// To the default domain, which is the edge's address.
     pub async fn open(edge: SocketAddr) -> std::io::Result<Self> {
-        Ok(Self::new(TcpStream::connect(edge).await?, edge))
+        Self::open_to(edge, &edge.to_string().into()).await
     }
 
-    fn new(stream: TcpStream, edge: SocketAddr) -> Self {
-        Self { stream, edge }
+    /// To this domain.
+    pub async fn open_to(edge: SocketAddr, host: &Arc<str>) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(edge).await?;
+        let host = Arc::clone(host);
+        Ok(Self { stream, host })
+    }
+
+    /// Reads what there is still to come of an answer.
+    async fn skip_content(&mut self, head: &str, received: usize) -> std::io::Result<()> {
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            let is_length = name.eq_ignore_ascii_case("content-length");
+            is_length.then(|| value.parse::<usize>().ok())?
+        });
+        let mut rest = vec![0; length.unwrap_or_default().saturating_sub(received)];
+        self.stream.read_exact(&mut rest).await.map(drop)
     }
 
     /// Scans once, with a number by which the scan is found again.
     pub async fn scan(mut self, code: &str, number: u64) -> Attempt {
         let request = format!(
             "GET /{code} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\n\r\n",
-            self.edge,
+            self.host,
             mark(number)
         );
         if self.stream.write_all(request.as_bytes()).await.is_err() {
             return Attempt::Closed;
         }
         match read_head(&mut self.stream).await {
-            Ok(head) if head.starts_with("HTTP/1.1 302 ") => {
-                let closes = head.to_ascii_lowercase().contains("\r\nconnection: close");
-                Attempt::Answered {
-                    again: (!closes).then_some(self),
+            Ok((head, _)) if head.starts_with("HTTP/1.1 302 ") => {
+                let again = (!closes(&head)).then_some(self);
+                Attempt::Answered { again }
+            }
+            Ok((head, content)) if head.starts_with("HTTP/1.1 429 ") => {
+                match self.skip_content(&head, content).await {
+                    Ok(()) => {
+                        let again = (!closes(&head)).then_some(self);
+                        Attempt::Limited { again }
+                    }
+                    Err(_) => Attempt::BrokenOff,
                 }
             }
-            Ok(head) => Attempt::Wrong(head),
+            Ok((head, _)) => Attempt::Wrong(head),
             Err(received) if received.is_empty() => Attempt::Closed,
             Err(_) => Attempt::BrokenOff,
         }
     }
 }
 
-/// The head of an answer without content; what there is of it, if the connection ends before its end.
-async fn read_head(stream: &mut TcpStream) -> Result<String, Vec<u8>> {
-    let mut head = Vec::new();
+fn closes(head: &str) -> bool {
+    head.to_ascii_lowercase().contains("\r\nconnection: close")
+}
+
+/// The head of an answer, and how many bytes of its content have come; what there is of it, if the connection ends before its end.
+async fn read_head(stream: &mut TcpStream) -> Result<(String, usize), Vec<u8>> {
+    let mut received = Vec::new();
     let mut buffer = [0; 2048];
-    // More than the head: content, which no answer to a scan of an active tag has.
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+    loop {
         match stream.read(&mut buffer).await {
-            Ok(read @ 1..) => head.extend_from_slice(&buffer[..read]),
-            _ => return Err(head),
+            Ok(read @ 1..) => received.extend_from_slice(&buffer[..read]),
+            _ => return Err(received),
+        }
+        if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&received[..end + 4]).into_owned();
+            return Ok((head, received.len() - end - 4));
         }
     }
-    Ok(String::from_utf8_lossy(&head).into_owned())
 }

@@ -44,6 +44,8 @@ pub struct Plan {
     pub edges: usize,
     /// Variables for the processes that answer scans.
     pub edge_environment: Vec<(&'static str, String)>,
+    /// Variables for a cluster's admin.
+    pub admin_environment: Vec<(&'static str, String)>,
 }
 
 impl Plan {
@@ -55,6 +57,7 @@ impl Plan {
             clickhouse: given("TAGWIRE_TEST_CLICKHOUSE")?,
             edges: 3,
             edge_environment: Vec::new(),
+            admin_environment: Vec::new(),
         })
     }
 }
@@ -297,6 +300,8 @@ impl Deployment {
         let start = in_clickhouse(Start::admin(&data, kafka, clickhouse, &public_url));
         // Cases edit as fast as edits are taken, with one key.
         let start = start.env("TAGWIRE_ADMIN__REQUESTS_PER_SECOND", "0");
+        let variables = plan.admin_environment.iter();
+        let start = variables.fold(start, |start, (name, value)| start.env(name, value));
         let admin = Node::spawn(start, data).await;
         let api = admin.api.context("the admin's address")?;
         let start = in_clickhouse(Start::sink(kafka, clickhouse));

@@ -11,6 +11,7 @@ mod mmdb;
 
 mod cluster;
 mod commands;
+mod counting;
 mod descriptors;
 mod https;
 mod refusals;

@@ -152,6 +152,20 @@ async fn a_geoip_file_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
+async fn a_blocklist_that_cannot_be_used_is_named() {
+    let data = data_dir();
+    let file = data.path().join("phishing.txt");
+    std::fs::write(&file, "").unwrap();
+    let files = file.to_str().unwrap();
+    let start = Start::standalone(data.path()).env("TAGWIRE_ADMIN__BLOCKLISTS", files);
+    let line = refusal(start).await;
+    assert!(
+        line.contains("admin.blocklists: ") && line.contains(files),
+        "{line}"
+    );
+}
+
+#[tokio::test]
 async fn what_a_role_of_a_cluster_needs_is_asked_for() {
     let data = data_dir();
     for role in ["edge", "sink", "admin"] {

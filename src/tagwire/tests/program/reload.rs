@@ -1,6 +1,7 @@
 //! SIGHUP: what a running process takes from a configuration that has changed.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::mmdb::Value::{Map, Text};
 use crate::mmdb::database;
-use crate::support::{Process, Start, client, data_dir, make_tag};
+use crate::support::{DEADLINE, Process, Start, client, data_dir, make_tag};
 
 /// Nobody listens there: ports below 1024 take a privilege, and this one has no service that anyone runs.
 const KAFKA: &str = "127.0.0.1:1";
@@ -107,6 +108,31 @@ async fn limits_and_the_log_filter_are_taken_and_what_needs_a_restart_is_named()
     );
     assert_eq!(edge.health().await.unwrap(), 200);
     edge.ends().await;
+}
+
+#[tokio::test]
+async fn limits_of_rates_are_taken_and_given_up() {
+    let server = Configured::standalone("").await;
+    let guess = async || {
+        let request = client().get(server.process.redirect_url("/no-such-code"));
+        request.send().await.unwrap().status().as_u16()
+    };
+    let key = "edge.limits.unknown_codes_per_address_per_second";
+    let taken = async |nth, per_second: u32| {
+        server.reads(&format!("{key} = {per_second}\n"));
+        let taken = server.process.logs_again(nth, TAKEN).await;
+        assert_eq!(taken["taken"], format!("[{key:?}]"));
+    };
+    taken(1, 1).await;
+    let deadline = Instant::now() + DEADLINE;
+    while guess().await != 429 {
+        assert!(Instant::now() < deadline, "as many guesses as it likes");
+    }
+    taken(2, 0).await;
+    for _ in 0..20 {
+        assert_eq!(guess().await, 404);
+    }
+    server.ends().await;
 }
 
 #[tokio::test]
@@ -225,6 +251,51 @@ async fn another_geoip_file_is_taken_and_a_broken_one_refused() {
     server.reads("");
     server.process.logs_again(2, TAKEN).await;
     assert_eq!(built().await, (0.0, 0.0), "no file is configured any more");
+    server.ends().await;
+}
+
+#[tokio::test]
+async fn blocklists_are_taken_and_a_configuration_with_one_that_is_none_changes_nothing() {
+    let server = Configured::standalone("").await;
+    let hosts = "tagwire_admin_blocklist_hosts";
+    assert_eq!(server.process.metric(hosts).await, 0.0);
+    let write = |name: &str, text: &str| {
+        let file = server.data.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let list = write("phishing.txt", "bad.example.com\nworse.example.com\n");
+    let with = |lists: &str| format!("[admin]\nblocklists = [{lists}]\n");
+    server.reads(&with(&format!("'{list}'")));
+    let taken = server.process.logs(TAKEN).await;
+    assert_eq!(taken["taken"], r#"["admin.blocklists"]"#);
+    assert_eq!(server.process.metric(hosts).await, 2.0);
+
+    let page = write("page.txt", "<html>\n<p>This list has moved\n");
+    server.reads(&(with(&format!("'{list}', '{page}'")) + &places(&server.data)));
+    let refused = server.process.logs(REFUSED).await;
+    let error = refused["error"].as_str().unwrap();
+    assert!(
+        error.contains("admin.blocklists: ") && error.contains("page.txt"),
+        "{error}"
+    );
+    assert_eq!(server.process.metric(hosts).await, 2.0);
+    let no_list = "tagwire_admin_blocklists_refused_total{reason=\"not_a_list\"}";
+    assert_eq!(server.process.metric(no_list).await, 1.0);
+    let built = "tagwire_admin_geoip_build_timestamp_seconds";
+    assert_eq!(server.process.metric(built).await, 0.0, "all or nothing");
+
+    // The file itself is followed too: here at SIGHUP, else within 10 s.
+    write("phishing.txt", "bad.example.com\n");
+    server.reads(&with(&format!("'{list}'")));
+    server.process.logs_again(2, TAKEN).await;
+    assert_eq!(server.process.metric(hosts).await, 1.0);
+    write("phishing.txt", "");
+    server.reads(&with(&format!("'{list}'")));
+    server.process.logs_again(3, TAKEN).await;
+    assert_eq!(server.process.metric(hosts).await, 1.0);
+    let empty = "tagwire_admin_blocklists_refused_total{reason=\"empty\"}";
+    assert_eq!(server.process.metric(empty).await, 1.0);
     server.ends().await;
 }
 
