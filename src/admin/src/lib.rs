@@ -27,6 +27,7 @@ mod passwords;
 mod problem;
 mod proof;
 mod public_url;
+mod rate_limits;
 mod rules;
 mod schedules;
 mod service;

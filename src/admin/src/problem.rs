@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::index::IndexError;
+use crate::rate_limits::Exceeded;
 use crate::strict_json::escaped;
 
 /// One field of the request that is wrong.
@@ -67,6 +68,8 @@ pub struct Problem {
     parameter: Option<String>,
     /// After how long the same request may be answered otherwise.
     retry_after: Option<Duration>,
+    /// What there were too many of.
+    exceeded: Option<Exceeded>,
 }
 
 impl Problem {
@@ -78,6 +81,7 @@ impl Problem {
             errors: Vec::new(),
             parameter: None,
             retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(MOMENT),
+            exceeded: None,
         }
     }
 
@@ -89,6 +93,15 @@ impl Problem {
         Self {
             retry_after: Some(wait),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+        }
+    }
+
+    /// 429: there were as many requests as there may be in a second.
+    pub(crate) fn rate_limited(exceeded: Exceeded) -> Self {
+        Self {
+            retry_after: Some(MOMENT),
+            exceeded: Some(exceeded),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, exceeded.detail())
         }
     }
 
@@ -197,7 +210,8 @@ impl IntoResponse for Problem {
             errors: self.errors,
             parameter: self.parameter,
         };
-        let mut response = (self.status, Json(details)).into_response();
+        let rate_limit = self.exceeded.map(Exceeded::fields);
+        let mut response = (self.status, rate_limit, Json(details)).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

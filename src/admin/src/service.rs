@@ -1,5 +1,6 @@
 //! The admin's parts, and its start: take over as the writer, read the journal to its end, and only then serve.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,7 @@ use crate::passwords::Passwords;
 use crate::problem::Problem;
 use crate::proof::{DomainProof, ProofsUnderWay};
 use crate::public_url::PublicUrl;
+use crate::rate_limits::RateLimiter;
 use crate::schedules;
 use crate::sessions::{Attempts, Sessions};
 
@@ -61,6 +63,8 @@ pub struct AdminOptions {
     pub upstream_networks: Vec<IpNet>,
     /// What a workspace has to show before it may use a domain.
     pub domain_proof: DomainProof,
+    /// How many requests one key or user may make in a second; none: as many as they like. What a workspace may is in its settings.
+    pub requests_per_second: Option<NonZeroU32>,
     /// Where addresses are, for simulations; whoever gives it keeps it current.
     pub places: Arc<PlacesFile>,
     /// What browsers say of themselves, for simulations.
@@ -155,6 +159,7 @@ struct Parts {
     passwords: Passwords,
     sessions: Sessions,
     attempts: Attempts,
+    rate_limiter: RateLimiter,
     proofs: ProofsUnderWay,
     idempotency: Idempotency,
     ready: AtomicBool,
@@ -198,6 +203,7 @@ impl Admin {
             passwords: Passwords::default(),
             sessions: Sessions::default(),
             attempts: Attempts::default(),
+            rate_limiter: RateLimiter::default(),
             proofs: ProofsUnderWay::default(),
             idempotency: Idempotency::default(),
             ready: AtomicBool::new(false),
@@ -340,6 +346,11 @@ impl Admin {
     /// How often passwords were tried.
     pub(crate) fn attempts(&self) -> &Attempts {
         &self.0.attempts
+    }
+
+    /// How often the API was asked.
+    pub(crate) fn rate_limiter(&self) -> &RateLimiter {
+        &self.0.rate_limiter
     }
 
     pub(crate) fn passwords(&self) -> &Passwords {

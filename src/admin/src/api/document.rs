@@ -1,7 +1,10 @@
 //! The OpenAPI document, but for the routes: what holds for all of them.
 
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, Responses};
+use utoipa::openapi::{Content, Object, OpenApi, Ref, RefOr, Response, Type};
 use utoipa::{Modify, ToSchema};
 
 use super::endpoints::operations;
@@ -45,12 +48,12 @@ impl Modify for Schemes {
 pub(super) fn add_refusals(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
-            add_refusals_to(&mut operation.responses, operation.request_body.is_some());
+            add_refusals_to(operation);
         }
     }
 }
 
-fn add_refusals_to(responses: &mut Responses, takes_body: bool) {
+fn add_refusals_to(operation: &mut Operation) {
     let everywhere = [
         ("400", "The body or a query parameter cannot be read"),
         (
@@ -68,15 +71,17 @@ fn add_refusals_to(responses: &mut Responses, takes_body: bool) {
         ("413", "The body is too large"),
         ("415", "The body is not JSON"),
     ];
+    let takes_body = operation.request_body.is_some();
     let with_body = with_body.into_iter().filter(|_| takes_body);
     for (status, description) in everywhere.into_iter().chain(with_body) {
         let response = Response::new(description);
-        let responses = &mut responses.responses;
-        responses
-            .entry(status.to_owned())
-            .or_insert_with(|| response.into());
+        add_response(operation, status, response);
     }
-    let refusals = responses.responses.iter_mut();
+    let of = operation.security.as_deref().unwrap_or_default();
+    if !of.is_empty() {
+        add_response(operation, "429", rate_limited());
+    }
+    let refusals = operation.responses.responses.iter_mut();
     for (_, response) in refusals.filter(|(status, _)| status.starts_with(['4', '5'])) {
         if let RefOr::T(response) = response {
             let details = Content::new(Some(Ref::from_schema_name(ProblemDetails::name())));
@@ -84,4 +89,35 @@ fn add_refusals_to(responses: &mut Responses, takes_body: bool) {
             response.content = std::iter::once(content).collect();
         }
     }
+}
+
+/// Unless the operation says itself what it is.
+fn add_response(operation: &mut Operation, status: &str, response: Response) {
+    let responses = &mut operation.responses.responses;
+    responses
+        .entry(status.to_owned())
+        .or_insert_with(|| response.into());
+}
+
+/// What every operation answers that knows who is asking.
+fn rate_limited() -> Response {
+    let text = |description: &str, example: &str| {
+        HeaderBuilder::new()
+            .schema(Some(Object::with_type(Type::String)))
+            .description(Some(description))
+            .example(Some(example.into()))
+            .build()
+    };
+    ResponseBuilder::new()
+        .description("The key, the user or all of the workspace have made as many requests as they may in a second")
+        .header("Retry-After", Header::new(Object::with_type(Type::Integer)))
+        .header(
+            "RateLimit-Policy",
+            text("Which limit it is: so many (`q`) in so many seconds (`w`)", "\"key\";q=1000;w=1"),
+        )
+        .header(
+            "RateLimit",
+            text("What is left of it (`r`), and for how many seconds (`t`)", "\"key\";r=0;t=1"),
+        )
+        .build()
 }

@@ -10,9 +10,10 @@ use utoipa::openapi::{OpenApi, SecurityRequirement};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::document::{KEY, SESSION};
-use crate::auth::Principal;
+use crate::auth::{Actor, Principal};
 use crate::problem::Problem;
 use crate::service::Admin;
+use crate::sessions::SignedIn;
 
 /// The API's endpoints, with their documentation.
 pub(super) struct Endpoints(OpenApiRouter<Admin>);
@@ -49,7 +50,7 @@ impl Endpoints {
         Self(self.0.routes((schemas, paths, methods)))
     }
 
-    /// Endpoints of one path that are for who has signed in, whatever they may; the handlers see to that.
+    /// Endpoints of one path that are for who has signed in, whatever they may.
     #[must_use]
     pub(super) fn signed_in(
         self,
@@ -59,7 +60,7 @@ impl Endpoints {
             let requirement = SecurityRequirement::new(SESSION, [""; 0]);
             operation.security = Some(vec![requirement]);
         }
-        let methods = methods.route_layer(middleware::from_fn(serve));
+        let methods = methods.route_layer(middleware::from_fn(recognise));
         Self(self.0.routes((schemas, paths, methods)))
     }
 
@@ -69,7 +70,7 @@ impl Endpoints {
     }
 }
 
-/// 401, then 403. Whoever comes through is known to the handler as its `Principal`.
+/// 401, then 429, then 403. Whoever comes through is known to the handler as its `Principal`.
 async fn authorize(
     permission: Permission,
     mut request: Request,
@@ -78,7 +79,17 @@ async fn authorize(
     let admin = Admin::serving(&request)?;
     let (method, headers) = (request.method(), request.headers());
     let who = Principal::authenticate(&admin, method, headers, request.extensions())?;
+    admin.admit(&who.actor, &who.workspace)?;
     who.require(permission)?;
+    request.extensions_mut().insert(who);
+    Ok(next.run(request).await)
+}
+
+/// 401, or 403 for what their page has not sent, then 429. Whoever comes through is known to the handler as `SignedIn`.
+async fn recognise(mut request: Request, next: Next) -> Result<Response, Problem> {
+    let admin = Admin::serving(&request)?;
+    let who = SignedIn::find(&admin, request.method(), request.headers())?;
+    admin.admit(&Actor::User(who.user.id.clone()), &who.user.workspace)?;
     request.extensions_mut().insert(who);
     Ok(next.run(request).await)
 }

@@ -278,7 +278,7 @@ pub(crate) struct WorkspaceAnswer {
     max_tags: Option<u32>,
     /// How many keys it may have that have not ended.
     max_keys: Option<u32>,
-    /// How many requests to this API it may make in a second.
+    /// How many requests to this API its keys and users together may make in a second; beyond it 429.
     api_requests_per_second: Option<u32>,
     /// How many of its scans each edge answers in a second; beyond it 429.
     redirects_per_second: Option<u32>,

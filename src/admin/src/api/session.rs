@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use axum::Json;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -96,11 +96,9 @@ pub(crate) async fn create(
     responses((status = 200, description = "The session", body = SessionAnswer))
 )]
 pub(crate) async fn get(
-    State(admin): State<Admin>,
-    headers: HeaderMap,
+    Extension(SignedIn { user, session }): Extension<SignedIn>,
     params: Params,
 ) -> Result<Json<SessionAnswer>, Problem> {
-    let SignedIn { user, session } = SignedIn::find(&admin, &Method::GET, &headers)?;
     params.allow(&[])?;
     Ok(Json(SessionAnswer::new(&user, session)))
 }
@@ -116,7 +114,6 @@ pub(crate) async fn end(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, Problem> {
-    SignedIn::find(&admin, &Method::DELETE, &headers)?;
     params.allow(&[])?;
     if let Some(token) = session_token(&headers) {
         admin.sessions().end(&token);

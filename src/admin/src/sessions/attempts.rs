@@ -1,53 +1,36 @@
 //! How often a password may be tried. The memory is the same whatever number of names and addresses there are.
 
-use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Places of a table's row: two rows of 16 bytes each make 256 KiB a table.
-const PLACES: usize = 8_192;
-
-/// So many at once, and then one in so long.
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    burst: u32,
-    every: Duration,
-}
+use crate::rate_limits::{Rate, Table};
 
 /// For one account from one address: who guesses gets no further than 1,440 a day.
-const PAIR: Limit = Limit {
+const PAIR: Rate = Rate {
     burst: 10,
     every: Duration::from_secs(60),
 };
 /// For one account from everywhere. Larger, so that others' guesses do not keep its owner out.
-const ACCOUNT: Limit = Limit {
+const ACCOUNT: Rate = Rate {
     burst: 100,
     every: Duration::from_secs(10),
 };
 /// For all accounts from one address. Behind a proxy, that is everyone's.
-const ADDRESS: Limit = Limit {
+const ADDRESS: Rate = Rate {
     burst: 100,
     every: Duration::from_secs(2),
 };
 
 /// Attempts to sign in, by account and address.
+#[derive(Default)]
 pub(crate) struct Attempts(Mutex<Tables>);
 
+#[derive(Default)]
 struct Tables {
     pair: Table,
     account: Table,
     address: Table,
-}
-
-impl Default for Attempts {
-    fn default() -> Self {
-        Self(Mutex::new(Tables {
-            pair: Table::new(PAIR),
-            account: Table::new(ACCOUNT),
-            address: Table::new(ADDRESS),
-        }))
-    }
 }
 
 impl Attempts {
@@ -60,18 +43,18 @@ impl Attempts {
     ) -> Result<(), Duration> {
         let network = network(remote);
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tables.pair.take((account, network), now)?;
-        tables.account.take(account, now)?;
-        tables.address.take(network, now)
+        tables.pair.take((account, network), PAIR, now)?;
+        tables.account.take(account, ACCOUNT, now)?;
+        tables.address.take(network, ADDRESS, now)
     }
 
     /// It was the right password: who knows it has not guessed.
     pub(crate) fn succeeded(&self, account: (&str, &str), remote: &str) {
         let network = network(remote);
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tables.pair.give_back((account, network));
-        tables.account.give_back(account);
-        tables.address.give_back(network);
+        tables.pair.give_back((account, network), PAIR);
+        tables.account.give_back(account, ACCOUNT);
+        tables.address.give_back(network, ADDRESS);
     }
 }
 
@@ -84,66 +67,6 @@ fn network(remote: &str) -> u128 {
         Ok(IpAddr::V4(address)) => address.to_bits().into(),
         Ok(IpAddr::V6(address)) => address.to_bits() >> 64 << 64,
         Err(_) => 0,
-    }
-}
-
-/// The generic cell rate algorithm (ITU-T I.371) in two rows: what meets another name's place in one row is judged by the other, so that a
-/// name is refused for another's attempts only where it meets one in both.
-struct Table {
-    limit: Limit,
-    rows: [Row; 2],
-}
-
-struct Row {
-    hasher: RandomState,
-    /// From when on a name's attempts are all forgotten.
-    full_at: Box<[Option<Instant>]>,
-}
-
-impl Table {
-    fn new(limit: Limit) -> Self {
-        let row = || Row {
-            hasher: RandomState::new(),
-            full_at: vec![None; PLACES].into(),
-        };
-        Self {
-            limit,
-            rows: [row(), row()],
-        }
-    }
-
-    fn take(&mut self, name: impl Hash, now: Instant) -> Result<(), Duration> {
-        let Limit { burst, every } = self.limit;
-        let latest = now + every * (burst - 1);
-        let waits = self.rows.iter_mut().map(|row| {
-            let full_at = row.place(&name).unwrap_or(now);
-            full_at.saturating_duration_since(latest)
-        });
-        let wait = waits.min().unwrap_or_default();
-        if !wait.is_zero() {
-            return Err(wait);
-        }
-        for row in &mut self.rows {
-            let place = row.place(&name);
-            *place = Some(place.map_or(now, |full_at| full_at.max(now)) + every);
-        }
-        Ok(())
-    }
-
-    fn give_back(&mut self, name: impl Hash) {
-        let every = self.limit.every;
-        for row in &mut self.rows {
-            let place = row.place(&name);
-            *place = place.and_then(|full_at| full_at.checked_sub(every));
-        }
-    }
-}
-
-impl Row {
-    fn place(&mut self, name: &impl Hash) -> &mut Option<Instant> {
-        let hash = self.hasher.hash_one(name);
-        let place = usize::try_from(hash % (PLACES as u64)).unwrap_or(0);
-        &mut self.full_at[place]
     }
 }
 
@@ -205,19 +128,5 @@ mod tests {
             attempts.begin(ADA, "192.0.2.1", now).unwrap();
             attempts.succeeded(ADA, "192.0.2.1");
         }
-    }
-
-    #[test]
-    fn names_that_are_refused_leave_room_for_others_in_the_same_memory() {
-        let (mut table, now) = (Table::new(PAIR), Instant::now());
-        for name in 0..1_000 {
-            for _ in 0..10 {
-                let _ = table.take(name, now);
-            }
-        }
-        // One in (8,192 / 1,000)², 67, meets some of them in both rows.
-        let innocent = (1_000_000..1_001_000).filter(|name| table.take(name, now).is_ok());
-        assert!(innocent.count() > 950);
-        assert_eq!(table.rows[0].full_at.len(), PLACES);
     }
 }

@@ -16,6 +16,7 @@ pub(crate) const COOKIE: &str = "__Host-tagwire-session";
 const CSRF_TOKEN: &str = "x-csrf-token";
 
 /// A user and their session.
+#[derive(Clone)]
 pub(crate) struct SignedIn {
     pub(crate) user: User,
     pub(crate) session: Session,

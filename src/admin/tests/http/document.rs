@@ -115,6 +115,16 @@ async fn it_is_openapi_3_1_and_names_every_route() {
 }
 
 #[tokio::test]
+async fn every_operation_that_knows_who_is_asking_says_how_often_they_may() {
+    let server = Server::start().await;
+    for (method, path, operation) in operations(&document(&server).await) {
+        let is_open = operation["security"].as_array().unwrap().is_empty();
+        let fields = &operation["responses"]["429"]["headers"]["RateLimit-Policy"];
+        assert_eq!(fields.is_object(), !is_open, "{method} {path}");
+    }
+}
+
+#[tokio::test]
 async fn every_reference_in_it_leads_somewhere() {
     fn walk(value: &Value, document: &Value) {
         match value {

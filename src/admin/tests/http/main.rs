@@ -28,6 +28,7 @@ mod numbers;
 mod people;
 mod permission;
 mod races;
+mod rate_limits;
 mod revoked;
 mod roads;
 mod roles;

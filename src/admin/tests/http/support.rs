@@ -75,30 +75,23 @@ impl Server {
 
     /// A new installation whose clients may take no longer than this to send a request.
     pub async fn start_within(timeouts: Timeouts) -> Self {
-        Self::start_new(|journal| Arc::new(journal), timeouts).await
+        Self::start_new(|journal| Arc::new(journal), timeouts, |_| {}).await
+    }
+
+    /// A new installation with other options.
+    pub async fn start_configured(configure: impl FnOnce(&mut AdminOptions)) -> Self {
+        let journal = |journal| -> Arc<dyn Journal> { Arc::new(journal) };
+        Self::start_new(journal, Timeouts::default(), configure).await
     }
 
     /// A new installation on a journal that a test makes of the real one.
     pub async fn start_with(wrap: impl FnOnce(SqliteJournal) -> Arc<dyn Journal>) -> Self {
-        Self::start_new(wrap, Timeouts::default()).await
+        Self::start_new(wrap, Timeouts::default(), |_| {}).await
     }
 
     /// A new installation that takes off the air what leads to a listed host.
     pub async fn start_pausing() -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
-        let data_dir = folder.path().join("admin");
-        std::fs::create_dir_all(&data_dir).unwrap();
-        let (pause, timeouts) = (BlocklistAction::Pause, Timeouts::default());
-        Self::start_acting(
-            pause,
-            Arc::new(journal),
-            folder,
-            data_dir,
-            PUBLIC_URL,
-            timeouts,
-        )
-        .await
+        Self::start_configured(|options| options.blocklist_action = BlocklistAction::Pause).await
     }
 
     /// An admin with a data folder of its own on the journal of an installation that exists.
@@ -129,12 +122,14 @@ impl Server {
     async fn start_new(
         wrap: impl FnOnce(SqliteJournal) -> Arc<dyn Journal>,
         timeouts: Timeouts,
+        configure: impl FnOnce(&mut AdminOptions),
     ) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
         let data_dir = folder.path().join("admin");
         std::fs::create_dir_all(&data_dir).unwrap();
-        Self::start_on(wrap(journal), folder, data_dir, PUBLIC_URL, timeouts).await
+        let journal = wrap(journal);
+        Self::start_on(journal, folder, data_dir, PUBLIC_URL, timeouts, configure).await
     }
 
     async fn start_in(folder: Arc<TempDir>, data_dir: &str, public_url: &str) -> Self {
@@ -142,7 +137,8 @@ impl Server {
         std::fs::create_dir_all(&data_dir).unwrap();
         let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
         let timeouts = Timeouts::default();
-        Self::start_on(Arc::new(journal), folder, data_dir, public_url, timeouts).await
+        let journal = Arc::new(journal);
+        Self::start_on(journal, folder, data_dir, public_url, timeouts, |_| {}).await
     }
 
     async fn start_on(
@@ -151,21 +147,10 @@ impl Server {
         data_dir: PathBuf,
         public_url: &str,
         timeouts: Timeouts,
-    ) -> Self {
-        let report = BlocklistAction::Report;
-        Self::start_acting(report, journal, folder, data_dir, public_url, timeouts).await
-    }
-
-    async fn start_acting(
-        blocklist_action: BlocklistAction,
-        journal: Arc<dyn Journal>,
-        folder: Arc<TempDir>,
-        data_dir: PathBuf,
-        public_url: &str,
-        timeouts: Timeouts,
+        configure: impl FnOnce(&mut AdminOptions),
     ) -> Self {
         let (dns, blocklists) = (Dns::default(), Arc::default());
-        let options = AdminOptions {
+        let mut options = AdminOptions {
             data_dir: data_dir.clone(),
             public_url: PublicUrl::parse(public_url).unwrap(),
             upstream_networks: [UPSTREAM_NETWORK, SITE_NETWORK]
@@ -174,11 +159,13 @@ impl Server {
             domain_proof: DomainProof::Required {
                 resolver: Arc::new(dns.clone()),
             },
+            requests_per_second: None,
             places: Arc::clone(&PLACES),
             agents: Arc::clone(&AGENTS),
             blocklists: Arc::clone(&blocklists),
-            blocklist_action,
+            blocklist_action: BlocklistAction::Report,
         };
+        configure(&mut options);
         let store = SqliteStore::open(&data_dir.join("scans.sqlite")).unwrap();
         let edges = LocalEdges::new();
         let heard = Arc::new(edges.clone());

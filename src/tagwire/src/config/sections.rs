@@ -186,6 +186,8 @@ pub(crate) struct Admin {
     pub(crate) listen: SocketAddr,
     /// `admin.domain_verification`: what a workspace has to show before it may use a domain.
     pub(crate) domain_proof: DomainProof,
+    /// `admin.requests_per_second`: how many requests one key or user may make; 0: no limit.
+    pub(crate) requests_per_second: u32,
     /// `admin.blocklists`: files with hosts that no tag may lead to.
     pub(crate) blocklists: Vec<PathBuf>,
     /// `admin.blocklist_action`: what is done when tags lead to a host that has been listed since.
@@ -205,6 +207,9 @@ impl Admin {
             } else {
                 DomainProof::Off
             },
+            requests_per_second: values
+                .one("admin.requests_per_second", &kinds::RATE)?
+                .unwrap_or(1_000),
             blocklists: values
                 .list("admin.blocklists", &kinds::PATH)?
                 .unwrap_or_default(),

@@ -238,6 +238,7 @@ fn every_kind_of_value_refuses_what_it_does_not_mean() {
         "[edge.limits]\nredirects_per_tag_per_second = 0.5",
         "[edge.limits]\nunknown_codes_per_address_per_second = 'all'",
         "[admin]\nlisten = ['127.0.0.1:1', '127.0.0.1:2']",
+        "[admin]\nrequests_per_second = 0.5",
         "[kafka]\nbrokers = ['kafka']",
         "[kafka]\nbrokers = ['kafka:0']",
         "[kafka]\nbrokers = ['kafka://kafka:9092']",

@@ -1,5 +1,6 @@
 //! The admin of a cluster: the API over the journal in Kafka and the scans in ClickHouse.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,6 +42,7 @@ impl Admin {
             public_url,
             upstream_networks: config.upstream.networks.clone(),
             domain_proof: config.admin.domain_proof.clone(),
+            requests_per_second: NonZeroU32::new(config.admin.requests_per_second),
             places: places.file(),
             agents: Arc::default(),
             blocklists: blocklists.lists(),

@@ -1,6 +1,7 @@
 //! All roles in one process, over files in the data directory: the same parts as in a cluster, with the three seams (journal, outlet,
 //! scan store) in SQLite and in process.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -78,6 +79,7 @@ impl Standalone {
             public_url: public_url.clone(),
             upstream_networks: config.upstream.networks.clone(),
             domain_proof: config.admin.domain_proof.clone(),
+            requests_per_second: NonZeroU32::new(config.admin.requests_per_second),
             places: places.file(),
             agents,
             blocklists: blocklists.lists(),
