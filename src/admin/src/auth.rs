@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{Extensions, HeaderMap, Method, StatusCode, header, request::Parts};
@@ -12,6 +13,7 @@ use tags::{KeyId, OpenedBy, Permission, Permissions, SecretHash, UserId, Workspa
 
 use crate::codes::random_text;
 use crate::idempotency::Seal;
+use crate::index::{IndexError, Tenant};
 use crate::problem::Problem;
 use crate::service::Admin;
 use crate::sessions::{SignedIn, session_token};
@@ -150,6 +152,34 @@ impl Principal {
             remote: remote(extensions),
             seal: Seal::of(secret),
         })
+    }
+
+    /// Whoever has begun a job, as they are now; none: the key or user is no more.
+    pub(crate) fn of_job(
+        admin: &Admin,
+        workspace: WorkspaceId,
+        actor: &str,
+        remote: String,
+    ) -> Result<Option<Self>, IndexError> {
+        let tenant = Tenant::new(Arc::clone(admin.index()), workspace.clone());
+        let keys = tenant.keys()?.into_iter();
+        let mut keys = keys.filter(|key| key.id.as_str() == actor && key.is_valid(admin.now()));
+        let found = match keys.next() {
+            Some(key) => Some((key.permissions(), key.expires_at, Actor::Key(key.id))),
+            None => tenant
+                .user(actor)?
+                .map(|user| (user.permissions(), None, Actor::User(user.id))),
+        };
+        Ok(found.map(|(permissions, expires_at, actor)| Self {
+            workspace,
+            permissions,
+            withheld: Permissions::default(),
+            expires_at,
+            actor,
+            remote,
+            // A job keeps nothing that a client alone may read.
+            seal: Seal::of(""),
+        }))
     }
 
     /// 403 without this permission.

@@ -10,7 +10,7 @@ use tags::{
 
 use crate::destinations::{DestinationPolicy, places, places_of};
 use crate::fields::{Fields, Given};
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
 use crate::rules;
 
 /// The longest name and campaign, in characters.
@@ -21,6 +21,9 @@ pub const MAX_LABEL: usize = 64;
 pub const MAX_LABELS: usize = 32;
 /// The longest time that a client may be told to keep a permanent redirect: a year, in seconds.
 pub const MAX_CACHE_MAX_AGE: u32 = 31_536_000;
+
+/// What is said of an end that a new tag cannot have.
+const ENDED: &str = "must be in the future";
 
 /// A tag's fields that a request may set.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,10 +162,18 @@ impl Draft {
         }
     }
 
+    /// Refused when it has ended already.
+    pub fn check_is_to_come(&self, now: Timestamp) -> Result<(), FieldError> {
+        match self.expires_at {
+            Some(end) if end <= now => Err(FieldError::new("expires_at", ENDED)),
+            _ => Ok(()),
+        }
+    }
+
     fn check_times(&self, fields: &mut Fields, must_begin_later: Option<Timestamp>) {
         let Some(end) = self.expires_at else { return };
         if must_begin_later.is_some_and(|now| end <= now) {
-            fields.refuse("expires_at", "must be in the future");
+            fields.refuse("expires_at", ENDED);
         } else if self.starts_at.is_some_and(|start| end <= start)
             && (fields.has("expires_at") || fields.has("starts_at"))
         {
@@ -265,6 +276,22 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// What a new tag has.
+    pub fn first_version(
+        workspace: &WorkspaceId,
+        domain: &Domain,
+        code: &Code,
+        made_at: Timestamp,
+    ) -> Self {
+        Self {
+            workspace: workspace.clone(),
+            domain: domain.clone(),
+            code: code.clone(),
+            version: Version::FIRST,
+            created_at: made_at,
+        }
+    }
+
     /// The next version of a tag.
     pub fn next_version_of(tag: &Tag) -> Self {
         Self {

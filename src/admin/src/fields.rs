@@ -56,6 +56,17 @@ impl<T> Given<T> {
     }
 }
 
+/// Why a text is no JSON object.
+#[derive(Debug, thiserror::Error)]
+pub enum NoObject {
+    /// Not JSON at all.
+    #[error("is not valid JSON: {0}")]
+    Malformed(serde_json::Error),
+    /// JSON of another type.
+    #[error("must be a JSON object")]
+    AnotherType,
+}
+
 /// A JSON object being read: each field is taken once, and what is left over at the end is an error.
 #[derive(Debug)]
 pub struct Fields {
@@ -68,24 +79,39 @@ pub struct Fields {
 impl Fields {
     /// Reads a body. Malformed JSON is a 400, anything but an object a 422.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let malformed = |error: serde_json::Error| {
-            Problem::new(
+        Self::read(body).map_err(|error| match error {
+            NoObject::Malformed(error) => Problem::new(
                 StatusCode::BAD_REQUEST,
                 format!("The body is not valid JSON: {error}."),
-            )
-        };
-        let Members { members, doubled } = match serde_json::from_slice(body) {
+            ),
+            NoObject::AnotherType => Problem::fields(vec![FieldError {
+                pointer: String::new(),
+                detail: "the body must be a JSON object".into(),
+            }]),
+        })
+    }
+
+    /// Reads one JSON object.
+    pub fn read(json: &[u8]) -> Result<Self, NoObject> {
+        let Members { members, doubled } = match serde_json::from_slice(json) {
             Ok(members) => members,
             Err(error) if error.is_data() => {
-                serde_json::from_slice::<IgnoredAny>(body).map_err(malformed)?;
-                let error = FieldError {
-                    pointer: String::new(),
-                    detail: "the body must be a JSON object".into(),
-                };
-                return Err(Problem::fields(vec![error]));
+                serde_json::from_slice::<IgnoredAny>(json).map_err(NoObject::Malformed)?;
+                return Err(NoObject::AnotherType);
             }
-            Err(error) => return Err(malformed(error)),
+            Err(error) => return Err(NoObject::Malformed(error)),
         };
+        let mut fields = Self::of(members);
+        let doubled = doubled.into_iter().map(|pointer| FieldError {
+            pointer,
+            detail: "is given twice".to_owned(),
+        });
+        fields.errors.extend(doubled);
+        Ok(fields)
+    }
+
+    /// The fields that these members make.
+    pub fn of(members: Vec<(String, Value)>) -> Self {
         let mut fields = Self {
             object: Map::new(),
             given: Vec::new(),
@@ -103,12 +129,11 @@ impl Fields {
             }
         }
         fields
-            .errors
-            .extend(doubled.into_iter().map(|pointer| FieldError {
-                pointer,
-                detail: "is given twice".to_owned(),
-            }));
-        Ok(fields)
+    }
+
+    /// The names of the fields that have been asked for so far.
+    pub fn allowed(&self) -> &[&'static str] {
+        &self.allowed
     }
 
     /// Whether the request names this field.
@@ -119,6 +144,22 @@ impl Fields {
     /// Notes that a field is wrong.
     pub fn refuse(&mut self, name: &str, detail: impl ToString) {
         self.errors.push(FieldError::new(name, detail));
+    }
+
+    /// Notes what is wrong inside of a field that is an object.
+    pub fn refuse_in(&mut self, name: &str, errors: Vec<FieldError>) {
+        let outer = FieldError::new(name, "").pointer;
+        let inside = errors.into_iter().map(|error| FieldError {
+            pointer: format!("{outer}{}", error.pointer),
+            ..error
+        });
+        self.errors.extend(inside);
+    }
+
+    /// Whether a field has been refused.
+    pub fn is_refused(&self, name: &str) -> bool {
+        let pointer = FieldError::new(name, "").pointer;
+        self.errors.iter().any(|error| error.pointer == pointer)
     }
 
     /// A text.
@@ -300,31 +341,35 @@ impl Fields {
         })
     }
 
-    /// All errors, with those of fields that nobody asked for: `read_only` ones exist in answers and cannot be set here.
+    /// All errors as one refusal; see [`Fields::errors`].
     pub fn finish(self, read_only: &[&str]) -> Result<(), Problem> {
+        let errors = self.errors(read_only);
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::fields(errors))
+        }
+    }
+
+    /// All errors, with those of fields that nobody asked for: `read_only` ones exist in answers and cannot be set here.
+    pub fn errors(self, read_only: &[&str]) -> Vec<FieldError> {
         let Self {
             object,
             allowed,
             mut errors,
             ..
         } = self;
-        let unknown = format!("is not a field here; allowed are {}", allowed.join(", "));
         for name in object.keys().take(MAX_ERRORS) {
-            let is_read_only = read_only.contains(&name.as_str());
-            let detail = if is_read_only {
-                "is read-only"
+            let detail = if read_only.contains(&name.as_str()) {
+                "is read-only".to_owned()
             } else {
-                &unknown
+                format!("is not a field here; allowed are {}", allowed.join(", "))
             };
             errors.push(FieldError::new(name, detail));
         }
         // A large body of nothing but unknown fields is not answered with one many times as large.
         errors.truncate(MAX_ERRORS);
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Problem::fields(errors))
-        }
+        errors
     }
 
     fn take<T>(

@@ -10,8 +10,9 @@ use tokio::sync::watch;
 
 use crate::index::{Index, IndexError};
 
-/// How many changes go into one transaction of the index while it catches up.
-const BATCH: usize = 2_000;
+/// How many changes go into one transaction of the index while it catches up. A page is written once in a transaction, however many of its
+/// changes are on it.
+const BATCH: usize = 8_000;
 /// How long the thread sleeps in the follower when nothing comes.
 const IDLE: Duration = Duration::from_millis(500);
 
@@ -133,9 +134,7 @@ fn apply(events: &mut Vec<Event>, index: &Index, progress: &Progress) -> Result<
     for record in refused {
         progress.applied.refused(record);
     }
-    for (topic, partition, next_offset) in positions {
-        progress.applied.advance(topic, partition, next_offset);
-    }
+    progress.applied.advance_all(&positions, None);
     if caught_up {
         progress.caught_up.send_replace(true);
     }

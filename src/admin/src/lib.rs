@@ -8,6 +8,7 @@ mod api;
 mod audited;
 mod auth;
 mod body;
+mod bulk;
 mod codes;
 mod destinations;
 mod difference;

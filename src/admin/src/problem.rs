@@ -105,6 +105,19 @@ impl Problem {
         }
     }
 
+    /// 429: as much is under way as may be, and may be less in a moment.
+    pub fn busy(detail: impl ToString) -> Self {
+        Self {
+            retry_after: Some(MOMENT),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+        }
+    }
+
+    /// The reason, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// 409: the same request is being answered.
     pub fn under_way(detail: &str) -> Self {
         Self {

@@ -1,5 +1,6 @@
 //! The admin's parts, and its start: take over as the writer, read the journal to its end, and only then serve.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -23,6 +24,7 @@ use tokio::sync::Mutex;
 
 use crate::alerts::{AlertStore, AlertsError};
 use crate::auth::Principal;
+use crate::bulk::{Claim, Claims, Jobs};
 use crate::edits::Rooms;
 use crate::first_start::{self, FirstStartError};
 use crate::fleet::{self, Fleet};
@@ -122,6 +124,9 @@ pub enum StartError {
     /// There is one reader of the journal, and it has been started.
     #[error("the admin has taken over already; make another to do it again")]
     Twice,
+    /// The jobs of the last run cannot be gone on with.
+    #[error("reading the jobs in the data directory: {0}; see to its rights, and restart")]
+    Jobs(std::io::Error),
     /// The reader of the journal ended before it had read all of it.
     #[error("the reader of the journal ended: {0}")]
     ReaderEnded(journal::Closed),
@@ -162,6 +167,8 @@ struct Parts {
     rate_limiter: RateLimiter,
     proofs: ProofsUnderWay,
     idempotency: Idempotency,
+    claims: Claims,
+    jobs: Jobs,
     ready: AtomicBool,
     metrics: AdminMetrics,
     reader: Reader,
@@ -189,6 +196,7 @@ impl Admin {
         // Its own index comes first: the next edit is judged by it, whatever became of the others.
         let visible = std::iter::once(own).chain(also_visible).collect();
         let locks = (0..EDIT_LOCKS).map(|_| Mutex::new(())).collect();
+        let jobs = Jobs::new(&options.data_dir);
         Ok(Self(Arc::new(Parts {
             options,
             journal,
@@ -206,6 +214,8 @@ impl Admin {
             rate_limiter: RateLimiter::default(),
             proofs: ProofsUnderWay::default(),
             idempotency: Idempotency::default(),
+            claims: Claims::default(),
+            jobs,
             ready: AtomicBool::new(false),
             metrics: AdminMetrics::unregistered(),
             reader,
@@ -249,6 +259,8 @@ impl Admin {
         first_start::prepare(self).await?;
         schedules::run(WeakAdmin(Arc::downgrade(&self.0)));
         inspection::run(WeakAdmin(Arc::downgrade(&self.0)));
+        let jobs = &self.0.jobs;
+        jobs.resume(self).map_err(StartError::Jobs)?;
         // Release: who sees the admin ready sees what was prepared.
         self.0.ready.store(true, Ordering::Release);
         Ok(())
@@ -367,39 +379,71 @@ impl Admin {
         &self.0.proofs
     }
 
+    pub(crate) fn jobs(&self) -> &Jobs {
+        &self.0.jobs
+    }
+
     pub(crate) fn options(&self) -> &AdminOptions {
         &self.0.options
     }
 
-    /// Keeps other edits of the same key out until the guard is dropped.
+    /// Keeps other edits of the same key out until the guard is dropped. Waits for a job that has claimed it.
     pub(crate) async fn lock(&self, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        let slot = usize::try_from(hasher.finish() % (EDIT_LOCKS as u64)).unwrap_or(0);
-        self.0.locks[slot].lock().await
+        loop {
+            let lock = self.0.locks[lock_of(key)].lock().await;
+            if !self.0.claims.contains(key) {
+                return lock;
+            }
+            drop(lock);
+            self.0.claims.released(key).await;
+        }
+    }
+
+    /// Keeps edits of all these keys out until the claim is dropped, and no others.
+    pub(crate) async fn claim(&self, keys: Vec<Arc<str>>) -> Claim {
+        let locks: BTreeSet<usize> = keys.iter().map(|key| lock_of(key)).collect();
+        let claim = self.0.claims.claim(keys).await;
+        // Who has a lock now may not know of the claim, and has it until the edit can be seen.
+        for lock in locks {
+            drop(self.0.locks[lock].lock().await);
+        }
+        claim
     }
 
     /// Publishes changes and waits until they can be seen. The caller holds the lock of what they change.
     pub(crate) async fn publish(&self, changes: Vec<Change>) -> Result<Commit, PublishOutcome> {
-        // What the index does not show any more must not be changed: the next version would be counted from an old one.
-        if self.0.reader.has_ended() {
-            return Err(PublishOutcome::ReaderEnded);
-        }
+        self.require_reader()?;
         let began = Timestamp::now();
         let written = changes.iter().map(Change::topic).collect();
-        let positions = self
-            .publish_for_certain(changes)
-            .await
-            .map_err(PublishOutcome::Refused)?;
+        let publish = || self.0.journal.publish(changes.clone());
+        let positions = publish_for_certain(publish).await?;
         let commit = Commit::now(&positions, Some(began), Records::Written(written));
-        for visible in &self.0.visible {
-            visible
-                .wait_for(&positions)
-                .await
-                .map_err(PublishOutcome::NotVisible)?;
-        }
+        self.until_seen(&positions).await?;
         Ok(commit)
+    }
+
+    /// Publishes a part of many changes, behind edits for which somebody waits, and says where they lie, just behind the last of them. The
+    /// caller holds the claim of what they change until they can be seen.
+    pub(crate) async fn write(&self, changes: &[Change]) -> Result<Positions, PublishOutcome> {
+        self.require_reader()?;
+        publish_for_certain(|| self.0.journal.publish_in_bulk(changes.to_vec())).await
+    }
+
+    /// What the index does not show any more must not be changed: the next version would be counted from an old one.
+    fn require_reader(&self) -> Result<(), PublishOutcome> {
+        match self.0.reader.has_ended() {
+            true => Err(PublishOutcome::ReaderEnded),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits until everyone for whom edits wait has applied the journal up to these positions.
+    pub(crate) async fn until_seen(&self, positions: &Positions) -> Result<(), PublishOutcome> {
+        for visible in &self.0.visible {
+            let seen = visible.wait_for(positions).await;
+            seen.map_err(PublishOutcome::NotVisible)?;
+        }
+        Ok(())
     }
 
     /// What this admin has applied itself.
@@ -419,29 +463,40 @@ impl Admin {
         Commit::now(&self.applied(), None, records)
     }
 
-    /// Publishes the same changes until it is known that they are written, or that they are not. An edit in doubt must not be followed
-    /// by one that takes its version, of which every reader would keep the first alone; the same one written twice changes nothing.
-    async fn publish_for_certain(&self, changes: Vec<Change>) -> Result<Positions, PublishError> {
-        let mut in_doubt = false;
-        loop {
-            match self.0.journal.publish(changes.clone()).await {
-                Err(error @ PublishError::InDoubt { .. }) => {
-                    tracing::warn!(%error, "whether a change was written is not known; writing it again");
-                    in_doubt = true;
-                }
-                // Of this attempt nothing was written.
-                Err(error) if in_doubt && error.is_retryable() => {}
-                outcome => return outcome,
-            }
-            tokio::time::sleep(DOUBT_PAUSE).await;
-        }
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         let now = Timestamp::now();
         // The journal keeps microseconds; what is answered must be what is kept.
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
+}
+
+/// Publishes the same changes until it is known that they are written, or that they are not. An edit in doubt must not be followed
+/// by one that takes its version, of which every reader would keep the first alone; the same one written twice changes nothing.
+async fn publish_for_certain<F>(publish: impl Fn() -> F) -> Result<Positions, PublishOutcome>
+where
+    F: Future<Output = Result<Positions, PublishError>>,
+{
+    let mut in_doubt = false;
+    loop {
+        match publish().await {
+            Err(error @ PublishError::InDoubt { .. }) => {
+                tracing::warn!(%error, "whether a change was written is not known; writing it again");
+                in_doubt = true;
+            }
+            // Of this attempt nothing was written.
+            Err(error) if in_doubt && error.is_retryable() => {}
+            outcome => return outcome.map_err(PublishOutcome::Refused),
+        }
+        tokio::time::sleep(DOUBT_PAUSE).await;
+    }
+}
+
+/// Which of the locks is a key's.
+fn lock_of(key: &str) -> usize {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    usize::try_from(hasher.finish() % (EDIT_LOCKS as u64)).unwrap_or(0)
 }
 
 /// When something was published, and what an edge has applied that has applied it.

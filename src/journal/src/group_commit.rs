@@ -1,7 +1,11 @@
 //! Group commit: one thread takes every publish that is waiting and commits them together, so that many callers share one transaction.
 //!
+//! There are two lanes: calls for which somebody waits, and parts of work in bulk, one of which is taken when nobody waits, or when one has let
+//! others pass already.
+//!
 //! What a commit is, the implementations' [`Committer`]s say.
 
+use std::collections::VecDeque;
 use std::thread;
 
 use tokio::sync::mpsc::error::TryRecvError;
@@ -41,8 +45,18 @@ enum Request {
 
 #[derive(Debug)]
 struct Call {
+    lane: Lane,
     records: Vec<Record>,
     reply: oneshot::Sender<Result<Positions, PublishError>>,
+}
+
+/// Who comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Somebody waits for it.
+    Interactive,
+    /// It is a part of something large.
+    Bulk,
 }
 
 impl GroupCommit {
@@ -57,6 +71,8 @@ impl GroupCommit {
             metrics,
             requests,
             waiting: None,
+            bulk: VecDeque::new(),
+            bulk_was_passed: false,
         };
         thread::Builder::new()
             .name("journal-writer".into())
@@ -69,9 +85,17 @@ impl GroupCommit {
         self.ask(Request::BecomeWriter).await
     }
 
-    pub(crate) async fn publish(&self, records: Vec<Record>) -> Result<Positions, PublishError> {
-        self.ask(|reply| Request::Publish(Call { records, reply }))
-            .await
+    pub(crate) async fn publish(
+        &self,
+        lane: Lane,
+        records: Vec<Record>,
+    ) -> Result<Positions, PublishError> {
+        let call = |reply| Call {
+            lane,
+            records,
+            reply,
+        };
+        self.ask(|reply| Request::Publish(call(reply))).await
     }
 
     async fn ask<T>(
@@ -96,15 +120,15 @@ struct Writer<C> {
     requests: mpsc::Receiver<Request>,
     /// Taken from the queue while a group was made, and to be answered after it.
     waiting: Option<Request>,
+    /// Parts of work in bulk, as they came. Whoever asks for one waits for its end, so that there are few.
+    bulk: VecDeque<Call>,
+    /// Whether the last transaction was made without the first of them.
+    bulk_was_passed: bool,
 }
 
 impl<C: Committer> Writer<C> {
     fn run(mut self) {
-        while let Some(request) = self
-            .waiting
-            .take()
-            .or_else(|| self.requests.blocking_recv())
-        {
+        while let Some(request) = self.next() {
             match request {
                 Request::BecomeWriter(reply) => {
                     let outcome = self.committer.become_writer(&|| reply.is_closed());
@@ -121,13 +145,35 @@ impl<C: Committer> Writer<C> {
         }
     }
 
+    /// What is to be done next; none when nobody can ask any more.
+    fn next(&mut self) -> Option<Request> {
+        if let Some(request) = self.waiting.take() {
+            return Some(request);
+        }
+        loop {
+            let request = match self.bulk.is_empty() {
+                true => self.requests.blocking_recv(),
+                false => self.requests.try_recv().ok(),
+            };
+            match request {
+                Some(Request::Publish(call)) if call.lane == Lane::Bulk => {
+                    self.bulk.push_back(call)
+                }
+                Some(request) => return Some(request),
+                None => return self.bulk.pop_front().map(Request::Publish),
+            }
+        }
+    }
+
     /// Everything that waits, up to the bounds of one transaction.
     fn group(&mut self, first: Call) -> Vec<Call> {
         let size = |call: &Call| call.records.iter().map(Record::bytes).sum::<usize>();
         let mut bytes = size(&first);
+        let mut has_bulk = first.lane == Lane::Bulk;
         let mut calls = vec![first];
         while calls.len() < MAX_CALLS && bytes < MAX_BYTES {
             match self.requests.try_recv() {
+                Ok(Request::Publish(call)) if call.lane == Lane::Bulk => self.bulk.push_back(call),
                 Ok(Request::Publish(call)) => {
                     bytes += size(&call);
                     calls.push(call);
@@ -139,6 +185,13 @@ impl<C: Committer> Writer<C> {
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
+        // However many others come, work in bulk goes on.
+        if self.bulk_was_passed && !has_bulk {
+            let passed = self.bulk.pop_front();
+            has_bulk = passed.is_some();
+            calls.extend(passed);
+        }
+        self.bulk_was_passed = !has_bulk && !self.bulk.is_empty();
         calls
     }
 
@@ -172,11 +225,9 @@ impl<C: Committer> Writer<C> {
     fn settle(&mut self) -> bool {
         while let Err(error) = self.committer.settle() {
             loop {
-                match self
-                    .waiting
-                    .take()
-                    .map_or_else(|| self.requests.try_recv(), Ok)
-                {
+                let queued = self.bulk.pop_front().map(Request::Publish);
+                let queued = queued.or_else(|| self.waiting.take());
+                match queued.map_or_else(|| self.requests.try_recv(), Ok) {
                     Ok(Request::Publish(call)) => {
                         let _ = call.reply.send(Err(error.clone()));
                     }
@@ -191,5 +242,85 @@ impl<C: Committer> Writer<C> {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use tags::{Change, Code, Destination, Domain, Tag, WorkspaceId};
+
+    use super::*;
+
+    /// Says of each commit how many records each call has, and goes on when it is told to.
+    struct Told {
+        commits: Sender<Vec<usize>>,
+        go_on: Receiver<()>,
+    }
+
+    impl Committer for Told {
+        fn become_writer(&mut self, _abandoned: &dyn Fn() -> bool) -> Result<(), PublishError> {
+            Ok(())
+        }
+
+        fn commit(&mut self, calls: &[Vec<Record>]) -> Result<Vec<Positions>, PublishError> {
+            self.commits
+                .send(calls.iter().map(Vec::len).collect())
+                .unwrap();
+            self.go_on.recv().unwrap();
+            Ok(vec![Positions::default(); calls.len()])
+        }
+
+        fn settle(&mut self) -> Result<(), PublishError> {
+            Ok(())
+        }
+    }
+
+    fn records(count: usize) -> Vec<Record> {
+        let tag = |number| {
+            Change::Tag(Tag::new(
+                WorkspaceId::default_workspace(),
+                Domain::parse("qr.example.com").unwrap(),
+                Code::parse(&format!("t{number}")).unwrap(),
+                Destination::parse("https://example.com/").unwrap(),
+                jiff::Timestamp::UNIX_EPOCH,
+            ))
+        };
+        Record::encode_all(&(0..count).map(tag).collect::<Vec<_>>()).unwrap()
+    }
+
+    /// Calls as they are queued while a transaction is under way.
+    async fn queue(journal: &GroupCommit, lane: Lane, count: usize) {
+        let journal = journal.clone();
+        tokio::spawn(async move { journal.publish(lane, records(count)).await });
+        tokio::task::yield_now().await;
+    }
+
+    #[tokio::test]
+    async fn who_waits_comes_before_work_in_bulk_which_goes_on_all_the_same() {
+        let (commits, committed) = channel();
+        let (go_on, told) = channel();
+        let told = Told {
+            commits,
+            go_on: told,
+        };
+        let journal = GroupCommit::start(told, JournalMetrics::unregistered()).unwrap();
+        queue(&journal, Lane::Bulk, 7).await;
+        assert_eq!(committed.recv().unwrap(), [7]);
+        for (lane, count) in [(Lane::Bulk, 8), (Lane::Bulk, 9), (Lane::Interactive, 1)] {
+            queue(&journal, lane, count).await;
+        }
+        go_on.send(()).unwrap();
+        assert_eq!(committed.recv().unwrap(), [1], "before what came first");
+        queue(&journal, Lane::Interactive, 2).await;
+        go_on.send(()).unwrap();
+        assert_eq!(committed.recv().unwrap(), [2, 8], "not passed twice");
+        queue(&journal, Lane::Interactive, 3).await;
+        go_on.send(()).unwrap();
+        assert_eq!(committed.recv().unwrap(), [3]);
+        go_on.send(()).unwrap();
+        assert_eq!(committed.recv().unwrap(), [9]);
+        go_on.send(()).unwrap();
     }
 }

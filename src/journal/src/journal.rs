@@ -27,6 +27,12 @@ pub trait Journal: Send + Sync + 'static {
     /// dropped meanwhile may still be carried out.
     async fn publish(&self, changes: Vec<Change>) -> Result<Positions, PublishError>;
 
+    /// The same for a part of something large, for which nobody waits: calls of [`Journal::publish`] come before it, and no two of these share a
+    /// transaction. A log without lanes does not tell them apart.
+    async fn publish_in_bulk(&self, changes: Vec<Change>) -> Result<Positions, PublishError> {
+        self.publish(changes).await
+    }
+
     /// Starts following on a connection of its own: from `since`, and from the beginning where it names no position.
     ///
     /// Does not wait for the log to be reachable: [`Event::Disconnected`] tells when it is not. That `since` is of another log may so

@@ -9,6 +9,7 @@ mod content;
 mod destination;
 mod heartbeat;
 mod http2_request;
+mod import;
 mod input;
 mod proxy_protocol;
 mod request_head;
@@ -70,6 +71,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "rules_json",
         run: rules_json::run,
+    },
+    Target {
+        name: "import",
+        run: import::run,
     },
     Target {
         name: "heartbeat",

@@ -33,6 +33,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             .iter()
             .map(|text| text.as_bytes().to_vec())
             .collect(),
+        "import" => FILES.iter().map(|bytes| bytes.to_vec()).collect(),
         "heartbeat" => vec![heartbeat().encode()],
         "scan_batch" => scan_batches(),
         "segment" => segments(),
@@ -44,6 +45,15 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         _ => Vec::new(),
     }
 }
+
+/// The first byte is odd for CSV.
+const FILES: &[&[u8]] = &[
+    b"\x00{\"code\": \"a\", \"destination\": \"https://example.com/\", \"labels\": [\"x\"], \"status\": \"paused\"}\n\n{\"code\": \"b\"}\r\n[1]\n{\"code\": \"c\", \"destination\": \"tel:+49\", \"code\": \"d\"}",
+    b"\x02\xef\xbb\xbf{\"code\": \"a\", \"destination\": \"https://example.com/\", \"rules\": [{\"name\": \"r\", \"when\": {\"country\": [\"DE\"]}, \"to\": \"https://example.com/de\"}]}\n{\n{}\n",
+    b"\x01code,destination,labels,redirect_status,name\r\na,https://example.com/a,\"x, y\",301,'=1\r\n\r\nb,https://example.com/b,\"[\"\"a,b\"\"]\",,\"two\nlines\"\r\nc,d\r\n",
+    b"\x05\xef\xbb\xbfcode,destination,expires_at,rules\nq,http://127.0.0.1/,2030-01-01T00:00:00Z,\"[{\"\"name\"\": \"\"r\"\"}]\"\n\"open,\n",
+    b"\x03code;destination\na;b\n",
+];
 
 const HEADS: &[&[u8]] = &[
     b"GET /a HTTP/1.1\r\nHost: a.example\r\n\r\n",

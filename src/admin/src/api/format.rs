@@ -34,6 +34,16 @@ const fn known(kind: &'static str, subtype: &'static str) -> MediaType<'static> 
 impl Format {
     /// The one that a request's `Accept` prefers (RFC 9110 §12.5.1); a page where it has none.
     pub(super) fn wanted(headers: &HeaderMap) -> Result<Self, Problem> {
+        Self::negotiated(headers, &[JSON, ND_JSON, CSV])
+    }
+
+    /// The same of a list that is always taken out whole.
+    pub(super) fn wanted_file(headers: &HeaderMap) -> Result<Self, Problem> {
+        Self::negotiated(headers, &[ND_JSON, CSV])
+    }
+
+    /// What is preferred of these, of which the first is taken by who has no preference.
+    fn negotiated(headers: &HeaderMap, offered: &[MediaType<'static>]) -> Result<Self, Problem> {
         let mut accepted = String::new();
         for value in headers.get_all(header::ACCEPT) {
             let value = value.to_str().map_err(|_| unreadable())?;
@@ -41,19 +51,25 @@ impl Format {
             accepted.push_str(value);
         }
         if accepted.trim().is_empty() {
-            return Ok(Self::Json);
+            "*/*".clone_into(&mut accepted);
         }
         let accepted = Accept::from_str(&accepted).map_err(|_| unreadable())?;
-        match accepted.negotiate(&[JSON, ND_JSON, CSV]) {
+        match accepted.negotiate(offered) {
             Some(found) if *found == ND_JSON => Ok(Self::NdJson),
             Some(found) if *found == CSV => Ok(Self::Csv),
             Some(_) => Ok(Self::Json),
-            None => Err(Problem::new(
-                StatusCode::NOT_ACCEPTABLE,
-                format!(
-                    "This is answered as {JSON} (a page), {ND_JSON} or {CSV} (all of it); send one of them as Accept."
-                ),
-            )),
+            None => {
+                let page = match offered.contains(&JSON) {
+                    true => format!("{JSON} (a page), "),
+                    false => String::new(),
+                };
+                Err(Problem::new(
+                    StatusCode::NOT_ACCEPTABLE,
+                    format!(
+                        "This is answered as {page}{ND_JSON} or {CSV} (all of it); send one of them as Accept."
+                    ),
+                ))
+            }
         }
     }
 
@@ -118,6 +134,26 @@ mod tests {
             ("text/csv;q=0.5\napplication/x-ndjson", Format::NdJson),
         ] {
             assert_eq!(wanted(accept), Ok(format), "{accept}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_newline_delimited_json_unless_csv_is_preferred() {
+        for (accept, format) in [
+            ("", Ok(Format::NdJson)),
+            ("*/*", Ok(Format::NdJson)),
+            ("text/*", Ok(Format::Csv)),
+            ("application/x-ndjson;q=0.5, text/csv", Ok(Format::Csv)),
+            ("text/csv;q=0.5, */*;q=0.9", Ok(Format::NdJson)),
+            ("application/json", Err(406)),
+        ] {
+            let mut headers = HeaderMap::new();
+            if !accept.is_empty() {
+                headers.append(header::ACCEPT, accept.parse().unwrap());
+            }
+            let wanted = Format::wanted_file(&headers);
+            let wanted = wanted.map_err(|problem| problem.status.as_u16());
+            assert_eq!(wanted, format, "{accept}");
         }
     }
 

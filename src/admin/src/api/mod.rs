@@ -3,13 +3,17 @@
 mod alerts;
 mod analytics;
 mod audit;
+mod bulk;
 mod document;
 mod domains;
 mod edges;
 mod endpoints;
+mod export;
 mod format;
 mod history;
+mod import;
 mod invitations;
+mod job;
 mod keys;
 mod once;
 mod params;
@@ -28,8 +32,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use ::tags::Permission::{
-    AnalyticsRead, AuditRead, KeysRead, KeysWrite, Operations, SettingsRead, SettingsWrite,
-    TagsRead, TagsWrite, UsersRead, UsersWrite,
+    AnalyticsRead, AuditRead, Export, Import, KeysRead, KeysWrite, Operations, SettingsRead,
+    SettingsWrite, TagsRead, TagsWrite, UsersRead, UsersWrite,
 };
 use axum::extract::{DefaultBodyLimit, Extension, Request};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -41,6 +45,7 @@ use utoipa::OpenApi;
 use utoipa_axum::routes;
 
 use self::endpoints::Endpoints;
+pub(crate) use self::schema::TagAnswer;
 use crate::body::Body;
 use crate::metrics::count;
 use crate::problem::Problem;
@@ -76,6 +81,11 @@ fn endpoints() -> Endpoints {
     Endpoints::new(document::Document::openapi())
         .needs(TagsWrite, routes!(tags::create))
         .needs(TagsRead, routes!(tags::list))
+        .needs(Import, routes!(import::create))
+        .needs(Import, routes!(import::get))
+        .needs(Export, routes!(export::export))
+        .needs(TagsWrite, routes!(bulk::create))
+        .needs(TagsWrite, routes!(bulk::get))
         .needs(TagsRead, routes!(tags::get))
         .needs(TagsWrite, routes!(tags::patch, tags::revoke))
         .needs(TagsRead, routes!(history::versions))

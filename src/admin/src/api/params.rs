@@ -91,6 +91,16 @@ impl Params {
             .transpose()
     }
 
+    /// `true` or `false`.
+    pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, Problem> {
+        self.text(name)
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| Problem::parameter(name, "must be true or false."))
+            })
+            .transpose()
+    }
+
     /// A point in time.
     pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
         self.text(name)

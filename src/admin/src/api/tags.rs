@@ -106,21 +106,7 @@ pub(crate) async fn list(
     params: Params,
 ) -> Result<Json<TagList>, Problem> {
     let params = params.allow(&["q", "campaign", "label", "status", "cursor", "limit"])?;
-    let text = |name: &str| {
-        params
-            .text(name)
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
-    if let Some(text) = params.text("q") {
-        check_text(text, MAX_SEARCH).map_err(|detail| Problem::parameter("q", detail))?;
-    }
-    let filter = TagFilter {
-        text: text("q"),
-        campaign: text("campaign"),
-        label: text("label"),
-        status: params.parsed::<Status>("status")?,
-    };
+    let filter = filter(&params)?;
     let not_ours = || Problem::parameter("cursor", "is not one that this API gave out.");
     let cursor = params
         .text("cursor")
@@ -130,7 +116,7 @@ pub(crate) async fn list(
         .integer("limit", 1, MAX_PAGE)?
         .unwrap_or(DEFAULT_PAGE) as usize;
     let tenant = admin.tenant(&who);
-    let page = blocking(move || tenant.tags(&filter, cursor.as_ref(), limit)).await?;
+    let page = blocking(move || tenant.tags(&filter, cursor, limit)).await?;
     let items = page
         .items
         .iter()
@@ -140,6 +126,25 @@ pub(crate) async fn list(
         items,
         next_cursor: page.next.as_ref().map(Cursor::encode),
     }))
+}
+
+/// What narrows a list, of the parameters `q`, `campaign`, `label` and `status`.
+pub(super) fn filter(params: &Params) -> Result<TagFilter, Problem> {
+    let text = |name: &str| {
+        params
+            .text(name)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    if let Some(text) = params.text("q") {
+        check_text(text, MAX_SEARCH).map_err(|detail| Problem::parameter("q", detail))?;
+    }
+    Ok(TagFilter {
+        text: text("q"),
+        campaign: text("campaign"),
+        label: text("label"),
+        status: params.parsed::<Status>("status")?,
+    })
 }
 
 /// Reads a tag.

@@ -4,6 +4,7 @@
 mod claims;
 mod domains;
 mod keys;
+mod new_tag;
 mod pause;
 mod people;
 mod room;
@@ -15,11 +16,12 @@ use ::tags::{Action, AuditEntry};
 
 pub(crate) use self::domains::OwnDomain;
 pub(crate) use self::keys::{NewKey, random_key_id};
+pub(crate) use self::new_tag::{NewTag, NewTagTerms, READ_ONLY, tag_key, taken};
 pub(crate) use self::pause::PauseError;
 pub(crate) use self::people::NewInvitation;
-pub(crate) use self::room::Rooms;
+pub(crate) use self::room::{Room, Rooms};
 pub(crate) use self::schedule::nothing_scheduled;
-pub(crate) use self::tags::{Precondition, READ_ONLY, TagName};
+pub(crate) use self::tags::{Precondition, TagName};
 pub(crate) use self::workspaces::NewWorkspace;
 use crate::audited::Audited;
 use crate::auth::Principal;
@@ -34,7 +36,7 @@ pub(crate) struct Edited<T> {
 }
 
 impl Admin {
-    fn audit(&self, who: &Principal, action: Action, subject: String) -> AuditEntry {
+    pub(crate) fn audit(&self, who: &Principal, action: Action, subject: String) -> AuditEntry {
         AuditEntry {
             workspace: who.workspace.clone(),
             at: self.now(),

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tags::{Action, AuditEntry, Change, Scheduled, Tag};
 
-use super::tags::{READ_ONLY, TagName, refuse_revoked};
+use super::new_tag::READ_ONLY;
+use super::tags::{TagName, refuse_revoked};
 use super::{Edited, Precondition};
 use crate::auth::Principal;
 use crate::body::Body;

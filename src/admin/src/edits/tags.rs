@@ -1,35 +1,19 @@
 //! Edits of tags.
 
-use tags::{
-    Action, AuditEntry, Change, Code, Domain, DomainSettings, InvalidName, Status, Tag, Version,
-};
+use tags::{Action, AuditEntry, Change, Code, Domain, Status, Tag, Version};
 use tokio::sync::MutexGuard;
 
 use super::Edited;
+use super::new_tag::{NewTag, READ_ONLY, stored_code, tag_key, taken};
 use crate::auth::Principal;
 use crate::body::Body;
 use crate::codes::random_code;
 use crate::draft::{Draft, Identity};
-use crate::fields::{Fields, Given};
+use crate::fields::Given;
 use crate::idempotency::Keep;
-use crate::index::IndexError;
 use crate::problem::Problem;
 use crate::service::{Admin, Commit};
 
-/// In answers, but not for requests to set.
-pub(crate) const READ_ONLY: [&str; 11] = [
-    "workspace",
-    "domain",
-    "code",
-    "short_url",
-    "version",
-    "created_at",
-    "updated_at",
-    "updated_by",
-    "qr",
-    "warnings",
-    "scheduled",
-];
 /// A random code is taken by chance about never; so many times in a row means that something else is wrong.
 const CODE_ATTEMPTS: usize = 20;
 
@@ -102,50 +86,30 @@ impl Admin {
     ) -> Result<Edited<Tag>, Problem> {
         let now = self.now();
         let mut fields = body.fields()?;
-        let code = fields.word::<Code>("code").value();
-        let domain = fields.word::<Domain>("domain").value();
-        let domain = self.domain_for_new_tag(who, domain, &mut fields)?;
-        let case_insensitive = domain
-            .as_ref()
-            .is_some_and(|domain| domain.case_insensitive);
-        let chosen = code.and_then(|code| {
-            stored_code(&code, case_insensitive)
-                .map_err(|error| fields.refuse("code", error))
-                .ok()
-        });
-        let workspace = self.tenant(who).workspace()?;
-        let defaults = workspace.map(|workspace| workspace.defaults);
-        let mut draft = Draft::with(&defaults.unwrap_or_default());
-        draft.read(&mut fields, &self.destination_policy(), Some(now));
+        let new = NewTag::read(&mut fields, &self.new_tag_terms(who)?, Some(now));
         fields.finish(&READ_ONLY)?;
-        let Some(domain) = domain else {
+        let Some(new) = new else {
             return Err(Problem::not_found("domain"));
         };
 
         let _room = self.room_for_tags(who, 1)?;
         for _ in 0..CODE_ATTEMPTS {
-            let code = match &chosen {
+            let code = match &new.code {
                 Some(code) => code.clone(),
-                None => random_code(case_insensitive).map_err(|error| Problem::internal(&error))?,
+                None => {
+                    random_code(new.case_insensitive).map_err(|error| Problem::internal(&error))?
+                }
             };
-            let _lock = self.lock(&format!("{}/{code}", domain.name)).await;
-            if self.index().is_taken(&domain.name, &code)? {
-                if chosen.is_some() {
-                    return Err(Problem::conflict(
-                        "code",
-                        format!("The code '{code}' is taken, or was once; choose another."),
-                    ));
+            let _lock = self.lock(&tag_key(&new.domain, &code)).await;
+            if self.index().is_taken(&new.domain, &code)? {
+                if new.code.is_some() {
+                    return Err(Problem::conflict("code", taken(&code)));
                 }
                 continue;
             }
-            let identity = Identity {
-                workspace: who.workspace.clone(),
-                domain: domain.name.clone(),
-                code,
-                version: Version::FIRST,
-                created_at: now,
-            };
-            let tag = draft.clone().into_tag(identity, now, who.actor.as_str())?;
+            let identity = Identity::first_version(&who.workspace, &new.domain, &code, now);
+            let draft = new.draft.clone();
+            let tag = draft.into_tag(identity, now, who.actor.as_str())?;
             let mut changes = self.tag_changes(who, Action::Create, None, &tag);
             changes.extend(keep.entry(self, who, &tag)?);
             let commit = self.publish(changes).await?;
@@ -234,38 +198,6 @@ impl Admin {
             .await
     }
 
-    /// Where a new tag goes: to the domain asked for, else the workspace's own oldest one, else the default.
-    fn domain_for_new_tag(
-        &self,
-        who: &Principal,
-        asked: Option<Domain>,
-        fields: &mut Fields,
-    ) -> Result<Option<DomainSettings>, IndexError> {
-        let mut domains = self.tenant(who).domains()?;
-        if domains.is_empty() {
-            fields.refuse(
-                "domain",
-                "is missing, and this workspace has none; add one under /api/v1/domains first",
-            );
-            return Ok(None);
-        }
-        let Some(asked) = asked else {
-            return Ok(Some(domains.swap_remove(0)));
-        };
-        let found = domains.into_iter().find(|domain| domain.name == asked);
-        if found.is_none() {
-            let detail = if self.tenant(who).claim(&asked)?.is_some() {
-                format!(
-                    "is not proven to be yours yet; see its challenge under /api/v1/domains, then POST /api/v1/domains/{asked}/verify"
-                )
-            } else {
-                "is not a domain of this workspace; add it under /api/v1/domains first".to_owned()
-            };
-            fields.refuse("domain", detail);
-        }
-        Ok(found)
-    }
-
     /// The tag as it is now, with all other edits of it kept out.
     pub(super) async fn lock_tag(
         &self,
@@ -273,7 +205,7 @@ impl Admin {
         name: &TagName,
     ) -> Result<(Tag, MutexGuard<'_, ()>), Problem> {
         let tag = self.find_stored_tag(who, name)?;
-        let lock = self.lock(&format!("{}/{}", tag.domain, tag.code)).await;
+        let lock = self.lock(&tag_key(&tag.domain, &tag.code)).await;
         // It may have changed while we waited.
         let exact = TagName {
             domain: Some(tag.domain),
@@ -335,13 +267,4 @@ pub(super) fn refuse_revoked(tag: &Tag) -> Result<(), Problem> {
         return Err(Problem::new(axum::http::StatusCode::CONFLICT, detail));
     }
     Ok(())
-}
-
-/// The code as its domain keeps it; one that is reserved in lower case is so in any, where case does not matter.
-fn stored_code(code: &Code, case_insensitive: bool) -> Result<Code, InvalidName> {
-    if case_insensitive {
-        Code::parse(code.to_lowercase().as_str())
-    } else {
-        Ok(code.clone())
-    }
 }

@@ -1,79 +1,29 @@
-//! Reading tags: one, its versions, and pages of a workspace's.
+//! Tags and their versions: how they are taken in, and reading one.
 
-use ::tags::{Code, Domain, Status, Tag, Version, WorkspaceId};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use ::tags::{Change, Code, Domain, Tag, Version};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use siphasher::sip::SipHasher13;
 
-use super::{Index, IndexError, decode_tag};
-
-/// What a list of tags is narrowed to.
-#[derive(Clone, Debug, Default)]
-pub struct TagFilter {
-    /// Part of the code, name or destination, in any case.
-    pub text: Option<String>,
-    /// The campaign, exactly.
-    pub campaign: Option<String>,
-    /// One of the labels, exactly.
-    pub label: Option<String>,
-    /// The status.
-    pub status: Option<Status>,
-}
-
-/// Where a page of a list ended: the next begins behind it, whatever was added meanwhile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    created_at: i64,
-    domain: String,
-    code: String,
-}
-
-impl Cursor {
-    fn after(tag: &Tag) -> Self {
-        Self {
-            created_at: tag.created_at.as_microsecond(),
-            domain: tag.domain.to_string(),
-            code: tag.code.to_string(),
-        }
-    }
-
-    /// The cursor as clients carry it: opaque, safe in a URL.
-    pub fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{}/{}/{}", self.created_at, self.domain, self.code))
-    }
-
-    /// Reads a cursor back; none if it was not made here.
-    pub fn decode(text: &str) -> Option<Self> {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let mut parts = text.splitn(3, '/');
-        Some(Self {
-            created_at: parts.next()?.parse().ok()?,
-            domain: Domain::parse(parts.next()?).ok()?.to_string(),
-            code: Code::parse(parts.next()?).ok()?.to_string(),
-        })
-    }
-}
-
-/// One page of tags, newest first.
-pub struct TagPage {
-    /// The tags.
-    pub items: Vec<Tag>,
-    /// Where the next page begins; none: this was the last.
-    pub next: Option<Cursor>,
-}
+use super::texts::searched_text;
+use super::{Index, IndexError, Taken, decode_tag, schedules};
 
 impl Index {
     /// The tag under this name, whoever's it is.
     pub(super) fn tag(&self, domain: &Domain, code: &Code) -> Result<Option<Tag>, IndexError> {
         let reader = self.look_up();
-        let record: Option<Vec<u8>> = reader
-            .prepare_cached("SELECT record FROM tags WHERE domain = ?1 AND code = ?2")?
-            .query_row([domain.as_str(), code.as_str()], |row| row.get(0))
-            .optional()?;
-        record
-            .map(|record| decode_tag(&format!("{domain}/{code}"), &record))
-            .transpose()
+        find(&reader, domain, code)
+    }
+
+    /// The tags under these names, whoever's they are, in the names' order.
+    pub(super) fn tags_named<'a>(
+        &self,
+        names: impl IntoIterator<Item = (&'a Domain, &'a Code)>,
+    ) -> Result<Vec<Option<Tag>>, IndexError> {
+        let reader = self.bulk();
+        let names = names.into_iter();
+        names
+            .map(|(domain, code)| find(&reader, domain, code))
+            .collect()
     }
 
     /// One version of a tag.
@@ -96,82 +46,20 @@ impl Index {
     ) -> Result<Vec<Tag>, IndexError> {
         let reader = self.list();
         let mut statement = reader.prepare_cached(
-            "SELECT record FROM versions WHERE domain = ?1 AND code = ?2 AND version < ?3 ORDER BY version DESC LIMIT ?4",
+            "SELECT version, record FROM versions WHERE domain = ?1 AND code = ?2 AND version < ?3
+             UNION ALL SELECT version, record FROM tags AS first WHERE domain = ?1 AND code = ?2 AND version = 1 AND ?3 > 1
+                AND NOT EXISTS (SELECT 1 FROM versions WHERE domain = ?1 AND code = ?2 AND version = 1)
+             ORDER BY version DESC LIMIT ?4",
         )?;
         let before = before.map_or(i64::MAX, |version| version.get().cast_signed());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let records = statement.query_map(
             params![domain.as_str(), code.as_str(), before, limit],
-            |row| row.get::<_, Vec<u8>>(0),
+            |row| row.get::<_, Vec<u8>>(1),
         )?;
         records
             .map(|record| decode_tag(&format!("{domain}/{code}"), &record?))
             .collect()
-    }
-
-    /// A page of a workspace's tags, newest first.
-    pub(super) fn tags(
-        &self,
-        workspace: &WorkspaceId,
-        filter: &TagFilter,
-        cursor: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<TagPage, IndexError> {
-        let mut conditions = vec!["workspace = ?"];
-        let mut values: Vec<Value> = vec![workspace.to_string().into()];
-        if let Some(text) = &filter.text {
-            conditions.push("(code LIKE ? ESCAPE '\\' OR name LIKE ? ESCAPE '\\' OR destination LIKE ? ESCAPE '\\')");
-            values.extend(std::iter::repeat_n(Value::from(contains(text)), 3));
-        }
-        if let Some(campaign) = &filter.campaign {
-            conditions.push("campaign = ?");
-            values.push(campaign.clone().into());
-        }
-        if let Some(label) = &filter.label {
-            conditions.push(
-                "EXISTS (SELECT 1 FROM labels WHERE label = ? AND labels.domain = tags.domain AND labels.code = tags.code)",
-            );
-            values.push(label.clone().into());
-        }
-        if let Some(status) = filter.status {
-            conditions.push("status = ?");
-            values.push(status.as_str().to_owned().into());
-        }
-        if let Some(cursor) = cursor {
-            conditions.push("(created_at, domain, code) < (?, ?, ?)");
-            values.extend([
-                cursor.created_at.into(),
-                cursor.domain.clone().into(),
-                cursor.code.clone().into(),
-            ]);
-        }
-        // One more than asked for tells whether there is a next page.
-        values.push(
-            i64::try_from(limit.saturating_add(1))
-                .unwrap_or(i64::MAX)
-                .into(),
-        );
-        let sql = format!(
-            "SELECT domain, code, record FROM tags WHERE {} ORDER BY created_at DESC, domain DESC, code DESC LIMIT ?",
-            conditions.join(" AND ")
-        );
-        let reader = self.list();
-        let mut statement = reader.prepare_cached(&sql)?;
-        let rows = statement.query_map(params_from_iter(values), keyed_record)?;
-        let mut items = rows
-            .map(|row| {
-                let (key, record) = row?;
-                decode_tag(&key, &record)
-            })
-            .collect::<Result<Vec<_>, IndexError>>()?;
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = if more {
-            items.last().map(Cursor::after)
-        } else {
-            None
-        };
-        Ok(TagPage { items, next })
     }
 }
 
@@ -184,7 +72,8 @@ pub(super) fn read_version(
 ) -> Result<Option<Tag>, IndexError> {
     let record: Option<Vec<u8>> = connection
         .prepare_cached(
-            "SELECT record FROM versions WHERE domain = ?1 AND code = ?2 AND version = ?3",
+            "SELECT record FROM versions WHERE domain = ?1 AND code = ?2 AND version = ?3
+             UNION ALL SELECT record FROM tags WHERE domain = ?1 AND code = ?2 AND version = ?3 LIMIT 1",
         )?
         .query_row(params![domain, code, version.get().cast_signed()], |row| {
             row.get(0)
@@ -195,15 +84,143 @@ pub(super) fn read_version(
         .transpose()
 }
 
-pub(super) fn keyed_record(row: &Row<'_>) -> rusqlite::Result<(String, Vec<u8>)> {
-    let (domain, code): (String, String) = (row.get(0)?, row.get(1)?);
-    Ok((format!("{domain}/{code}"), row.get(2)?))
+fn find(reader: &Connection, domain: &Domain, code: &Code) -> Result<Option<Tag>, IndexError> {
+    let record: Option<Vec<u8>> = reader
+        .prepare_cached("SELECT record FROM tags WHERE domain = ?1 AND code = ?2")?
+        .query_row([domain.as_str(), code.as_str()], |row| row.get(0))
+        .optional()?;
+    record
+        .map(|record| decode_tag(&format!("{domain}/{code}"), &record))
+        .transpose()
 }
 
-fn contains(text: &str) -> String {
-    let escaped = text
-        .replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_");
-    format!("%{escaped}%")
+/// Takes a tag in, unless a newer version of it is there.
+pub(super) fn put<'a>(
+    transaction: &Transaction<'_>,
+    tag: &'a Tag,
+    change: &Change,
+    taken: &mut Taken<'a>,
+) -> Result<(), IndexError> {
+    let mut row = Row {
+        id: place(tag),
+        tag,
+        record: change.encode(),
+    };
+    let mut before = None;
+    while before.is_none() && !row.insert(transaction)? {
+        match row.known(transaction)? {
+            // Another tag has its place.
+            None => row.id += 1,
+            Some((_, version, _)) if version >= tag.version.get().cast_signed() => return Ok(()),
+            Some((id, _, record)) => {
+                row.id = id;
+                before = Some(decode_tag(&change.key(), &record)?);
+            }
+        }
+    }
+    if let Some(before) = &before {
+        row.replace(transaction, before)?;
+    }
+    row.put_labels(transaction)?;
+    taken.replaced(before.as_ref(), tag);
+    if before.is_some() || tag.scheduled.is_some() {
+        schedules::put(transaction, tag)?;
+    }
+    if before.is_none_or(|before| searched_text(&before) != searched_text(tag)) {
+        taken.texts.push(row.id, tag);
+    }
+    Ok(())
+}
+
+/// A tag and its place.
+struct Row<'a> {
+    id: i64,
+    tag: &'a Tag,
+    record: Vec<u8>,
+}
+
+impl Row<'_> {
+    /// False: the place or the name is another's.
+    fn insert(&self, transaction: &Transaction<'_>) -> Result<bool, IndexError> {
+        let tag = self.tag;
+        let mut statement = transaction.prepare_cached(
+            "INSERT INTO tags VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+        )?;
+        let written = statement.execute(params![
+            self.id,
+            tag.domain.as_str(),
+            tag.code.as_str(),
+            tag.workspace.as_str(),
+            tag.version.get().cast_signed(),
+            tag.status.as_str(),
+            tag.campaign,
+            tag.name,
+            tag.destination.as_str(),
+            self.record
+        ])?;
+        Ok(written == 1)
+    }
+
+    /// What is there under its name.
+    fn known(
+        &self,
+        transaction: &Transaction<'_>,
+    ) -> Result<Option<(i64, i64, Vec<u8>)>, IndexError> {
+        let mut statement = transaction.prepare_cached(
+            "SELECT id, version, record FROM tags WHERE domain = ?1 AND code = ?2",
+        )?;
+        let name = [self.tag.domain.as_str(), self.tag.code.as_str()];
+        let known = statement.query_row(name, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        Ok(known.optional()?)
+    }
+
+    /// Writes a newer version over the one before.
+    fn replace(&self, transaction: &Transaction<'_>, before: &Tag) -> Result<(), IndexError> {
+        let tag = self.tag;
+        transaction
+            .prepare_cached(
+                "UPDATE tags SET workspace = ?2, version = ?3, status = ?4, campaign = ?5, name = ?6, destination = ?7, record = ?8
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                self.id,
+                tag.workspace.as_str(),
+                tag.version.get().cast_signed(),
+                tag.status.as_str(),
+                tag.campaign,
+                tag.name,
+                tag.destination.as_str(),
+                self.record
+            ])?;
+        for label in &before.labels {
+            transaction
+                .prepare_cached(
+                    "DELETE FROM labels WHERE workspace = ?1 AND label = ?2 AND id = ?3",
+                )?
+                .execute(params![before.workspace.as_str(), label, self.id])?;
+        }
+        Ok(())
+    }
+
+    fn put_labels(&self, transaction: &Transaction<'_>) -> Result<(), IndexError> {
+        for label in &self.tag.labels {
+            transaction
+                .prepare_cached("INSERT OR IGNORE INTO labels VALUES (?1, ?2, ?3)")?
+                .execute(params![self.tag.workspace.as_str(), label, self.id])?;
+        }
+        Ok(())
+    }
+}
+
+/// Bits of a place that tell tags of one microsecond apart.
+const TIE_BITS: u32 = 10;
+/// Until the year 2255, in microseconds since 1970.
+const LAST_TIME: i64 = (1 << 53) - 1;
+
+/// Where a tag stands among all, in order of their making. It follows from the tag alone, so that it is the same after a restart.
+fn place(tag: &Tag) -> i64 {
+    let made_at = tag.created_at.as_microsecond().clamp(0, LAST_TIME);
+    let name = format!("{}/{}", tag.domain, tag.code);
+    let tie = SipHasher13::new().hash(name.as_bytes()) & ((1 << TIE_BITS) - 1);
+    (made_at << TIE_BITS) | tie.cast_signed()
 }

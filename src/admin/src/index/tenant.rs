@@ -17,6 +17,16 @@ pub struct Tenant {
     workspace: WorkspaceId,
 }
 
+/// What a workspace is told of a name.
+pub enum Named {
+    /// It may have it.
+    Free,
+    /// It has it, or had it and has revoked it.
+    Own(Box<Tag>),
+    /// Another has it, or had it.
+    Taken,
+}
+
 impl Tenant {
     /// The index, as this workspace sees it.
     pub fn new(index: Arc<Index>, workspace: WorkspaceId) -> Self {
@@ -82,10 +92,41 @@ impl Tenant {
     pub fn tags(
         &self,
         filter: &TagFilter,
-        cursor: Option<&Cursor>,
+        cursor: Option<Cursor>,
         limit: usize,
     ) -> Result<TagPage, IndexError> {
         self.index.tags(&self.workspace, filter, cursor, limit)
+    }
+
+    /// A page of those up to the one at a place, in the order in which they were made; for jobs and exports, beside which lists go on.
+    pub fn tags_in_bulk(
+        &self,
+        filter: &TagFilter,
+        cursor: Option<Cursor>,
+        end: Cursor,
+        limit: usize,
+    ) -> Result<TagPage, IndexError> {
+        self.index
+            .tags_in_bulk(&self.workspace, filter, cursor, end, limit)
+    }
+
+    /// What there is under these names, in the names' order; for jobs.
+    pub fn tags_named<'a>(
+        &self,
+        names: impl IntoIterator<Item = (&'a Domain, &'a Code)>,
+    ) -> Result<Vec<Named>, IndexError> {
+        let found = self.index.tags_named(names)?.into_iter();
+        let seen = |tag: Option<Tag>| match tag {
+            None => Named::Free,
+            Some(tag) if tag.workspace == self.workspace => Named::Own(Box::new(tag)),
+            Some(_) => Named::Taken,
+        };
+        Ok(found.map(seen).collect())
+    }
+
+    /// The place of the tag that was made last; what is made later lies behind it.
+    pub fn newest(&self) -> Result<Cursor, IndexError> {
+        self.index.newest(&self.workspace)
     }
 
     /// How many of the workspace's tags are not revoked.

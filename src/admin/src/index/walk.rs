@@ -1,9 +1,8 @@
 //! Reading everything, step by step, for work that is done on all of it.
 
 use ::tags::{Code, Domain, DomainSettings, Tag};
-use rusqlite::params;
+use rusqlite::{Row, params};
 
-use super::tags::keyed_record;
 use super::{Index, IndexError, decode_tag};
 
 impl Index {
@@ -35,4 +34,9 @@ impl Index {
     pub(super) fn walk_domains(&self) -> Result<Vec<DomainSettings>, IndexError> {
         self.select_domains("SELECT name, record FROM domains ORDER BY name", [])
     }
+}
+
+fn keyed_record(row: &Row<'_>) -> rusqlite::Result<(String, Vec<u8>)> {
+    let (domain, code): (String, String) = (row.get(0)?, row.get(1)?);
+    Ok((format!("{domain}/{code}"), row.get(2)?))
 }

@@ -90,7 +90,8 @@ async fn every_change_is_told_with_who_when_from_where_and_what() {
     assert!(made.iter().all(|change| !change["after"].is_null()));
     // As answered when it was edited.
     let version = server.owner().get("/tags/spring/versions/2").await.ok();
-    assert!(version["updated_at"].as_str().unwrap() <= edit["at"].as_str().unwrap());
+    let time = |value: &Value| -> jiff::Timestamp { value.as_str().unwrap().parse().unwrap() };
+    assert!(time(&version["updated_at"]) <= time(&edit["at"]));
 }
 
 #[tokio::test]

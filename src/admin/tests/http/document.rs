@@ -11,6 +11,11 @@ use crate::support::Server;
 const ROUTES: &[&str] = &[
     "post /api/v1/tags",
     "get /api/v1/tags",
+    "post /api/v1/tags/import",
+    "get /api/v1/tags/import/{id}",
+    "get /api/v1/tags/export",
+    "post /api/v1/tags/bulk",
+    "get /api/v1/tags/bulk/{id}",
     "get /api/v1/tags/{code}",
     "patch /api/v1/tags/{code}",
     "delete /api/v1/tags/{code}",

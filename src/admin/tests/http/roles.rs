@@ -44,6 +44,11 @@ const ROLES: &[(&str, &str, &str)] = &[
     ("analyst", "get /analytics/scans", "/analytics/scans"),
     ("analyst", "get /audit", "/audit"),
     ("analyst", "get /alerts", "/alerts"),
+    ("analyst", "get /tags/export", "/tags/export"),
+    ("editor", "post /tags/import", "/tags/import"),
+    ("editor", "get /tags/import/{id}", "/tags/import/job_none"),
+    ("editor", "post /tags/bulk", "/tags/bulk"),
+    ("editor", "get /tags/bulk/{id}", "/tags/bulk/job_none"),
     ("editor", "post /tags", "/tags"),
     ("editor", "patch /tags/{code}", "/tags/spring"),
     (
@@ -114,7 +119,7 @@ async fn each_endpoint_takes_the_roles_of_this_table_and_no_other() {
             // A key signs nobody in.
             let expected = match *needed {
                 "signed in" => &[401],
-                _ => [200, 400, 403, 404, 422].as_slice(),
+                _ => [200, 400, 403, 404, 415, 422].as_slice(),
             };
             assert!(expected.contains(&status), "{role}: {operation}: {status}");
         }

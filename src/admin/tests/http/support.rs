@@ -5,6 +5,7 @@ pub mod dns;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use admin::{Admin, AdminOptions, BlocklistAction, DomainProof, PublicUrl, Timeouts};
 use analytics::SqliteStore;
@@ -217,6 +218,15 @@ impl Server {
         self.folder.path()
     }
 
+    /// Waits for a condition.
+    pub async fn until(&self, what: &str, condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !condition() {
+            assert!(Instant::now() < deadline, "{what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// A client with the first key, an owner's of workspace `default`.
     pub fn owner(&self) -> Api {
         self.with_key(&self.first_key())
@@ -306,6 +316,25 @@ impl Api {
             .await
     }
 
+    /// A file of some type.
+    pub async fn upload(&self, path: &str, kind: &str, file: impl Into<reqwest::Body>) -> Answer {
+        let request = self.request(Method::POST, path).body(file);
+        self.send(request.header(CONTENT_TYPE, kind)).await
+    }
+
+    /// A job once it has ended.
+    pub async fn job(&self, path: &str) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let job = self.get(path).await.ok();
+            if ["done", "failed"].contains(&job["status"].as_str().unwrap()) {
+                return job;
+            }
+            assert!(Instant::now() < deadline, "{job}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A tag with this code.
     pub async fn tag(&self, code: &str) -> Value {
         let tag = json!({"code": code, "destination": format!("https://example.com/{code}")});
@@ -354,6 +383,11 @@ impl Answer {
     /// The body of a 201.
     pub fn created(&self) -> Value {
         self.json(201)
+    }
+
+    /// The body of a 202.
+    pub fn accepted(&self) -> Value {
+        self.json(202)
     }
 
     /// Nothing but a 204.

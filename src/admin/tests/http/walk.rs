@@ -39,6 +39,8 @@ struct Victim {
     key: String,
     user: String,
     invitation: String,
+    import: String,
+    bulk: String,
 }
 
 /// Whoever has this address at the other's may have it at one's own too.
@@ -59,6 +61,11 @@ impl Victim {
         api.post("/domains", claim).await.created();
         let tag = json!({"code": CODE, "destination": "https://example.com/victim", "name": "victim", "campaign": "victim", "labels": ["victim"]});
         api.post("/tags", tag).await.created();
+        let line = json!({"code": "victim-import", "destination": "https://example.com/victim"});
+        let (kind, line) = ("application/x-ndjson", line.to_string());
+        let import = api.upload("/tags/import", kind, line).await.accepted();
+        let edit = json!({"filter": {"campaign": "victim"}, "set": {"labels": ["victim"]}});
+        let bulk = api.post("/tags/bulk", edit).await.accepted();
         let key = json!({"name": "victim", "role": "viewer"});
         let key = api.post("/keys", key).await.created();
         let user = server.user(&api, EMAIL, "owner").await;
@@ -67,6 +74,8 @@ impl Victim {
         Self {
             api,
             user,
+            import: import["id"].as_str().unwrap().to_owned(),
+            bulk: bulk["id"].as_str().unwrap().to_owned(),
             invitation: invitation["id"].as_str().unwrap().to_owned(),
             workspace: made["id"].as_str().unwrap().to_owned(),
             key: key["id"].as_str().unwrap().to_owned(),
@@ -95,12 +104,39 @@ impl Victim {
         let (user, invitation) = (&self.user, &self.invitation);
         let tag = json!({"destination": "https://example.com/"});
         let on_theirs = json!({"destination": "https://example.com/", "domain": DOMAIN});
+        let line = json!({"code": "n", "destination": "https://example.com/", "domain": DOMAIN});
+        let line = Value::String(line.to_string());
         let none = Value::Null;
         vec![
             step("post /tags", "/tags", on_theirs, Refused("/domain")),
             step("get /tags", "/tags?q=victim", none.clone(), OwnAlone),
             step("get /tags", "/tags?label=victim", none.clone(), OwnAlone),
             step("get /tags", "/tags?campaign=victim", none.clone(), OwnAlone),
+            step("post /tags/import", "/tags/import", line, OwnAlone),
+            step(
+                "get /tags/import/{id}",
+                format!("/tags/import/{}", self.import),
+                none.clone(),
+                NotFound,
+            ),
+            step(
+                "get /tags/export",
+                "/tags/export?campaign=victim",
+                none.clone(),
+                OwnAlone,
+            ),
+            step(
+                "post /tags/bulk",
+                "/tags/bulk",
+                json!({"filter": {"campaign": "victim"}, "set": {"name": "n"}}),
+                OwnAlone,
+            ),
+            step(
+                "get /tags/bulk/{id}",
+                format!("/tags/bulk/{}", self.bulk),
+                none.clone(),
+                NotFound,
+            ),
             of_tag("get /tags/{code}", "", none.clone()),
             of_tag("patch /tags/{code}", "", tag),
             of_tag("delete /tags/{code}", "", none.clone()),
@@ -303,9 +339,14 @@ impl Step {
         let (method, _) = self.operation.split_once(' ').unwrap();
         let method: Method = method.to_uppercase().parse().unwrap();
         let mut request = tenant.request(method, &self.path);
-        if self.body != Value::Null {
-            request = request.json(&self.body);
-        }
+        request = match &self.body {
+            Value::Null => request,
+            // A file of tags.
+            Value::String(lines) => request
+                .header("content-type", "application/x-ndjson")
+                .body(lines.clone()),
+            body => request.json(body),
+        };
         let answer = tenant.send(request).await;
         let told = answer.text();
         match self.expected {

@@ -1,7 +1,7 @@
 //! What librdkafka says: its log goes to ours, its delivery reports to the publisher, its errors to whoever wants the reason.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -13,10 +13,17 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 /// Where a record came to lie, by its number in the transaction, or why it did not.
 pub(crate) type Report = (usize, Result<(i32, i64), KafkaError>);
 
+/// Reports that have come, and how many somebody waits for.
+#[derive(Debug, Default)]
+struct Reports {
+    came: Vec<Report>,
+    wanted: usize,
+}
+
 /// The listening side of one client.
 #[derive(Debug, Default)]
 pub(crate) struct Listener {
-    reports: Mutex<Vec<Report>>,
+    reports: Mutex<Reports>,
     reported: Condvar,
     /// The last thing that went wrong, for messages; librdkafka's error codes alone say little.
     trouble: Mutex<Option<String>>,
@@ -33,18 +40,18 @@ impl Listener {
 
     /// Forgets reports of an earlier transaction.
     pub(crate) fn clear_reports(&self) {
-        lock(&self.reports).clear();
+        lock(&self.reports).came.clear();
     }
 
     /// Waits for `count` reports and takes them; after `wait`, takes those that came.
     pub(crate) fn take_reports(&self, count: usize, wait: Duration) -> Vec<Report> {
-        let deadline = Instant::now() + wait;
-        let left = deadline.saturating_duration_since(Instant::now());
+        let mut reports = lock(&self.reports);
+        reports.wanted = count;
         let waited = self
             .reported
-            .wait_timeout_while(lock(&self.reports), left, |reports| reports.len() < count);
+            .wait_timeout_while(reports, wait, |reports| reports.came.len() < count);
         let (mut reports, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut reports)
+        std::mem::take(&mut reports.came)
     }
 }
 
@@ -92,8 +99,12 @@ impl ProducerContext for Listener {
             Ok(message) => Ok((message.partition(), message.offset())),
             Err((error, _)) => Err(error.clone()),
         };
-        lock(&self.reports).push((number, place));
-        self.reported.notify_all();
+        let mut reports = lock(&self.reports);
+        reports.came.push((number, place));
+        // Of a large transaction there are thousands: who waits is woken by the last.
+        if reports.came.len() >= reports.wanted {
+            self.reported.notify_all();
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tags::{Change, Topic};
 
-use crate::group_commit::GroupCommit;
+use crate::group_commit::{GroupCommit, Lane};
 use crate::record::Record;
 use crate::{
     FollowError, Follower, Journal, JournalMetrics, OpenError, Positions, PublishError, Since,
@@ -73,7 +73,13 @@ impl Journal for SqliteJournal {
     }
 
     async fn publish(&self, changes: Vec<Change>) -> Result<Positions, PublishError> {
-        self.commits.publish(Record::encode_all(&changes)?).await
+        let records = Record::encode_all(&changes)?;
+        self.commits.publish(Lane::Interactive, records).await
+    }
+
+    async fn publish_in_bulk(&self, changes: Vec<Change>) -> Result<Positions, PublishError> {
+        let records = Record::encode_all(&changes)?;
+        self.commits.publish(Lane::Bulk, records).await
     }
 
     fn follow(&self, topics: &[Topic], since: Since) -> Result<Box<dyn Follower>, FollowError> {

@@ -116,6 +116,38 @@ impl Api {
         Ok(json)
     }
 
+    /// Sends a file of tags, and waits for the end of the job.
+    pub async fn import(&self, kind: &str, file: String) -> anyhow::Result<Value> {
+        let request = self
+            .http
+            .post(format!("{}/tags/import", self.base))
+            .bearer_auth(&self.key);
+        let request = request.header(header::CONTENT_TYPE, kind).body(file);
+        let response = request.send().await?;
+        ensure!(response.status() == StatusCode::ACCEPTED, "{response:?}");
+        let mut job: Value = response.json().await?;
+        let path = format!("/tags/import/{}", job["id"].as_str().context("an id")?);
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        while job["finished_at"].is_null() {
+            ensure!(tokio::time::Instant::now() < deadline, "{job}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            job = self.get(&path).await?;
+        }
+        Ok(job)
+    }
+
+    /// Runs a command of the program's that asks this API, which has to succeed; what it prints.
+    pub async fn command(&self, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_tagwire"));
+        let url = self.base.trim_end_matches("/api/v1");
+        let environment = [("TAGWIRE_URL", url), ("TAGWIRE_KEY", &self.key)];
+        command.args(arguments).env_clear().envs(environment);
+        let output = command.kill_on_drop(true).output().await?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{arguments:?}: {told}");
+        Ok(output.stdout)
+    }
+
     /// A body that is no JSON.
     pub async fn bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
         let response = self

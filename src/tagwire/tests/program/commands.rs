@@ -9,31 +9,31 @@ use std::sync::Arc;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use crate::support::{Process, Start, client, data_dir};
 
 /// How a command ended.
-struct Done {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub struct Done {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Done {
     /// What it printed, having succeeded.
-    fn ok(self) -> String {
+    pub fn ok(self) -> String {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
         self.stdout
     }
 
-    fn json(self) -> Value {
+    pub fn json(self) -> Value {
         serde_json::from_str(&self.ok()).unwrap()
     }
 
     /// What it told, having failed.
-    fn failed(self) -> String {
+    pub fn failed(self) -> String {
         assert_eq!(self.code, Some(1), "{}{}", self.stdout, self.stderr);
         self.stderr
     }
@@ -41,14 +41,24 @@ impl Done {
 
 /// Runs a command with this environment alone.
 async fn run(environment: &[(&str, &str)], arguments: &[&str]) -> Done {
+    run_with(environment, arguments, b"").await
+}
+
+/// The same with standard input.
+async fn run_with(environment: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> Done {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tagwire"));
     command
         .args(arguments)
         .env_clear()
         .envs(environment.iter().copied())
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let output = command.output().await.unwrap();
+    let mut child = command.spawn().unwrap();
+    // A command that does not read it may have ended.
+    let _ = child.stdin.take().unwrap().write_all(input).await;
+    let output = child.wait_with_output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Done {
         code: output.status.code(),
@@ -58,13 +68,13 @@ async fn run(environment: &[(&str, &str)], arguments: &[&str]) -> Done {
 }
 
 /// A standalone, and its data, where the key is.
-struct Installation {
+pub struct Installation {
     process: Process,
-    data: tempfile::TempDir,
+    pub data: tempfile::TempDir,
 }
 
 impl Installation {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let data = data_dir();
         let process = Start::standalone(data.path()).run().await;
         Self { process, data }
@@ -78,13 +88,18 @@ impl Installation {
         self.process.addresses.api.unwrap()
     }
 
-    async fn run(&self, arguments: &[&str]) -> Done {
+    pub async fn run(&self, arguments: &[&str]) -> Done {
+        self.run_with(arguments, b"").await
+    }
+
+    /// The same with standard input.
+    pub async fn run_with(&self, arguments: &[&str], input: &[u8]) -> Done {
         let (url, data) = (self.url(), self.data.path().to_str().unwrap());
-        run(
-            &[("TAGWIRE_URL", &url), ("TAGWIRE_NODE__DATA_DIR", data)],
-            arguments,
-        )
-        .await
+        let environment = [
+            ("TAGWIRE_URL", url.as_str()),
+            ("TAGWIRE_NODE__DATA_DIR", data),
+        ];
+        run_with(&environment, arguments, input).await
     }
 }
 

@@ -4,6 +4,7 @@ mod changes;
 mod document;
 mod edges;
 mod endings;
+mod import;
 mod rules;
 mod scans;
 mod tags;
@@ -38,6 +39,7 @@ cases![
     tags::two_tenants_cannot_see_each_other,
     changes::a_scheduled_change_takes_place_on_every_edge_without_the_admin,
     changes::a_tag_that_moves_to_another_campaign_leaves_its_scans_with_the_one_before,
+    import::imported_tags_redirect_on_every_edge_and_are_exported_as_they_came,
     edges::an_edit_that_waits_for_edges_shows_in_the_very_next_redirect_of_each,
     edges::an_edge_that_ends_is_waited_for_no_longer,
     rules::rules_lead_by_device_place_and_language_and_are_counted_by_name,
