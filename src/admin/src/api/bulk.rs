@@ -61,7 +61,7 @@ pub(crate) struct BulkFilter {
         (status = 202, description = "The job, with its end if that came within two seconds", body = JobAnswer, headers(("Location" = String))),
         (status = 415, description = "The body is not JSON", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails),
-        (status = 429, description = "As many jobs are under way as may be", body = ProblemDetails)
+        (status = 429, description = "As many jobs are under way as may be, or as many requests were made in a second", body = ProblemDetails)
     )
 )]
 pub(crate) async fn create(

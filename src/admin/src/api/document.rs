@@ -79,7 +79,7 @@ fn add_refusals_to(operation: &mut Operation) {
     }
     let of = operation.security.as_deref().unwrap_or_default();
     if !of.is_empty() {
-        add_response(operation, "429", rate_limited());
+        add_rate_limit(operation);
     }
     let refusals = operation.responses.responses.iter_mut();
     for (_, response) in refusals.filter(|(status, _)| status.starts_with(['4', '5'])) {
@@ -97,6 +97,15 @@ fn add_response(operation: &mut Operation, status: &str, response: Response) {
     responses
         .entry(status.to_owned())
         .or_insert_with(|| response.into());
+}
+
+/// To every operation that knows who is asking; one that has another reason to answer 429 says both, and gets the fields.
+fn add_rate_limit(operation: &mut Operation) {
+    let limited = rate_limited();
+    match operation.responses.responses.get_mut("429") {
+        Some(RefOr::T(own)) => own.headers.extend(limited.headers),
+        _ => add_response(operation, "429", limited),
+    }
 }
 
 /// What every operation answers that knows who is asking.

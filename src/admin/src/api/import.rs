@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
         (status = 202, description = "The job, with its end if that came within two seconds", body = JobAnswer, headers(("Location" = String))),
         (status = 413, description = "The file is too large", body = ProblemDetails),
         (status = 415, description = "The file is neither NDJSON nor CSV, or is compressed", body = ProblemDetails),
-        (status = 429, description = "As many jobs are under way as may be", body = ProblemDetails)
+        (status = 429, description = "As many jobs are under way as may be, or as many requests were made in a second", body = ProblemDetails)
     )
 )]
 pub(crate) async fn create(
