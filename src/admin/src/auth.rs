@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{Extensions, HeaderMap, Method, StatusCode, header, request::Parts};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tags::{KeyId, OpenedBy, Permission, Permissions, SecretHash, UserId, WorkspaceId};
+use tags::{KeyId, OpenedBy, Permission, Permissions, SecretHash, User, UserId, WorkspaceId};
 
 use crate::codes::random_text;
 use crate::idempotency::Seal;
@@ -81,6 +81,17 @@ fn remote(extensions: &Extensions) -> String {
     remote.map_or_else(String::new, |address| address.0.ip().to_string())
 }
 
+/// What shows who somebody is, kept so that it can be looked at again.
+#[derive(Clone, Debug)]
+enum Proof {
+    /// One of a key's secrets.
+    Secret(SecretHash),
+    /// A session's token.
+    Session(SecretHash),
+    /// None: who began a job is not asking any more.
+    Job,
+}
+
 /// Who is asking, in the one workspace that this opens.
 #[derive(Clone, Debug)]
 pub struct Principal {
@@ -90,12 +101,14 @@ pub struct Principal {
     pub permissions: Permissions,
     /// What the key may do, and not by this secret, which was replaced.
     withheld: Permissions,
-    /// When the key ends; none: it does not, or a person is asking.
+    /// When the key, or the secret that was replaced, ends; none: it does not, or a person is asking.
     pub expires_at: Option<Timestamp>,
     /// Which key or user.
     pub actor: Actor,
     /// From where the request came.
     pub remote: String,
+    /// What proves it.
+    proof: Proof,
     /// What seals that which only this client may read again.
     pub(crate) seal: Seal,
 }
@@ -111,47 +124,84 @@ impl Principal {
         let Some(authorization) = headers.get(header::AUTHORIZATION) else {
             if let Some(token) = session_token(headers) {
                 let SignedIn { user, .. } = SignedIn::find(admin, method, headers)?;
-                return Ok(Self {
-                    permissions: user.permissions(),
-                    withheld: Permissions::default(),
-                    workspace: user.workspace,
-                    expires_at: None,
-                    actor: Actor::User(user.id),
-                    remote: remote(extensions),
-                    seal: Seal::of(&token),
-                });
+                let (token_hash, seal) = (hash_secret(&token), Seal::of(&token));
+                return Ok(Self::of_user(user, token_hash, remote(extensions), seal));
             }
             return Err(Problem::unauthorized(
                 "Send an API key: 'Authorization: Bearer KEY', or sign in.",
             ));
         };
         let secret = authorization.to_str().ok().and_then(bearer_token);
+        let secret = secret.ok_or_else(ended)?;
         // The hash is what is compared, so that the time it takes says nothing of the secret.
-        let hash = secret.map(hash_secret);
-        let key = match &hash {
-            Some(hash) => admin.index().key_by_secret(hash)?,
-            None => None,
+        let hash = hash_secret(secret);
+        Self::of_key(admin, hash, remote(extensions), Seal::of(secret))
+    }
+
+    /// Whoever asks, as they are by now, with no more than they had when their request came: its body may have come long after its head. 401
+    /// once their key, the secret or session that they ask by, or they themselves are no more.
+    pub(crate) fn by_now(&self, admin: &Admin) -> Result<Self, Problem> {
+        let (remote, seal) = (self.remote.clone(), self.seal.clone());
+        let now = match &self.proof {
+            Proof::Secret(hash) => Self::of_key(admin, hash.clone(), remote, seal)?,
+            Proof::Session(hash) => {
+                let SignedIn { user, .. } = SignedIn::by_token(admin, hash)?;
+                Self::of_user(user, hash.clone(), remote, seal)
+            }
+            Proof::Job => {
+                let (workspace, actor) = (self.workspace.clone(), self.actor.as_str());
+                let found = Self::of_job(admin, workspace, actor, remote)?;
+                found.ok_or_else(ended)?
+            }
         };
-        let (Some(secret), Some(hash), Some(key)) = (secret, hash, key) else {
-            return Err(ended());
-        };
-        let Some(opened) = key.opened_by(&hash, admin.now()) else {
-            return Err(ended());
-        };
+        Ok(Self {
+            permissions: now.permissions.and(self.permissions),
+            ..now
+        })
+    }
+
+    /// The holder of a secret that hashes to this. Else 401.
+    fn of_key(
+        admin: &Admin,
+        hash: SecretHash,
+        remote: String,
+        seal: Seal,
+    ) -> Result<Self, Problem> {
+        let key = admin.index().key_by_secret(&hash)?.ok_or_else(ended)?;
+        let opened = key.opened_by(&hash, admin.now()).ok_or_else(ended)?;
         let all = key.permissions();
-        let withheld = match opened {
-            OpenedBy::Secret => Permissions::default(),
-            OpenedBy::PreviousSecret => all.and(Permissions::that_outlast()),
+        let previous_end = key.previous.map(|previous| previous.expires_at);
+        let (withheld, expires_at) = match opened {
+            OpenedBy::Secret => (Permissions::default(), key.expires_at),
+            OpenedBy::PreviousSecret => (
+                all.and(Permissions::that_outlast()),
+                key.expires_at.into_iter().chain(previous_end).min(),
+            ),
         };
         Ok(Self {
             permissions: all.without(withheld),
             withheld,
             workspace: key.workspace,
-            expires_at: key.expires_at,
+            expires_at,
             actor: Actor::Key(key.id),
-            remote: remote(extensions),
-            seal: Seal::of(secret),
+            remote,
+            proof: Proof::Secret(hash),
+            seal,
         })
+    }
+
+    /// Who has signed in, by a token that hashes to this.
+    fn of_user(user: User, token_hash: SecretHash, remote: String, seal: Seal) -> Self {
+        Self {
+            permissions: user.permissions(),
+            withheld: Permissions::default(),
+            workspace: user.workspace,
+            expires_at: None,
+            actor: Actor::User(user.id),
+            remote,
+            proof: Proof::Session(token_hash),
+            seal,
+        }
     }
 
     /// Whoever has begun a job, as they are now; none: the key or user is no more.
@@ -177,6 +227,7 @@ impl Principal {
             expires_at,
             actor,
             remote,
+            proof: Proof::Job,
             // A job keeps nothing that a client alone may read.
             seal: Seal::of(""),
         }))

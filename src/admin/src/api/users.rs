@@ -57,7 +57,7 @@ pub(crate) async fn get(
     patch, path = "/api/v1/users/{id}", tag = "settings", request_body = UserPatch, params(("id" = String, Path)),
     responses(
         (status = 200, description = "The user", body = UserAnswer),
-        (status = 403, description = "Who asks may not change users, or may less than this one may or would", body = ProblemDetails),
+        (status = 403, description = "Who asks may not change users, or may less than this one may or would, or gives more by a key that ends", body = ProblemDetails),
         (status = 404, description = "There is none, or it is another workspace's", body = ProblemDetails),
         (status = 409, description = "It is the last owner", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)

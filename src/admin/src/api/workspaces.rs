@@ -25,7 +25,7 @@ use crate::service::Admin;
     responses(
         (status = 409, description = "The same request is under way", body = ProblemDetails),
         (status = 201, description = "The workspace and its first key", body = NewWorkspaceAnswer),
-        (status = 403, description = "Only an owner of the workspace `default` may", body = ProblemDetails),
+        (status = 403, description = "Only an owner of the workspace `default` may, and by no key or secret that ends", body = ProblemDetails),
         (status = 422, description = "A field is not valid", body = ProblemDetails)
     )
 )]

@@ -59,6 +59,7 @@ impl Admin {
         body: Body,
         keep: &Keep<NewKey>,
     ) -> Result<NewKey, Problem> {
+        let (who, _lock) = &self.account_edit(who, Permission::KeysWrite).await?;
         let mut fields = body.fields()?;
         let terms = KeyTerms {
             name: required_name(&mut fields),
@@ -82,7 +83,6 @@ impl Admin {
         let new = self.new_key(who.workspace.clone(), terms)?;
         refuse_more_than_own(who, new.key.permissions())?;
         refuse_longer_than_own(who, new.key.expires_at)?;
-        let _lock = self.lock(&format!("keys/{}", who.workspace)).await;
         self.refuse_too_many_keys(who)?;
         let subject = format!("key/{}", new.key.id);
         let audit = self.audit_of(who, Action::Create, subject, None, Some(&new.key));
@@ -100,7 +100,7 @@ impl Admin {
         id: &str,
         body: Body,
     ) -> Result<NewKey, Problem> {
-        let _lock = self.lock(&format!("keys/{}", who.workspace)).await;
+        let (who, _lock) = &self.account_edit(who, Permission::KeysWrite).await?;
         let now = self.now();
         let key = self.find_key(who, id)?;
         refuse_more_than_own(who, key.permissions())?;
@@ -134,7 +134,7 @@ impl Admin {
 
     /// Ends a key. The last one that may do everything, and does not end by itself, stays: without one, nobody could make another.
     pub(crate) async fn revoke_key(&self, who: &Principal, id: &str) -> Result<(), Problem> {
-        let _lock = self.lock(&format!("keys/{}", who.workspace)).await;
+        let (who, _lock) = &self.account_edit(who, Permission::KeysWrite).await?;
         let key = self.find_key(who, id)?;
         refuse_more_than_own(who, key.permissions())?;
         if key.revoked_at.is_some() {
@@ -208,11 +208,8 @@ pub(super) fn refuse_more_than_own(who: &Principal, given: Permissions) -> Resul
     Err(Problem::new(StatusCode::FORBIDDEN, detail))
 }
 
-/// Who has an end must not make what outlasts it; `end` none: what is made has none.
-pub(super) fn refuse_longer_than_own(
-    who: &Principal,
-    end: Option<Timestamp>,
-) -> Result<(), Problem> {
+/// Who has an end must not make a key that outlasts it; `end` none: the key has none.
+fn refuse_longer_than_own(who: &Principal, end: Option<Timestamp>) -> Result<(), Problem> {
     let Some(own) = who.expires_at else {
         return Ok(());
     };
@@ -221,6 +218,17 @@ pub(super) fn refuse_longer_than_own(
     }
     let detail = format!(
         "Nobody gives what outlasts the key that they ask with; this one ends at {own}, and so must what it gives (expires_at)."
+    );
+    Err(Problem::new(StatusCode::FORBIDDEN, detail))
+}
+
+/// Who has an end must not give access that cannot have one.
+pub(super) fn refuse_if_ending(who: &Principal) -> Result<(), Problem> {
+    let Some(own) = who.expires_at else {
+        return Ok(());
+    };
+    let detail = format!(
+        "Nobody gives what outlasts the key or secret that they ask with; this one ends at {own}, and what it asks for would not."
     );
     Err(Problem::new(StatusCode::FORBIDDEN, detail))
 }

@@ -1,6 +1,7 @@
 //! The edits: each checks what was asked against what is, publishes the next version with its audit entry in one transaction, and returns
 //! when it can be seen.
 
+mod accounts;
 mod claims;
 mod domains;
 mod keys;

@@ -9,7 +9,7 @@ use tags::{
     User, UserId,
 };
 
-use super::keys::{refuse_longer_than_own, refuse_more_than_own, required_role};
+use super::keys::{refuse_if_ending, refuse_more_than_own, required_role};
 use crate::audited::Audited;
 use crate::auth::{Principal, hash_secret, random_token};
 use crate::body::Body;
@@ -41,6 +41,7 @@ impl Admin {
         body: Body,
         keep: &Keep<NewInvitation>,
     ) -> Result<NewInvitation, Problem> {
+        let (who, _lock) = &self.account_edit(who, Permission::UsersWrite).await?;
         let mut fields = body.fields()?;
         let email = fields.word::<Email>("email");
         if !fields.has("email") || email == Given::Null {
@@ -52,9 +53,7 @@ impl Admin {
             .value()
             .ok_or_else(|| Problem::field("email", "is required"))?;
         refuse_more_than_own(who, Permissions::of(role).within(&who.workspace))?;
-        refuse_longer_than_own(who, None)?;
-
-        let _lock = self.lock(&format!("users/{}", who.workspace)).await;
+        refuse_if_ending(who)?;
         let (tenant, now) = (self.tenant(who), self.now());
         if tenant.user_by_email(&email)?.is_some() {
             let detail = format!("{email} is a user of this workspace already.");
@@ -107,7 +106,7 @@ impl Admin {
         who: &Principal,
         id: &str,
     ) -> Result<(), Problem> {
-        let _lock = self.lock(&format!("users/{}", who.workspace)).await;
+        let (who, _lock) = &self.account_edit(who, Permission::UsersWrite).await?;
         let waiting = self.tenant(who).invitations()?;
         let mut waiting = waiting.into_iter();
         let found = waiting.find(|invitation| invitation.id.as_str() == id);
@@ -154,7 +153,7 @@ impl Admin {
         let password = self.passwords().hash(password).await?;
 
         let workspace = self.find_invitation(&hash)?.workspace;
-        let _lock = self.lock(&format!("users/{workspace}")).await;
+        let _lock = self.lock_accounts(&workspace).await;
         let (invitation, now) = (self.find_invitation(&hash)?, self.now());
         let id = random_id("user_").map_err(|error| Problem::internal(&error))?;
         let user = User {
@@ -205,7 +204,7 @@ impl Admin {
         id: &str,
         body: Body,
     ) -> Result<User, Problem> {
-        let _lock = self.lock(&format!("users/{}", who.workspace)).await;
+        let (who, _lock) = &self.account_edit(who, Permission::UsersWrite).await?;
         let before = self.find_user(who, id)?;
         let mut user = before.clone();
         let mut fields = body.fields()?;
@@ -221,6 +220,9 @@ impl Admin {
         if user.role != before.role {
             refuse_more_than_own(who, user.permissions())?;
             refuse_more_than_own(who, before.permissions())?;
+            if !user.permissions().without(before.permissions()).is_empty() {
+                refuse_if_ending(who)?;
+            }
             self.refuse_last_owner(who, &before)?;
         }
         if user != before {
@@ -234,7 +236,7 @@ impl Admin {
 
     /// Takes a user out of the workspace, and so ends their sessions. The last owner stays.
     pub(crate) async fn remove_user(&self, who: &Principal, id: &str) -> Result<(), Problem> {
-        let _lock = self.lock(&format!("users/{}", who.workspace)).await;
+        let (who, _lock) = &self.account_edit(who, Permission::UsersWrite).await?;
         let user = self.find_user(who, id)?;
         refuse_more_than_own(who, user.permissions())?;
         self.refuse_last_owner(who, &user)?;

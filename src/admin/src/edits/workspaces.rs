@@ -4,7 +4,7 @@ use tags::{
     Action, AuditEntry, Change, Permission, QueryMode, RedirectStatus, Role, Workspace, WorkspaceId,
 };
 
-use super::keys::{KeyTerms, NewKey};
+use super::keys::{KeyTerms, NewKey, refuse_if_ending};
 use super::required_name;
 use crate::auth::Principal;
 use crate::body::Body;
@@ -41,6 +41,8 @@ impl Admin {
         body: Body,
         keep: &Keep<NewWorkspace>,
     ) -> Result<NewWorkspace, Problem> {
+        let (who, _lock) = &self.account_edit(who, Permission::Operations).await?;
+        refuse_if_ending(who)?;
         let id = random_id("ws_").map_err(|error| Problem::internal(&error))?;
         let id = WorkspaceId::parse(&id).map_err(|error| Problem::internal(&error))?;
         let mut fields = body.fields()?;

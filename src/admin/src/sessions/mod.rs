@@ -55,9 +55,9 @@ impl Sessions {
         Ok((token, session))
     }
 
-    /// The session with this token, if it has not ended.
-    pub(crate) fn find(&self, token: &str, now: Timestamp) -> Option<Session> {
-        let found = self.all().get(&key(token)).cloned();
+    /// The session with a token that hashes to this, if it has not ended.
+    pub(crate) fn find(&self, SecretHash(hash): &SecretHash, now: Timestamp) -> Option<Session> {
+        let found = self.all().get(hash).cloned();
         found.filter(|session| now < session.expires_at)
     }
 
@@ -123,13 +123,13 @@ mod tests {
         let sessions = Sessions::default();
         let (token, begun) = sessions.begin(&user("user_1"), at(0)).unwrap();
         let (other, _) = sessions.begin(&user("user_1"), at(0)).unwrap();
-        let found = sessions.find(&token, at(43_199)).unwrap();
+        let found = sessions.find(&hash_secret(&token), at(43_199)).unwrap();
         assert_eq!(found.csrf_token, begun.csrf_token);
-        assert!(sessions.find(&token, at(43_200)).is_none());
-        assert!(sessions.find("guessed", at(0)).is_none());
+        assert!(sessions.find(&hash_secret(&token), at(43_200)).is_none());
+        assert!(sessions.find(&hash_secret("guessed"), at(0)).is_none());
         sessions.end(&token);
-        assert!(sessions.find(&token, at(1)).is_none());
-        assert!(sessions.find(&other, at(1)).is_some());
+        assert!(sessions.find(&hash_secret(&token), at(1)).is_none());
+        assert!(sessions.find(&hash_secret(&other), at(1)).is_some());
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         for second in 0..50 {
             of_bob.push(sessions.begin(&user("bob"), at(second)).unwrap().0);
         }
-        let alive = |token: &String| sessions.find(token, at(50)).is_some();
+        let alive = |token: &String| sessions.find(&hash_secret(token), at(50)).is_some();
         let left: Vec<_> = of_bob.iter().map(alive).collect();
         assert_eq!(left, [vec![false; 30], vec![true; 20]].concat());
         assert!(alive(&ada));

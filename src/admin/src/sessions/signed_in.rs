@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use cookie::Cookie;
-use tags::User;
+use tags::{SecretHash, User};
 
 use super::Session;
 use crate::auth::hash_secret;
@@ -29,8 +29,18 @@ impl SignedIn {
         method: &Method,
         headers: &HeaderMap,
     ) -> Result<Self, Problem> {
-        let token = session_token(headers);
-        let session = token.and_then(|token| admin.sessions().find(&token, admin.now()));
+        let token = session_token(headers).ok_or_else(not_signed_in)?;
+        let signed_in = Self::by_token(admin, &hash_secret(&token))?;
+        if !method.is_safe() && !has_token(headers, &signed_in.session) {
+            let detail = "A write needs the session's csrf_token as X-CSRF-Token.";
+            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+        }
+        Ok(signed_in)
+    }
+
+    /// Who has signed in, by a token that hashes to this. 401 when the session or the user is no more.
+    pub(crate) fn by_token(admin: &Admin, token_hash: &SecretHash) -> Result<Self, Problem> {
+        let session = admin.sessions().find(token_hash, admin.now());
         let user = match &session {
             Some(session) => {
                 let tenant = Tenant::new(admin.index().clone(), session.workspace.clone());
@@ -39,16 +49,14 @@ impl SignedIn {
             None => None,
         };
         let (Some(session), Some(user)) = (session, user) else {
-            return Err(Problem::unauthorized(
-                "You are not signed in, or no longer: POST /api/v1/session.",
-            ));
+            return Err(not_signed_in());
         };
-        if !method.is_safe() && !has_token(headers, &session) {
-            let detail = "A write needs the session's csrf_token as X-CSRF-Token.";
-            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
-        }
         Ok(Self { user, session })
     }
+}
+
+fn not_signed_in() -> Problem {
+    Problem::unauthorized("You are not signed in, or no longer: POST /api/v1/session.")
 }
 
 /// The token in a request's session cookie.

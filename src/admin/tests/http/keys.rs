@@ -226,8 +226,13 @@ async fn a_secret_that_was_replaced_makes_nothing_that_outlasts_it() {
         let detail = refusal["detail"].as_str().unwrap();
         assert!(detail.starts_with("This secret was replaced"), "{detail}");
     }
+    let workspace = json!({"name": "w"});
+    let refusal = before.post("/workspaces", workspace).await.problem(403);
+    let detail = refusal["detail"].as_str().unwrap();
+    assert!(detail.starts_with("Nobody gives what outlasts"), "{detail}");
     // What it is for goes on.
     before.tag("spring").await;
+    before.get("/edges").await.ok();
     before.get("/keys").await.ok();
     after.post(&rotate, json!({})).await.ok();
     before.get("/keys").await.problem(401);
@@ -260,6 +265,66 @@ async fn a_key_that_ends_gives_nothing_that_outlasts_it() {
     let itself = format!("/keys/{}/rotate", short["id"].as_str().unwrap());
     let rotated = api.post(&itself, json!({})).await.ok();
     assert_eq!(rotated["expires_at"], short["expires_at"]);
+}
+
+#[tokio::test]
+async fn a_key_that_ends_makes_no_user_more_than_they_are() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let short = json!({"name": "short", "role": "owner", "expires_at": later(3600)});
+    let short = owner.post("/keys", short).await.created();
+    let api = server.with_key(short["secret"].as_str().unwrap());
+    let user = server.user(&owner, "eve@example.com", "editor").await;
+    let path = format!("/users/{user}");
+    api.patch(&path, json!({"role": "owner"}))
+        .await
+        .problem(403);
+    let named = json!({"name": "Eve", "role": "editor"});
+    api.patch(&path, named).await.ok();
+    api.patch(&path, json!({"role": "viewer"})).await.ok();
+    api.patch(&path, json!({"role": "editor"}))
+        .await
+        .problem(403);
+    let user = owner.get(&path).await.ok();
+    assert_eq!(
+        (&user["name"], &user["role"]),
+        (&json!("Eve"), &json!("viewer"))
+    );
+    owner.patch(&path, json!({"role": "editor"})).await.ok();
+}
+
+#[tokio::test]
+async fn only_a_key_and_secret_without_an_end_make_a_workspace() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let workspace = json!({"name": "w"});
+    let made =
+        json!({"name": "k", "role": "owner", "scopes": ["operations"], "expires_at": later(3600)});
+    let made = owner.post("/keys", made).await.created();
+    let short = server.with_key(made["secret"].as_str().unwrap());
+    short
+        .post("/workspaces", workspace.clone())
+        .await
+        .problem(403);
+
+    let made = json!({"name": "k", "role": "owner", "scopes": ["operations"]});
+    let made = owner.post("/keys", made).await.created();
+    let before = server.with_key(made["secret"].as_str().unwrap());
+    before
+        .post("/workspaces", workspace.clone())
+        .await
+        .created();
+    let rotate = format!("/keys/{}/rotate", made["id"].as_str().unwrap());
+    let rotated = owner.post(&rotate, json!({})).await.ok();
+    before
+        .post("/workspaces", workspace.clone())
+        .await
+        .problem(403);
+    before.get("/edges").await.ok();
+    let after = server.with_key(rotated["secret"].as_str().unwrap());
+    after.post("/workspaces", workspace).await.created();
+    let all = owner.get("/workspaces").await.ok();
+    assert_eq!(all["items"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test]

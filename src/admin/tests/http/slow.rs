@@ -4,40 +4,17 @@ use std::time::Duration;
 
 use admin::Timeouts;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 
+use crate::half_sent::{HalfSent, connect, until_closed};
 use crate::support::{Server, codes};
 
 const BODY: &str = r#"{"code": "slow", "destination": "https://example.com/slow"}"#;
 
-/// A connection on which the server has begun to wait for the body of a new tag, of which it has the first byte.
-async fn half_a_body(server: &Server) -> TcpStream {
-    let mut connection = connect(server).await;
-    let head = format!(
-        "POST /api/v1/tags HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
-        server.first_key(),
-        BODY.len()
-    );
-    connection.write_all(head.as_bytes()).await.unwrap();
-    let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
-    let mut came = [0; 25];
-    connection.read_exact(&mut came).await.unwrap();
-    assert_eq!(&came, go_on);
-    connection.write_all(&BODY.as_bytes()[..1]).await.unwrap();
-    connection
-}
-
-async fn connect(server: &Server) -> TcpStream {
-    let address = server.url.strip_prefix("http://").unwrap();
-    TcpStream::connect(address).await.unwrap()
-}
-
-async fn until_closed(mut connection: TcpStream) -> String {
-    let mut came = String::new();
-    connection.read_to_string(&mut came).await.unwrap();
-    came
+/// A request for a new tag, of whose body the server has the first byte.
+async fn half_a_body(server: &Server) -> HalfSent {
+    let key = format!("Authorization: Bearer {}", server.first_key());
+    HalfSent::begin(server, "POST /tags", &key, BODY).await
 }
 
 #[tokio::test]
@@ -49,7 +26,7 @@ async fn a_body_that_does_not_arrive_is_answered_408_while_others_are_served() {
     let server = Server::start_within(timeouts).await;
     let slow = half_a_body(&server).await;
     server.owner().tag("quick").await;
-    let answer = until_closed(slow).await;
+    let answer = slow.give_up().await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let mut lines = head.lines();
     assert_eq!(lines.next(), Some("HTTP/1.1 408 Request Timeout"));
@@ -83,13 +60,12 @@ async fn a_head_that_does_not_arrive_is_cut_off_while_others_are_served() {
 #[tokio::test]
 async fn a_request_whose_body_is_still_coming_when_the_drain_begins_is_answered() {
     let server = Server::start().await;
-    let mut under_way = half_a_body(&server).await;
+    let under_way = half_a_body(&server).await;
     let idle = connect(&server).await;
     let stopped = tokio::spawn(server.stop());
     // The drain has begun.
     assert_eq!(until_closed(idle).await, "");
-    under_way.write_all(&BODY.as_bytes()[1..]).await.unwrap();
-    let answer = until_closed(under_way).await;
+    let answer = under_way.finish().await;
     assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
     stopped.await.unwrap();
 }
