@@ -96,7 +96,7 @@ impl Known {
     pub(super) fn begin(&mut self, key: TagKey, counter: Counter) -> u64 {
         let entries = self.tags.get(&key).map_or(&[][..], Vec::as_slice);
         let of_others = entries.iter().filter(|entry| entry.series != OWN);
-        let others = of_others.map(|entry| entry.scans).sum();
+        let others = of_others.fold(0, |sum: u64, entry| sum.saturating_add(entry.scans));
         if let Some(own) = entries.iter().find(|entry| entry.series == OWN) {
             counter.raise_to(own.scans);
         }
@@ -258,6 +258,9 @@ mod tests {
         assert_eq!(known.take(&key("a"), &run("y"), 2, Source::Place), 2);
         assert_eq!(known.begin(key("a"), Counter::unkept()), 11);
         assert_eq!(known.begin(key("b"), Counter::unkept()), 0);
+        known.take(&key("c"), &run("x"), u64::MAX, Source::Here);
+        known.take(&key("c"), &run("y"), 2, Source::Place);
+        assert_eq!(known.begin(key("c"), Counter::unkept()), u64::MAX);
     }
 
     #[test]

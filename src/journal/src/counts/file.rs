@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 use rusqlite_migration::{M, Migrations};
-use tags::{Code, Domain};
+use tags::{Code, Domain, MaxScans};
 
 use super::Count;
 use crate::EdgeRun;
@@ -67,22 +67,18 @@ impl CountsFile {
                 .prepare("SELECT domain, code, series, scans FROM counts")?;
             let rows = select.query_map([], |row| {
                 let text = |column| row.get::<_, String>(column);
-                Ok((
-                    text(0)?,
-                    text(1)?,
-                    text(2)?,
-                    row.get::<_, i64>(3)?.cast_unsigned(),
-                ))
+                Ok((text(0)?, text(1)?, text(2)?, row.get::<_, i64>(3)?))
             })?;
             let mut counts = Vec::new();
             for row in rows {
                 let (domain, code, series, scans) = row?;
-                let (Ok(domain), Ok(code), Ok(series)) = (
+                let (Ok(domain), Ok(code), Ok(series), Ok(scans @ 0..=MaxScans::MAX)) = (
                     Domain::parse(&domain),
                     Code::parse(&code),
                     EdgeRun::parse(&series),
+                    u64::try_from(scans),
                 ) else {
-                    tracing::warn!(path = %self.path.display(), domain, code, series, "a count in the file names no tag, and is passed over");
+                    tracing::warn!(path = %self.path.display(), domain, code, series, scans, "a count in the file names no tag or is too large, and is passed over");
                     continue;
                 };
                 counts.push(Count {
@@ -105,7 +101,8 @@ impl CountsFile {
             {
                 let mut upsert = transaction.prepare_cached(
                     "INSERT INTO counts (domain, code, series, scans) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT DO UPDATE SET scans = max(scans, excluded.scans)",
+                     ON CONFLICT DO UPDATE
+                     SET scans = max(iif(scans <= ?5, scans, 0), excluded.scans)",
                 )?;
                 for count in counts {
                     upsert.execute(params![
@@ -113,6 +110,7 @@ impl CountsFile {
                         count.code.as_str(),
                         count.series.to_string(),
                         count.scans.cast_signed(),
+                        MaxScans::MAX.cast_signed(),
                     ])?;
                 }
             }
@@ -180,6 +178,23 @@ mod tests {
         drop(file);
         let file = CountsFile::open(&path).expect("a file");
         assert_eq!(file.load().expect("readable"), [a, b]);
+    }
+
+    #[test]
+    fn what_is_no_number_of_scans_is_passed_over_and_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("counts.sqlite");
+        let mut file = CountsFile::open(&path).expect("a file");
+        let of = |scans| count("a", "edge-1", scans);
+        for wrong in [MaxScans::MAX + 1, u64::MAX] {
+            file.connection
+                .execute("DELETE FROM counts", [])
+                .expect("room");
+            file.save(&[of(wrong)]).expect("room");
+            assert_eq!(file.load().expect("readable"), []);
+            file.save(&[of(5)]).expect("room");
+            assert_eq!(file.load().expect("readable"), [of(5)]);
+        }
     }
 
     #[test]
