@@ -161,6 +161,8 @@ impl CountLog {
     /// Begins to count a tag that has not been counted in this series. Its name is one line of a text.
     pub fn begin(&mut self, tag: &str) -> io::Result<Counter> {
         let counter = self.next()?;
+        // After a power cut there can be the number of a tag whose name never reached the disk.
+        counter.number().store(0, Ordering::Relaxed);
         let line = format!("{tag}\n");
         if let Err(error) = self.names.write_all(line.as_bytes()) {
             self.counted -= 1;
@@ -425,6 +427,20 @@ mod tests {
         drop(again);
         let (_, counters) = CountLog::open_in(hot, "edge-1", 3).expect("a series");
         assert_eq!(counts(&counters), [("d/a", 0), ("d/b", 0)]);
+    }
+
+    #[test]
+    fn no_tag_begins_with_the_number_of_one_whose_name_was_lost() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hot = folder.path();
+        let (mut first, _) = CountLog::open_in(hot, "edge-1", 1).expect("a series");
+        let begun = first.bytes;
+        first.begin("d/a").expect("room").raise_to(7);
+        first.names.set_len(begun).expect("a file");
+        drop(first);
+        let (mut again, none) = CountLog::open_in(hot, "edge-1", 2).expect("a series");
+        assert_eq!((again.boot(), none.len()), (1, 0));
+        assert_eq!(again.begin("d/b").expect("room").get(), 0);
     }
 
     #[test]
