@@ -148,6 +148,16 @@ impl Known {
         }
     }
 
+    /// The file has been made anew: everything is to be written to it again.
+    pub(super) fn file_is_empty(&mut self) {
+        for (key, entries) in &mut self.tags {
+            for entry in entries.iter_mut().filter(|entry| entry.scans > 0) {
+                entry.in_file = 0;
+                self.unsaved.insert((key.clone(), entry.series));
+            }
+        }
+    }
+
     /// The place has lost all that it had: everything is to be told again, whoever counted it, since that edge may be gone.
     pub(super) fn place_is_empty(&mut self) {
         for (key, entries) in &mut self.tags {
@@ -295,9 +305,13 @@ mod tests {
         assert_eq!(untold(&known, true), [("gone".into(), 7)]);
         known.told(&known.untold(true, 100));
         assert_eq!(untold(&known, true), []);
-        let mut unsaved = known.unsaved();
+        let unsaved = known.unsaved();
         assert_eq!(unsaved.len(), 1);
-        assert_eq!(unsaved.remove(0).1.scans, 8);
+        assert_eq!(unsaved[0].1.scans, 8);
+        known.saved(&unsaved);
+        assert!(known.unsaved().is_empty());
+        known.file_is_empty();
+        assert_eq!(known.unsaved().len(), 2);
         known.place_is_empty();
         assert_eq!(
             untold(&known, true),

@@ -28,6 +28,13 @@ pub struct CountsFileError {
     source: Box<rusqlite_migration::Error>,
 }
 
+impl CountsFileError {
+    /// Whether the file itself is damaged: [`CountsFile::make_anew`] helps then.
+    pub fn is_damage(&self) -> bool {
+        is_damage(&self.source)
+    }
+}
+
 /// The file, open. One process has it at a time, or two while one hands over to the other.
 pub struct CountsFile {
     path: PathBuf,
@@ -42,10 +49,7 @@ impl CountsFile {
             if !is_damage(&error) {
                 return Err(error);
             }
-            let aside = path.with_extension("damaged");
-            tracing::error!(path = %path.display(), %error, aside = %aside.display(), "the file of counts is damaged and is set aside");
-            // What fails shows in what is opened next.
-            let _ = std::fs::rename(path, &aside);
+            set_aside(path, &error);
             connect(path)
         });
         let failed = |source| CountsFileError {
@@ -57,6 +61,16 @@ impl CountsFile {
             connection: opened.map_err(failed)?,
             path: path.to_owned(),
         })
+    }
+
+    /// Sets a file aside that has turned out to be damaged, and makes an empty one in its place.
+    pub fn make_anew(&mut self, damage: &CountsFileError) -> Result<(), CountsFileError> {
+        // Closed first: its end would take away what belongs to the new one by its name.
+        let nothing = Connection::open_in_memory();
+        self.connection = nothing.map_err(|error| self.failed("making anew", error.into()))?;
+        set_aside(&self.path, &damage.source);
+        self.connection = connect(&self.path).map_err(|error| self.failed("making anew", error))?;
+        Ok(())
     }
 
     /// All that is known.
@@ -90,12 +104,11 @@ impl CountsFile {
             }
             Ok(counts)
         };
-        load().map_err(|error| self.failed("reading", error))
+        load().map_err(|error| self.failed("reading", error.into()))
     }
 
     /// Keeps these, all or none. What is known to be more stays.
     pub fn save(&mut self, counts: &[Count]) -> Result<(), CountsFileError> {
-        let path = self.path.clone();
         let save = |connection: &mut Connection| -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
             {
@@ -116,20 +129,23 @@ impl CountsFile {
             }
             transaction.commit()
         };
-        save(&mut self.connection).map_err(|error| CountsFileError {
-            what: "writing",
-            path,
-            source: Box::new(error.into()),
-        })
+        save(&mut self.connection).map_err(|error| self.failed("writing", error.into()))
     }
 
-    fn failed(&self, what: &'static str, error: rusqlite::Error) -> CountsFileError {
+    fn failed(&self, what: &'static str, error: rusqlite_migration::Error) -> CountsFileError {
         CountsFileError {
             what,
             path: self.path.clone(),
-            source: Box::new(error.into()),
+            source: Box::new(error),
         }
     }
+}
+
+fn set_aside(path: &Path, error: &rusqlite_migration::Error) {
+    let aside = path.with_extension("damaged");
+    tracing::error!(path = %path.display(), %error, aside = %aside.display(), "the file of counts is damaged and is set aside");
+    // What fails shows in what is opened next.
+    let _ = std::fs::rename(path, &aside);
 }
 
 fn connect(path: &Path) -> Result<Connection, rusqlite_migration::Error> {
@@ -139,7 +155,15 @@ fn connect(path: &Path) -> Result<Connection, rusqlite_migration::Error> {
     // Every commit is on the disk before it is relied on.
     connection.pragma_update(None, "synchronous", "FULL")?;
     Migrations::from_slice(SCHEMA).to_latest(&mut connection)?;
-    Ok(connection)
+    // Whatever lies behind the first page has not been looked at so far.
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    match found.as_str() {
+        "ok" => Ok(connection),
+        _ => {
+            let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            Err(rusqlite::Error::SqliteFailure(damage, Some(found)).into())
+        }
+    }
 }
 
 fn is_damage(error: &rusqlite_migration::Error) -> bool {
@@ -205,5 +229,50 @@ mod tests {
         let file = CountsFile::open(&path).expect("another file");
         assert_eq!(file.load().expect("readable"), []);
         assert!(folder.path().join("counts.damaged").exists());
+    }
+
+    /// Opens a file of several pages, and damages one in the middle.
+    fn damage_the_middle(path: &Path) -> Vec<Count> {
+        let mut file = CountsFile::open(path).expect("a file");
+        let counts: Vec<_> = (0..1_000)
+            .map(|number| count(&format!("c{number:04}"), "edge-1", 5))
+            .collect();
+        file.save(&counts).expect("room");
+        drop(file);
+        let mut bytes = std::fs::read(path).expect("a file");
+        let middle = bytes.len() / 2 / 4_096 * 4_096;
+        bytes[middle..middle + 4_096].fill(0xff);
+        std::fs::write(path, bytes).expect("room");
+        counts
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_behind_its_first_page_is_set_aside_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("counts.sqlite");
+        let counts = damage_the_middle(&path);
+        let mut file = CountsFile::open(&path).expect("another file");
+        assert_eq!(file.load().expect("readable"), []);
+        assert!(folder.path().join("counts.damaged").exists());
+        file.save(&counts).expect("room");
+        assert_eq!(file.load().expect("readable"), counts);
+    }
+
+    #[test]
+    fn a_file_that_is_found_to_be_damaged_later_can_be_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("counts.sqlite");
+        let counts = damage_the_middle(&path);
+        let mut file = CountsFile {
+            path: path.clone(),
+            connection: Connection::open(&path).expect("a file"),
+        };
+        let damage = file.save(&counts).expect_err("damaged");
+        assert!(damage.is_damage(), "{damage}");
+        file.make_anew(&damage).expect("another file");
+        file.save(&counts).expect("room");
+        drop(file);
+        let file = CountsFile::open(&path).expect("a file");
+        assert_eq!(file.load().expect("readable"), counts);
     }
 }
