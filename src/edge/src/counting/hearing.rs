@@ -86,6 +86,7 @@ impl Hearer {
 
     /// Takes in what comes until it is told to stop.
     fn follow(&mut self, mut follower: Box<dyn CountsFollower>) -> Result<(), FollowError> {
+        self.counted.series().known.hears_anew();
         while !self.stopped.load(Ordering::Relaxed) {
             match follower.next(POLL)? {
                 None | Some(CountsEvent::Refused { .. }) => {}

@@ -17,6 +17,8 @@ pub(super) enum Source {
     File,
     /// Where edges tell each other.
     Place,
+    /// There too, since this edge has told it.
+    Told,
 }
 
 /// Which tag, and which series by its number here.
@@ -44,7 +46,10 @@ struct Entry {
     series: u32,
     scans: u64,
     in_file: u64,
+    /// What the place will keep, as far as this edge knows.
     in_place: u64,
+    /// The largest that was heard there.
+    heard: u64,
 }
 
 /// What this edge counts of a tag.
@@ -129,8 +134,14 @@ impl Known {
 
     pub(super) fn told(&mut self, told: &[Named]) {
         for ((key, series), count) in told {
-            self.merge(key, *series, count.scans, Source::Place);
+            self.merge(key, *series, count.scans, Source::Told);
         }
+    }
+
+    /// What was told is heard anew, from the beginning.
+    pub(super) fn hears_anew(&mut self) {
+        let entries = self.tags.values_mut().flatten();
+        entries.for_each(|entry| entry.heard = 0);
     }
 
     /// Whether something that was counted here has not been told.
@@ -184,17 +195,22 @@ impl Known {
                 scans: 0,
                 in_file: 0,
                 in_place: 0,
+                heard: 0,
             });
             entries.len() - 1
         });
         let entry = &mut entries[at];
-        let known_by = match source {
-            Source::Here => None,
-            Source::File => Some(&mut entry.in_file),
-            Source::Place => Some(&mut entry.in_place),
-        };
-        if let Some(known) = known_by {
-            *known = scans.max(*known);
+        match source {
+            Source::Here => {}
+            Source::File => entry.in_file = scans.max(entry.in_file),
+            Source::Told => entry.in_place = scans.max(entry.in_place),
+            // Compaction keeps the last, and the last is less where several edges have told what one that is gone had counted: it is told
+            // again. Of a series that its own edge alone tells, nothing is ever less.
+            Source::Place if scans < entry.heard => entry.in_place = scans,
+            Source::Place => {
+                entry.heard = scans;
+                entry.in_place = scans.max(entry.in_place);
+            }
         }
         let more = scans.saturating_sub(entry.scans);
         entry.scans += more;
@@ -317,6 +333,41 @@ mod tests {
             untold(&known, true),
             [("gone".into(), 7), ("there".into(), 8)]
         );
+    }
+
+    #[test]
+    fn where_a_smaller_count_was_told_last_the_larger_is_told_again() {
+        let mut known = Known::new(run("own"));
+        for scans in [9, 7] {
+            known.take(&key("a"), &run("gone"), scans, Source::Place);
+        }
+        assert_eq!(untold(&known, true), [("gone".into(), 9)]);
+        known.told(&known.untold(true, 100));
+        assert_eq!(untold(&known, true), []);
+        known.take(&key("a"), &run("gone"), 9, Source::Place);
+        assert_eq!(untold(&known, true), []);
+        // Who begins to listen again hears what was told before, which is no reason.
+        known.hears_anew();
+        for scans in [5, 9] {
+            known.take(&key("a"), &run("gone"), scans, Source::Place);
+            assert_eq!(untold(&known, true), []);
+        }
+    }
+
+    #[test]
+    fn what_this_edge_tells_is_not_told_again_for_its_echoes() {
+        let mut known = Known::new(run("own"));
+        let counter = Counter::unkept();
+        known.begin(key("a"), counter.clone());
+        for scans in [5, 9] {
+            counter.raise_to(scans);
+            known.look();
+            known.told(&known.untold(false, 100));
+        }
+        for scans in [5, 9] {
+            known.take(&key("a"), &run("own"), scans, Source::Place);
+            assert!(!known.has_untold());
+        }
     }
 
     #[test]
