@@ -31,6 +31,7 @@ pub(super) struct Known {
     /// By their numbers.
     series: Vec<EdgeRun>,
     numbers: HashMap<EdgeRun, u32>,
+    /// Each tag's series in the order of their numbers.
     tags: HashMap<TagKey, Vec<Entry>>,
     counters: Vec<OwnCounter>,
     by_tag: HashMap<TagKey, usize>,
@@ -188,16 +189,18 @@ impl Known {
             self.tags.insert(key.clone(), Vec::new());
         }
         let entries = self.tags.entry(key.clone()).or_default();
-        let at = entries.iter().position(|entry| entry.series == series);
-        let at = at.unwrap_or_else(|| {
-            entries.push(Entry {
-                series,
-                scans: 0,
-                in_file: 0,
-                in_place: 0,
-                heard: 0,
-            });
-            entries.len() - 1
+        let at = position(entries, series).unwrap_or_else(|at| {
+            entries.insert(
+                at,
+                Entry {
+                    series,
+                    scans: 0,
+                    in_file: 0,
+                    in_place: 0,
+                    heard: 0,
+                },
+            );
+            at
         });
         let entry = &mut entries[at];
         match source {
@@ -230,7 +233,7 @@ impl Known {
     fn named<'n>(&self, names: impl Iterator<Item = &'n Name>) -> Vec<Named> {
         let named = |(key, series): &Name| {
             let entries = self.tags.get(key)?;
-            let entry = entries.iter().find(|entry| entry.series == *series)?;
+            let entry = &entries[position(entries, *series).ok()?];
             let count = Count {
                 domain: key.domain().clone(),
                 code: key.code().clone(),
@@ -251,6 +254,11 @@ impl Known {
         self.numbers.insert(series.clone(), number);
         number
     }
+}
+
+/// Where a series is among a tag's, or where it belongs.
+fn position(entries: &[Entry], series: u32) -> Result<usize, usize> {
+    entries.binary_search_by_key(&series, |entry| entry.series)
 }
 
 #[cfg(test)]
