@@ -51,16 +51,37 @@ impl TrustedProxies {
         if !self.contain(peer) {
             return peer;
         }
+        match self.said(peer, x_forwarded_for, forwarded) {
+            (Some(x), Some(standard)) if x != standard => peer,
+            (x, standard) => x.or(standard).unwrap_or(peer),
+        }
+    }
+
+    /// Whether both headers are there and disagree, so that nobody is known by them: what a client can bring about, and a proxy's neglect.
+    pub(crate) fn are_disputed<'a>(
+        &self,
+        peer: IpAddr,
+        x_forwarded_for: impl DoubleEndedIterator<Item = &'a [u8]>,
+        forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> bool {
+        let said = self.said(peer.to_canonical(), x_forwarded_for, forwarded);
+        matches!(said, (Some(x), Some(standard)) if x != standard)
+    }
+
+    /// Whom each of the headers names, where it is there.
+    fn said<'a>(
+        &self,
+        peer: IpAddr,
+        x_forwarded_for: impl DoubleEndedIterator<Item = &'a [u8]>,
+        forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> (Option<IpAddr>, Option<IpAddr>) {
         let mut by_x = entries(x_forwarded_for).map(address).peekable();
         let mut by_standard = elements(forwarded).map(forwarded_for).peekable();
-        match (by_x.peek().is_some(), by_standard.peek().is_some()) {
-            (true, true) => {
-                let (x, standard) = (self.walk(peer, by_x), self.walk(peer, by_standard));
-                if x == standard { x } else { peer }
-            }
-            (true, false) => self.walk(peer, by_x),
-            _ => self.walk(peer, by_standard),
-        }
+        let is_there = (by_x.peek().is_some(), by_standard.peek().is_some());
+        (
+            is_there.0.then(|| self.walk(peer, by_x)),
+            is_there.1.then(|| self.walk(peer, by_standard)),
+        )
     }
 
     /// Whether a trusted proxy took the request over TLS: the last entry of `X-Forwarded-Proto` or of `Forwarded` says so, and the other

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::answer::{Answer, answer};
 use crate::client::TrustedProxies;
 use crate::counting::Tallies;
-use crate::fields::accept_lines;
+use crate::fields::{Fields, accept_lines};
 use crate::head::{Head, Reading};
 use crate::http1::{self, Connection, Date};
 use crate::metrics::WorkerMetrics;
@@ -202,16 +202,20 @@ pub(crate) fn judge<'a>(
         known_agents: &worker.agents,
         tallies: &rules.tallies,
     };
-    let facts = RequestFacts::new(&head.request, &head.fields, client, sources);
+    let (request, fields) = (&head.request, &head.fields);
+    let facts = RequestFacts::new(request, fields, client, sources);
     let ends = draining && rules.replaced.get().is_none();
     let admission = |wanted: &Wanted<'_>| {
-        // Where a trusted proxy names nobody, or another proxy, the client is nobody in particular.
-        let client = || (!trusted.contain(client)).then_some(client);
+        // Where a trusted proxy names nobody, or another proxy, the client is nobody in particular. Where its headers contradict each other,
+        // as whoever wants no limits could have them do, all for whom they do count as one.
+        let client = || {
+            let is_known = !trusted.contain(client) || trusted_are_disputed(fields, peer, trusted);
+            is_known.then_some(client)
+        };
         rules
             .rate_limiter
             .exceeded(wanted, client, view, std::time::Instant::now)
     };
-    let request = &head.request;
     let answer = answer(request, &facts, view, now, &rules.site, ends, admission);
     if facts.looked_up() {
         worker.metrics.count_place_lookup();
@@ -301,6 +305,12 @@ fn said_to_be_https(head: &Head<'_>, peer: IpAddr, trusted: &TrustedProxies) -> 
     let (by_x, standard) = ("x-forwarded-proto", "forwarded");
     let fields = &head.fields;
     !trusted.is_empty() && trusted.say_https(peer, fields.lines(by_x), fields.lines(standard))
+}
+
+/// Whether a trusted proxy's headers contradict each other.
+fn trusted_are_disputed(fields: &Fields<'_>, peer: IpAddr, trusted: &TrustedProxies) -> bool {
+    let (x, standard) = (fields.lines("x-forwarded-for"), fields.lines("forwarded"));
+    trusted.are_disputed(peer, x, standard)
 }
 
 fn client(head: &Head<'_>, peer: IpAddr, trusted: &TrustedProxies) -> IpAddr {

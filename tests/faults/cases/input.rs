@@ -74,7 +74,13 @@ pub async fn row_26_unknown_codes_are_guessed_by_the_thousand(
     ground: &mut Ground,
 ) -> anyhow::Result<()> {
     const GUESSES: u64 = 20_000;
-    let deployment = ground.cluster().await?;
+    // Fewer than a slow machine answers: it is what is beyond them that matters.
+    const RECORDED_PER_SECOND: u32 = 100;
+    let mut plan = ground.plan()?;
+    let cap = RECORDED_PER_SECOND.to_string();
+    let cap = ("TAGWIRE_EDGE__UNKNOWN_CODES_PER_SECOND", cap);
+    plan.edge_environment.push(cap);
+    let deployment = Deployment::start(&plan).await?;
     tag(&deployment, "known").await?;
     let load = Steady::start(deployment.redirects(), "known");
     let quiet = Instant::now();
@@ -116,7 +122,7 @@ pub async fn row_26_unknown_codes_are_guessed_by_the_thousand(
         .context("the number of guesses that were not recorded")?;
     let seconds = over.duration_since(flood).as_secs_f64().ceil() + 1.0;
     ensure!(
-        capped >= GUESSES as f64 - 1_000.0 * seconds && capped > 0.0,
+        capped >= GUESSES as f64 - f64::from(RECORDED_PER_SECOND) * seconds && capped > 0.0,
         "{capped} of {GUESSES} guesses in {seconds} s were not recorded"
     );
     deployment.end().await;

@@ -4,8 +4,8 @@
 //! colour): a cell holds the moment at which all that was let through would have been, had it come evenly. How far that lies ahead of now is the
 //! debt. As much is let through as keeps the debt within a second, so that a second's worth may come at once.
 //!
-//! A cell is one word: 16 bits that tell the thing from others, and 48 bits of nanoseconds of a clock that only goes forth, which come around
-//! every 78 hours. What lies more than a minute ahead is therefore past, and nothing is owed. What lies more than a second ahead is neither:
+//! A cell is one word: 16 bits that tell the thing from others, and 48 bits of time by a clock that only goes forth, in ticks of 64 ns, which come around
+//! every 208 days: whoever is silent for exactly so long, within a minute, is held to owe something. What lies more than a minute ahead is therefore past, and nothing is owed. What lies more than a second ahead is neither:
 //! the thread that looks was kept from running since it read the clock, while others counted on, and is not to put that back. The hash of a thing chooses a set of
 //! eight cells, one cache line. A thing that has none there takes the cell of the one that owes least, which mostly owes nothing and so loses
 //! nothing; where it owes something, that is forgiven. So those who ask most keep their cells, and nobody is held to account
@@ -16,7 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Cells in a set.
 const WAYS: usize = 8;
-const SECOND: u64 = 1_000_000_000;
+/// Nanoseconds.
+pub(super) const TICK: u64 = 64;
+const SECOND: u64 = 1_000_000_000 / TICK;
 /// For how long a thread may be kept from running between reading the clock and counting.
 const LATE: u64 = 60 * SECOND;
 /// The part of a cell that is a time.
@@ -37,9 +39,10 @@ impl Cells {
     }
 
     /// Lets one more of a thing through, at most so many a second. `hash` names the thing; who asks must not be able to choose it. What is
-    /// refused counts for nothing. `now` is in nanoseconds since a moment that stays the same.
+    /// refused counts for nothing. `now` is in ticks since a moment that stays the same.
     pub(super) fn admits(&self, hash: u64, rate: NonZeroU32, now: u64) -> bool {
-        // Rates above a billion are the same as a billion.
+        // A rate is let through a little faster than it is: by less than 7 per cent up to a million a second. Rates above sixteen million are
+        // the same as that.
         let one = (SECOND / u64::from(rate.get())).max(1);
         let set = &self.0[hash as usize & (self.0.len() - 1)];
         let name = hash & !TIME;
@@ -139,7 +142,7 @@ mod tests {
             let cells = Cells::new(1);
             let capacity = f64::from(per_second);
             let (mut tokens, mut now) = (capacity, start);
-            // Nanoseconds are whole: what one takes is a little less than it should be.
+            // Ticks are whole: what one takes is a little less than it should be.
             let mut rounded = 1e-6;
             for step in steps {
                 let passed = step * SECOND / u64::from(per_second) / 1_000;
@@ -160,7 +163,7 @@ mod tests {
     fn who_was_silent_for_hours_or_days_owes_nothing() {
         let (cells, hour) = (Cells::new(8), 3_600 * SECOND);
         let mut now = NOW;
-        for silence in [0, 1, 39, 78, 79, 24 * 365] {
+        for silence in [0, 1, 39, 78, 79, 24 * 208, 24 * 365] {
             now += silence * hour + SECOND;
             assert_eq!(admitted(&cells, 1 << 48, 10, now, 20), 10, "{silence} h");
         }
@@ -202,16 +205,17 @@ mod tests {
     /// Each with a clock of its own that is late now and then, as when the thread is kept from running.
     #[test]
     fn threads_together_let_through_what_one_would() {
-        const LASTS: u64 = 4 * SECOND;
+        const STEP: u64 = SECOND / 10_000;
+        const STEPS: u64 = 4 * SECOND / STEP;
         let cells = Cells::new(64);
         let all: usize = thread::scope(|scope| {
             let count = |thread: u64| {
                 let cells = &cells;
                 let ask = move |step| {
-                    let late = step * (thread + 1) % 7 * 3_000_000;
-                    admitted(cells, 5 << 48, 1_000, NOW + step * 100_000 - late, 1)
+                    let late = step * (thread + 1) % 7 * 30 * STEP;
+                    admitted(cells, 5 << 48, 1_000, NOW + step * STEP - late, 1)
                 };
-                scope.spawn(move || (0..LASTS / 100_000).map(ask).sum::<usize>())
+                scope.spawn(move || (0..STEPS).map(ask).sum::<usize>())
             };
             let threads: Vec<_> = (0..4).map(count).collect();
             threads.into_iter().map(|one| one.join().unwrap()).sum()
@@ -238,7 +242,7 @@ mod tests {
         };
         let counted = allocation_counter::measure(|| {
             for number in 0..1_000_000 {
-                let now = NOW + number * 10_000;
+                let now = NOW + number * 10_000 / TICK;
                 ask(("once", number), now);
                 ask(("flood", number % 100), now);
                 if number % 10 == 0 {

@@ -13,7 +13,7 @@ use std::time::Instant;
 use table::View;
 
 use crate::admission::Client;
-use cells::Cells;
+use cells::{Cells, TICK};
 
 /// How many workspaces, tags and addresses can be told apart in a second; eight bytes each. With more, those are forgotten that ask
 /// least often.
@@ -220,7 +220,7 @@ impl RateLimiter {
     ) -> Option<Exceeded> {
         let hash = self.hasher.hash_one(name);
         let now = now().saturating_duration_since(self.began).as_nanos() as u64; // enough for 500 years
-        let admits = cells.admits(hash, per_second, now);
+        let admits = cells.admits(hash, per_second, now / TICK);
         (!admits).then_some(Exceeded { limit, per_second })
     }
 }

@@ -298,6 +298,9 @@ fn whom_a_trusted_proxy_names_is_who_asks_and_nobody_stands_for_all() {
         let (answers, _) = ask_for(fields);
         assert_eq!(with_status(&answers, 404), MANY, "{fields}");
     }
+    // Who has the headers contradict each other does not get away by it.
+    let answers = ask_for("X-Forwarded-For: 198.51.100.9\r\nForwarded: for=198.51.100.10\r\n");
+    check(&answers, "unknown_code", 2, 404);
 }
 
 #[test]
