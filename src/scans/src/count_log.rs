@@ -91,7 +91,7 @@ pub struct CountLog {
 struct Series {
     boot: u64,
     names: File,
-    /// Whether nobody counts in it any more.
+    /// Whether nobody counts in it any more, and all of it has been read since.
     ended: bool,
 }
 
@@ -115,7 +115,11 @@ impl CountLog {
             if ended {
                 unlock(&names)?;
             }
-            others.push(Series { boot, names, ended });
+            others.push(Series {
+                boot,
+                names,
+                ended: false,
+            });
         }
         let (boot, names, lines) = match own {
             Some(own) => own,
@@ -157,6 +161,8 @@ impl CountLog {
     /// Begins to count a tag that has not been counted in this series. Its name is one line of a text.
     pub fn begin(&mut self, tag: &str) -> io::Result<Counter> {
         let counter = self.next()?;
+        // After a power cut there can be the number of a tag whose name never reached the disk.
+        counter.number().store(0, Ordering::Relaxed);
         let line = format!("{tag}\n");
         if let Err(error) = self.names.write_all(line.as_bytes()) {
             self.counted -= 1;
@@ -168,7 +174,7 @@ impl CountLog {
         Ok(counter)
     }
 
-    /// Whether other processes count in this folder, or did when it was last looked.
+    /// Whether other processes count in this folder, or did when it was last read.
     pub fn others_live(&self) -> bool {
         self.others.iter().any(|series| !series.ended)
     }
@@ -176,12 +182,14 @@ impl CountLog {
     /// What other series have counted so far.
     pub fn counted_elsewhere(&mut self) -> io::Result<Vec<CountedElsewhere>> {
         let mut counted = Vec::new();
+        let mut ended = Vec::new();
         for series in &mut self.others {
             // First whether it has ended: what is read then is all.
-            if !series.ended && lock(&series.names)? {
-                series.ended = true;
+            let free = series.ended || lock(&series.names)?;
+            if free && !series.ended {
                 unlock(&series.names)?;
             }
+            ended.push(free);
             let lines = Lines::read(&mut series.names)?;
             let Some(edge) = lines.edge() else { continue };
             let mut numbers = Numbers::of(&self.hot, series.boot);
@@ -193,6 +201,10 @@ impl CountLog {
                     count: numbers.next()?,
                 });
             }
+        }
+        // Not before: what fails above has to be read again.
+        for (series, ended) in self.others.iter_mut().zip(ended) {
+            series.ended = ended;
         }
         Ok(counted)
     }
@@ -380,6 +392,28 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_read_at_the_end_is_read_later() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hot = folder.path();
+        let (mut before, _) = CountLog::open_in(hot, "edge-1", 1).expect("a series");
+        let a = before.begin("d/a").expect("room");
+        let (mut beside, _) = CountLog::open_in(hot, "edge-1", 2).expect("a series");
+        a.count_below(u64::MAX).expect("no limit");
+        drop(before);
+        // A folder in its place cannot be read as a file.
+        let (numbers, aside) = (chunk_file(hot, 1, 0), hot.join("aside"));
+        fs::rename(&numbers, &aside).expect("a file");
+        fs::create_dir(&numbers).expect("a folder");
+        assert!(beside.counted_elsewhere().is_err());
+        assert!(beside.others_live());
+        fs::remove_dir(&numbers).expect("a folder");
+        fs::rename(&aside, &numbers).expect("a file");
+        let counted = beside.counted_elsewhere().expect("a folder");
+        assert_eq!(counted.iter().map(|it| it.count).collect::<Vec<_>>(), [1]);
+        assert!(!beside.others_live());
+    }
+
+    #[test]
     fn a_name_that_was_not_written_whole_is_forgotten() {
         let folder = tempfile::tempdir().expect("a folder");
         let hot = folder.path();
@@ -393,6 +427,20 @@ mod tests {
         drop(again);
         let (_, counters) = CountLog::open_in(hot, "edge-1", 3).expect("a series");
         assert_eq!(counts(&counters), [("d/a", 0), ("d/b", 0)]);
+    }
+
+    #[test]
+    fn no_tag_begins_with_the_number_of_one_whose_name_was_lost() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hot = folder.path();
+        let (mut first, _) = CountLog::open_in(hot, "edge-1", 1).expect("a series");
+        let begun = first.bytes;
+        first.begin("d/a").expect("room").raise_to(7);
+        first.names.set_len(begun).expect("a file");
+        drop(first);
+        let (mut again, none) = CountLog::open_in(hot, "edge-1", 2).expect("a series");
+        assert_eq!((again.boot(), none.len()), (1, 0));
+        assert_eq!(again.begin("d/b").expect("room").get(), 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use journal::CountsFile;
+use journal::{CountsFile, CountsFileError};
 use priority::{Priority, lower};
 
 use super::{Counted, counts};
@@ -71,7 +71,18 @@ impl Keeper {
             Ok(()) => self.counted.series().known.saved(&unsaved),
             Err(error) => {
                 tracing::warn!(%error, "what is known of counts is not kept for the next start");
+                if error.is_damage() {
+                    self.make_anew(&error);
+                }
             }
+        }
+    }
+
+    /// All that is known is written to the new file the next time.
+    fn make_anew(&mut self, damage: &CountsFileError) {
+        match self.file.make_anew(damage) {
+            Ok(()) => self.counted.series().known.file_is_empty(),
+            Err(error) => tracing::error!(%error, "what is known of counts is not kept any more"),
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) enum Source {
     File,
     /// Where edges tell each other.
     Place,
+    /// There too, since this edge has told it.
+    Told,
 }
 
 /// Which tag, and which series by its number here.
@@ -29,6 +31,7 @@ pub(super) struct Known {
     /// By their numbers.
     series: Vec<EdgeRun>,
     numbers: HashMap<EdgeRun, u32>,
+    /// Each tag's series in the order of their numbers.
     tags: HashMap<TagKey, Vec<Entry>>,
     counters: Vec<OwnCounter>,
     by_tag: HashMap<TagKey, usize>,
@@ -44,7 +47,10 @@ struct Entry {
     series: u32,
     scans: u64,
     in_file: u64,
+    /// What the place will keep, as far as this edge knows.
     in_place: u64,
+    /// The largest that was heard there.
+    heard: u64,
 }
 
 /// What this edge counts of a tag.
@@ -96,7 +102,7 @@ impl Known {
     pub(super) fn begin(&mut self, key: TagKey, counter: Counter) -> u64 {
         let entries = self.tags.get(&key).map_or(&[][..], Vec::as_slice);
         let of_others = entries.iter().filter(|entry| entry.series != OWN);
-        let others = of_others.map(|entry| entry.scans).sum();
+        let others = of_others.fold(0, |sum: u64, entry| sum.saturating_add(entry.scans));
         if let Some(own) = entries.iter().find(|entry| entry.series == OWN) {
             counter.raise_to(own.scans);
         }
@@ -129,8 +135,14 @@ impl Known {
 
     pub(super) fn told(&mut self, told: &[Named]) {
         for ((key, series), count) in told {
-            self.merge(key, *series, count.scans, Source::Place);
+            self.merge(key, *series, count.scans, Source::Told);
         }
+    }
+
+    /// What was told is heard anew, from the beginning.
+    pub(super) fn hears_anew(&mut self) {
+        let entries = self.tags.values_mut().flatten();
+        entries.for_each(|entry| entry.heard = 0);
     }
 
     /// Whether something that was counted here has not been told.
@@ -145,6 +157,16 @@ impl Known {
     pub(super) fn saved(&mut self, saved: &[Named]) {
         for ((key, series), count) in saved {
             self.merge(key, *series, count.scans, Source::File);
+        }
+    }
+
+    /// The file has been made anew: everything is to be written to it again.
+    pub(super) fn file_is_empty(&mut self) {
+        for (key, entries) in &mut self.tags {
+            for entry in entries.iter_mut().filter(|entry| entry.scans > 0) {
+                entry.in_file = 0;
+                self.unsaved.insert((key.clone(), entry.series));
+            }
         }
     }
 
@@ -167,24 +189,31 @@ impl Known {
             self.tags.insert(key.clone(), Vec::new());
         }
         let entries = self.tags.entry(key.clone()).or_default();
-        let at = entries.iter().position(|entry| entry.series == series);
-        let at = at.unwrap_or_else(|| {
-            entries.push(Entry {
-                series,
-                scans: 0,
-                in_file: 0,
-                in_place: 0,
-            });
-            entries.len() - 1
+        let at = position(entries, series).unwrap_or_else(|at| {
+            entries.insert(
+                at,
+                Entry {
+                    series,
+                    scans: 0,
+                    in_file: 0,
+                    in_place: 0,
+                    heard: 0,
+                },
+            );
+            at
         });
         let entry = &mut entries[at];
-        let known_by = match source {
-            Source::Here => None,
-            Source::File => Some(&mut entry.in_file),
-            Source::Place => Some(&mut entry.in_place),
-        };
-        if let Some(known) = known_by {
-            *known = scans.max(*known);
+        match source {
+            Source::Here => {}
+            Source::File => entry.in_file = scans.max(entry.in_file),
+            Source::Told => entry.in_place = scans.max(entry.in_place),
+            // Compaction keeps the last, and the last is less where several edges have told what one that is gone had counted: it is told
+            // again. Of a series that its own edge alone tells, nothing is ever less.
+            Source::Place if scans < entry.heard => entry.in_place = scans,
+            Source::Place => {
+                entry.heard = scans;
+                entry.in_place = scans.max(entry.in_place);
+            }
         }
         let more = scans.saturating_sub(entry.scans);
         entry.scans += more;
@@ -204,7 +233,7 @@ impl Known {
     fn named<'n>(&self, names: impl Iterator<Item = &'n Name>) -> Vec<Named> {
         let named = |(key, series): &Name| {
             let entries = self.tags.get(key)?;
-            let entry = entries.iter().find(|entry| entry.series == *series)?;
+            let entry = &entries[position(entries, *series).ok()?];
             let count = Count {
                 domain: key.domain().clone(),
                 code: key.code().clone(),
@@ -225,6 +254,11 @@ impl Known {
         self.numbers.insert(series.clone(), number);
         number
     }
+}
+
+/// Where a series is among a tag's, or where it belongs.
+fn position(entries: &[Entry], series: u32) -> Result<usize, usize> {
+    entries.binary_search_by_key(&series, |entry| entry.series)
 }
 
 #[cfg(test)]
@@ -258,6 +292,9 @@ mod tests {
         assert_eq!(known.take(&key("a"), &run("y"), 2, Source::Place), 2);
         assert_eq!(known.begin(key("a"), Counter::unkept()), 11);
         assert_eq!(known.begin(key("b"), Counter::unkept()), 0);
+        known.take(&key("c"), &run("x"), u64::MAX, Source::Here);
+        known.take(&key("c"), &run("y"), 2, Source::Place);
+        assert_eq!(known.begin(key("c"), Counter::unkept()), u64::MAX);
     }
 
     #[test]
@@ -292,14 +329,53 @@ mod tests {
         assert_eq!(untold(&known, true), [("gone".into(), 7)]);
         known.told(&known.untold(true, 100));
         assert_eq!(untold(&known, true), []);
-        let mut unsaved = known.unsaved();
+        let unsaved = known.unsaved();
         assert_eq!(unsaved.len(), 1);
-        assert_eq!(unsaved.remove(0).1.scans, 8);
+        assert_eq!(unsaved[0].1.scans, 8);
+        known.saved(&unsaved);
+        assert!(known.unsaved().is_empty());
+        known.file_is_empty();
+        assert_eq!(known.unsaved().len(), 2);
         known.place_is_empty();
         assert_eq!(
             untold(&known, true),
             [("gone".into(), 7), ("there".into(), 8)]
         );
+    }
+
+    #[test]
+    fn where_a_smaller_count_was_told_last_the_larger_is_told_again() {
+        let mut known = Known::new(run("own"));
+        for scans in [9, 7] {
+            known.take(&key("a"), &run("gone"), scans, Source::Place);
+        }
+        assert_eq!(untold(&known, true), [("gone".into(), 9)]);
+        known.told(&known.untold(true, 100));
+        assert_eq!(untold(&known, true), []);
+        known.take(&key("a"), &run("gone"), 9, Source::Place);
+        assert_eq!(untold(&known, true), []);
+        // Who begins to listen again hears what was told before, which is no reason.
+        known.hears_anew();
+        for scans in [5, 9] {
+            known.take(&key("a"), &run("gone"), scans, Source::Place);
+            assert_eq!(untold(&known, true), []);
+        }
+    }
+
+    #[test]
+    fn what_this_edge_tells_is_not_told_again_for_its_echoes() {
+        let mut known = Known::new(run("own"));
+        let counter = Counter::unkept();
+        known.begin(key("a"), counter.clone());
+        for scans in [5, 9] {
+            counter.raise_to(scans);
+            known.look();
+            known.told(&known.untold(false, 100));
+        }
+        for scans in [5, 9] {
+            known.take(&key("a"), &run("own"), scans, Source::Place);
+            assert!(!known.has_untold());
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ struct Series {
     known: Known,
     /// None: it could not be opened.
     log: Option<CountLog>,
+    /// Whether what others count in its folder could not be read the last time: a run of failures is one line in the log.
+    folder_fails: bool,
 }
 
 impl Counting {
@@ -78,6 +80,7 @@ impl Counting {
             series: Mutex::new(Series {
                 known: Known::new(own),
                 log: count_log,
+                folder_fails: false,
             }),
             metrics: metrics.counting.clone(),
             caught_up: AtomicBool::new(false),
@@ -221,6 +224,8 @@ impl Counted {
             Some(log) => log.counted_elsewhere(),
             None => return,
         };
+        let fails = counted.is_err();
+        let failed = std::mem::replace(&mut self.series().folder_fails, fails);
         match counted {
             Ok(counted) => {
                 for elsewhere in counted {
@@ -230,9 +235,10 @@ impl Counted {
                     }
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "what another process has counted in the scan log's folder cannot be read");
+            Err(error) if !failed => {
+                tracing::warn!(%error, "what another process has counted in the scan log's folder cannot be read; it is tried again");
             }
+            Err(_) => {}
         }
     }
 

@@ -108,7 +108,11 @@ impl Tallies {
     /// Others have counted so many more.
     pub(super) fn add_others(&self, key: &TagKey, more: u64) {
         if let Some(tally) = self.tags.pin().get(key) {
-            tally.others.fetch_add(more, Ordering::Relaxed);
+            // A sum that began anew would bring a used-up limit back.
+            let add = |others: u64| Some(others.saturating_add(more));
+            let _ = tally
+                .others
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add); // never an error
         }
     }
 
@@ -176,6 +180,8 @@ mod tests {
         assert_eq!(number(), Some(113));
         assert_eq!(tallies.number(&tag(Some(113)).view(), true), Some(113));
         assert_eq!(tallies.number(&tag(Some(113)).view(), true), Some(114));
+        tallies.add_others(&key, u64::MAX);
+        assert_eq!(number(), Some(u64::MAX));
     }
 
     #[test]

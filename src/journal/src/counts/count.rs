@@ -14,7 +14,7 @@ pub struct Count {
     pub code: Code,
     /// The series: the edge that counts, and the run in which it began. A later run may count on in it.
     pub series: EdgeRun,
-    /// How many scans. It only grows.
+    /// How many scans, [`tags::MaxScans::MAX`] at most. It only grows.
     pub scans: u64,
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 use rusqlite_migration::{M, Migrations};
-use tags::{Code, Domain};
+use tags::{Code, Domain, MaxScans};
 
 use super::Count;
 use crate::EdgeRun;
@@ -28,6 +28,13 @@ pub struct CountsFileError {
     source: Box<rusqlite_migration::Error>,
 }
 
+impl CountsFileError {
+    /// Whether the file itself is damaged: [`CountsFile::make_anew`] helps then.
+    pub fn is_damage(&self) -> bool {
+        is_damage(&self.source)
+    }
+}
+
 /// The file, open. One process has it at a time, or two while one hands over to the other.
 pub struct CountsFile {
     path: PathBuf,
@@ -42,10 +49,7 @@ impl CountsFile {
             if !is_damage(&error) {
                 return Err(error);
             }
-            let aside = path.with_extension("damaged");
-            tracing::error!(path = %path.display(), %error, aside = %aside.display(), "the file of counts is damaged and is set aside");
-            // What fails shows in what is opened next.
-            let _ = std::fs::rename(path, &aside);
+            set_aside(path, &error);
             connect(path)
         });
         let failed = |source| CountsFileError {
@@ -59,6 +63,16 @@ impl CountsFile {
         })
     }
 
+    /// Sets a file aside that has turned out to be damaged, and makes an empty one in its place.
+    pub fn make_anew(&mut self, damage: &CountsFileError) -> Result<(), CountsFileError> {
+        // Closed first: its end would take away what belongs to the new one by its name.
+        let nothing = Connection::open_in_memory();
+        self.connection = nothing.map_err(|error| self.failed("making anew", error.into()))?;
+        set_aside(&self.path, &damage.source);
+        self.connection = connect(&self.path).map_err(|error| self.failed("making anew", error))?;
+        Ok(())
+    }
+
     /// All that is known.
     pub fn load(&self) -> Result<Vec<Count>, CountsFileError> {
         let load = || -> rusqlite::Result<Vec<Count>> {
@@ -67,22 +81,18 @@ impl CountsFile {
                 .prepare("SELECT domain, code, series, scans FROM counts")?;
             let rows = select.query_map([], |row| {
                 let text = |column| row.get::<_, String>(column);
-                Ok((
-                    text(0)?,
-                    text(1)?,
-                    text(2)?,
-                    row.get::<_, i64>(3)?.cast_unsigned(),
-                ))
+                Ok((text(0)?, text(1)?, text(2)?, row.get::<_, i64>(3)?))
             })?;
             let mut counts = Vec::new();
             for row in rows {
                 let (domain, code, series, scans) = row?;
-                let (Ok(domain), Ok(code), Ok(series)) = (
+                let (Ok(domain), Ok(code), Ok(series), Ok(scans @ 0..=MaxScans::MAX)) = (
                     Domain::parse(&domain),
                     Code::parse(&code),
                     EdgeRun::parse(&series),
+                    u64::try_from(scans),
                 ) else {
-                    tracing::warn!(path = %self.path.display(), domain, code, series, "a count in the file names no tag, and is passed over");
+                    tracing::warn!(path = %self.path.display(), domain, code, series, scans, "a count in the file names no tag or is too large, and is passed over");
                     continue;
                 };
                 counts.push(Count {
@@ -94,18 +104,18 @@ impl CountsFile {
             }
             Ok(counts)
         };
-        load().map_err(|error| self.failed("reading", error))
+        load().map_err(|error| self.failed("reading", error.into()))
     }
 
     /// Keeps these, all or none. What is known to be more stays.
     pub fn save(&mut self, counts: &[Count]) -> Result<(), CountsFileError> {
-        let path = self.path.clone();
         let save = |connection: &mut Connection| -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
             {
                 let mut upsert = transaction.prepare_cached(
                     "INSERT INTO counts (domain, code, series, scans) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT DO UPDATE SET scans = max(scans, excluded.scans)",
+                     ON CONFLICT DO UPDATE
+                     SET scans = max(iif(scans <= ?5, scans, 0), excluded.scans)",
                 )?;
                 for count in counts {
                     upsert.execute(params![
@@ -113,25 +123,29 @@ impl CountsFile {
                         count.code.as_str(),
                         count.series.to_string(),
                         count.scans.cast_signed(),
+                        MaxScans::MAX.cast_signed(),
                     ])?;
                 }
             }
             transaction.commit()
         };
-        save(&mut self.connection).map_err(|error| CountsFileError {
-            what: "writing",
-            path,
-            source: Box::new(error.into()),
-        })
+        save(&mut self.connection).map_err(|error| self.failed("writing", error.into()))
     }
 
-    fn failed(&self, what: &'static str, error: rusqlite::Error) -> CountsFileError {
+    fn failed(&self, what: &'static str, error: rusqlite_migration::Error) -> CountsFileError {
         CountsFileError {
             what,
             path: self.path.clone(),
-            source: Box::new(error.into()),
+            source: Box::new(error),
         }
     }
+}
+
+fn set_aside(path: &Path, error: &rusqlite_migration::Error) {
+    let aside = path.with_extension("damaged");
+    tracing::error!(path = %path.display(), %error, aside = %aside.display(), "the file of counts is damaged and is set aside");
+    // What fails shows in what is opened next.
+    let _ = std::fs::rename(path, &aside);
 }
 
 fn connect(path: &Path) -> Result<Connection, rusqlite_migration::Error> {
@@ -141,7 +155,15 @@ fn connect(path: &Path) -> Result<Connection, rusqlite_migration::Error> {
     // Every commit is on the disk before it is relied on.
     connection.pragma_update(None, "synchronous", "FULL")?;
     Migrations::from_slice(SCHEMA).to_latest(&mut connection)?;
-    Ok(connection)
+    // Whatever lies behind the first page has not been looked at so far.
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    match found.as_str() {
+        "ok" => Ok(connection),
+        _ => {
+            let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            Err(rusqlite::Error::SqliteFailure(damage, Some(found)).into())
+        }
+    }
 }
 
 fn is_damage(error: &rusqlite_migration::Error) -> bool {
@@ -183,6 +205,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_of_scans_is_passed_over_and_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("counts.sqlite");
+        let mut file = CountsFile::open(&path).expect("a file");
+        let of = |scans| count("a", "edge-1", scans);
+        for wrong in [MaxScans::MAX + 1, u64::MAX] {
+            file.connection
+                .execute("DELETE FROM counts", [])
+                .expect("room");
+            file.save(&[of(wrong)]).expect("room");
+            assert_eq!(file.load().expect("readable"), []);
+            file.save(&[of(5)]).expect("room");
+            assert_eq!(file.load().expect("readable"), [of(5)]);
+        }
+    }
+
+    #[test]
     fn a_damaged_file_is_set_aside_for_an_empty_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("counts.sqlite");
@@ -190,5 +229,50 @@ mod tests {
         let file = CountsFile::open(&path).expect("another file");
         assert_eq!(file.load().expect("readable"), []);
         assert!(folder.path().join("counts.damaged").exists());
+    }
+
+    /// Opens a file of several pages, and damages one in the middle.
+    fn damage_the_middle(path: &Path) -> Vec<Count> {
+        let mut file = CountsFile::open(path).expect("a file");
+        let counts: Vec<_> = (0..1_000)
+            .map(|number| count(&format!("c{number:04}"), "edge-1", 5))
+            .collect();
+        file.save(&counts).expect("room");
+        drop(file);
+        let mut bytes = std::fs::read(path).expect("a file");
+        let middle = bytes.len() / 2 / 4_096 * 4_096;
+        bytes[middle..middle + 4_096].fill(0xff);
+        std::fs::write(path, bytes).expect("room");
+        counts
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_behind_its_first_page_is_set_aside_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("counts.sqlite");
+        let counts = damage_the_middle(&path);
+        let mut file = CountsFile::open(&path).expect("another file");
+        assert_eq!(file.load().expect("readable"), []);
+        assert!(folder.path().join("counts.damaged").exists());
+        file.save(&counts).expect("room");
+        assert_eq!(file.load().expect("readable"), counts);
+    }
+
+    #[test]
+    fn a_file_that_is_found_to_be_damaged_later_can_be_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("counts.sqlite");
+        let counts = damage_the_middle(&path);
+        let mut file = CountsFile {
+            path: path.clone(),
+            connection: Connection::open(&path).expect("a file"),
+        };
+        let damage = file.save(&counts).expect_err("damaged");
+        assert!(damage.is_damage(), "{damage}");
+        file.make_anew(&damage).expect("another file");
+        file.save(&counts).expect("room");
+        drop(file);
+        let file = CountsFile::open(&path).expect("a file");
+        assert_eq!(file.load().expect("readable"), counts);
     }
 }

@@ -1,7 +1,7 @@
 //! A count in protobuf, as `proto/counts.proto` lays it down.
 
 use prost::Message;
-use tags::major_format;
+use tags::{MaxScans, major_format};
 
 use super::Count;
 
@@ -31,6 +31,12 @@ pub enum CountError {
     /// Its key names no tag, or no series.
     #[error("the record's key names no tag and series of counts: {0}")]
     Key(String),
+    /// More scans than numbers of scans go.
+    #[error("the record says {found} scans, a count is {} at most", MaxScans::MAX)]
+    Scans {
+        /// The record's.
+        found: u64,
+    },
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -60,6 +66,9 @@ impl Count {
         if found != MAJOR {
             return Err(CountError::Major { found });
         }
-        Self::of_key(key, CountRecord::decode(value)?.scans)
+        match CountRecord::decode(value)?.scans {
+            scans @ 0..=MaxScans::MAX => Self::of_key(key, scans),
+            found => Err(CountError::Scans { found }),
+        }
     }
 }

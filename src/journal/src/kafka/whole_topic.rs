@@ -41,6 +41,8 @@ pub(crate) struct WholeTopic {
     /// Partitions whose end, as it was at the start, has not been reached; none until it is known which there are. While its writers never
     /// stop, a partition's end is never reported, so that the offset counts too.
     behind: Option<BTreeMap<i32, i64>>,
+    /// The offset behind the last record of each partition.
+    reached: BTreeMap<i32, i64>,
     next_look: Instant,
     caught_up: bool,
     disconnected: bool,
@@ -55,7 +57,8 @@ impl WholeTopic {
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
             ("enable.partition.eof", "true"),
-            ("auto.offset.reset", "earliest"),
+            // A position that the log does not have is of another log.
+            ("auto.offset.reset", "error"),
             ("allow.auto.create.topics", "false"),
             ("check.crcs", "true"),
             ("fetch.error.backoff.ms", "100"),
@@ -72,6 +75,7 @@ impl WholeTopic {
             consumer,
             ready: VecDeque::new(),
             behind: None,
+            reached: BTreeMap::new(),
             next_look: Instant::now(),
             caught_up: false,
             disconnected: false,
@@ -95,7 +99,7 @@ impl WholeTopic {
             None => {}
             Some(Ok(message)) => {
                 let message = message.detach();
-                self.take(message);
+                self.take(message)?;
             }
             Some(Err(error)) => self.take_error(&error)?,
         }
@@ -146,9 +150,15 @@ impl WholeTopic {
             .collect()
     }
 
-    fn take(&mut self, message: OwnedMessage) {
+    fn take(&mut self, message: OwnedMessage) -> Result<(), FollowError> {
         self.connect();
         let (partition, next_offset) = (message.partition(), message.offset() + 1);
+        let reached = self.reached.insert(partition, next_offset);
+        if let Some(reached) = reached.filter(|reached| next_offset <= *reached) {
+            return Err(self.other(format!(
+                "partition {partition} had been read to {reached}, and begins anew"
+            )));
+        }
         self.ready.push_back(Heard::Record(message));
         let end = self
             .behind
@@ -157,6 +167,7 @@ impl WholeTopic {
         if end.is_some_and(|&end| next_offset >= end) {
             self.reached_the_end_of(partition);
         }
+        Ok(())
     }
 
     fn reached_the_end_of(&mut self, partition: i32) {
@@ -188,11 +199,11 @@ impl WholeTopic {
                     | RDKafkaErrorCode::UnknownTopicId
                     | RDKafkaErrorCode::UnknownPartition,
                 ) => {
-                    return Err(FollowError::OtherLog {
-                        place: self.brokers.clone(),
-                        reason: format!("topic {} is gone: {error}", self.topic),
-                        foreign: false,
-                    });
+                    return Err(self.other(format!("it is gone: {error}")));
+                }
+                // Deleted and made anew, or all of Kafka was, before anybody has seen that it was gone.
+                Some(RDKafkaErrorCode::AutoOffsetReset) => {
+                    return Err(self.other(format!("it ends before what was read: {error}")));
                 }
                 // One broker of several, and whatever librdkafka tries again by itself.
                 _ => tracing::debug!(topic = self.topic, %error, "reading a topic whole"),
@@ -210,6 +221,14 @@ impl WholeTopic {
     fn disconnect(&mut self, reason: String) {
         if !std::mem::replace(&mut self.disconnected, true) {
             self.ready.push_back(Heard::Disconnected { reason });
+        }
+    }
+
+    fn other(&self, reason: String) -> FollowError {
+        FollowError::OtherLog {
+            place: self.brokers.clone(),
+            reason: format!("topic {}: {reason}", self.topic),
+            foreign: false,
         }
     }
 

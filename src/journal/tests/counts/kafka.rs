@@ -190,6 +190,39 @@ async fn a_topic_that_is_deleted_ends_its_followers_and_is_made_again_by_who_tel
     .await
 }
 
+/// Tells it when the broker is done with a topic that was deleted.
+fn publish_anew(place: &Place, told: &[journal::Count]) -> anyhow::Result<()> {
+    let mut publisher = place.counts().publisher();
+    let mut attempts = (0..20).map(|_| publisher.publish(told));
+    attempts.find(Result::is_ok).context("no topic again")??;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_replaced_by_a_shorter_one_at_once_ends_its_followers() -> anyhow::Result<()>
+{
+    for again in [1, 0] {
+        at_a_place(async |place| {
+            let mut publisher = place.counts().publisher();
+            let told = [1, 2].map(|scans| count("a", "edge-1", 1, scans));
+            tokio::task::block_in_place(|| publisher.publish(&told))?;
+            let mut follower = place.counts().follow()?;
+            heard(&mut *follower, is_caught_up)?;
+            place.remove().await?;
+            tokio::task::block_in_place(|| publish_anew(&place, &told[..again]))?;
+            let replaced = heard(&mut *follower, |_| false).unwrap_err();
+            let replaced = replaced.downcast_ref::<FollowError>();
+            assert!(
+                matches!(replaced, Some(FollowError::OtherLog { .. })),
+                "{again}: {replaced:?}"
+            );
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_forgets_is_refused() -> anyhow::Result<()> {
     at_a_place(async |place| {

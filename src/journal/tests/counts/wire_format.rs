@@ -2,6 +2,7 @@
 
 use journal::{Count, CountError};
 use proptest::prelude::*;
+use tags::MaxScans;
 
 use crate::count;
 
@@ -11,11 +12,22 @@ fn decode(bytes: &[u8]) -> Result<Count, CountError> {
 
 #[test]
 fn a_count_comes_back_as_it_went() {
-    for scans in [0, 1, u64::MAX] {
+    for scans in [0, 1, MaxScans::MAX] {
         let told = count("Ab3-_x", "edge.1", u64::MAX, scans);
         let key = "qr.example.com/Ab3-_x/edge.1/ffffffffffffffff";
         assert_eq!(told.key(), key);
         assert_eq!(Count::decode(key, &told.encode()).unwrap(), told);
+    }
+}
+
+#[test]
+fn more_scans_than_can_be_numbered_are_refused() {
+    for scans in [MaxScans::MAX + 1, u64::MAX] {
+        let error = decode(&count("a", "edge-1", 9, scans).encode()).unwrap_err();
+        assert!(
+            matches!(error, CountError::Scans { found } if found == scans),
+            "{error}"
+        );
     }
 }
 
