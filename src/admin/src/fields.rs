@@ -102,12 +102,17 @@ impl Fields {
             Err(error) => return Err(NoObject::Malformed(error)),
         };
         let mut fields = Self::of(members);
-        let doubled = doubled.into_iter().map(|pointer| FieldError {
+        fields.refuse_doubled(doubled);
+        Ok(fields)
+    }
+
+    /// Notes what is given twice inside of fields, by JSON pointers.
+    pub(crate) fn refuse_doubled(&mut self, pointers: Vec<String>) {
+        let doubled = pointers.into_iter().map(|pointer| FieldError {
             pointer,
             detail: "is given twice".to_owned(),
         });
-        fields.errors.extend(doubled);
-        Ok(fields)
+        self.errors.extend(doubled);
     }
 
     /// The fields that these members make.

@@ -1,8 +1,9 @@
-//! The inspection: when a blocklist has changed, and at the start, everything that leads somewhere is looked through for hosts that are listed
+//! The inspection: when a blocklist has changed, when something was published that was judged before that, and at the start, everything that leads somewhere is looked through for hosts that are listed
 //! by now. Each is reported once, and taken off the air where the operator has it so. It goes in steps, holds nothing that an edit waits
 //! for, and takes a fourth of the time of one processor.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use blocklist::{Blocklists, Listed};
@@ -15,7 +16,7 @@ use crate::edits::PauseError;
 use crate::index::IndexError;
 use crate::service::{Admin, WeakAdmin};
 
-/// How often it is looked whether a list has changed.
+/// How often it is looked whether there is anything to look for.
 const LOOK: Duration = Duration::from_millis(500);
 /// After a failure; then all is looked through again.
 const RETRY: Duration = Duration::from_secs(10);
@@ -55,6 +56,42 @@ impl Failure {
     }
 }
 
+/// How often something came to be seen that was judged by lists which had changed by then.
+#[derive(Default)]
+pub(crate) struct Overtaken(AtomicU64);
+
+/// Held from before destinations are judged until what was judged can be seen. When the lists have changed meanwhile, the inspection of that
+/// change may have passed already, and goes round once more.
+pub(crate) struct Judging {
+    admin: Admin,
+    changes: u64,
+}
+
+impl Drop for Judging {
+    fn drop(&mut self) {
+        if self.admin.options().blocklists.changes() != self.changes {
+            // Release: what was judged can be seen first.
+            self.admin.overtaken().0.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
+impl Admin {
+    /// Destinations are about to be judged.
+    pub(crate) fn judging(&self) -> Judging {
+        Judging {
+            changes: self.options().blocklists.changes(),
+            admin: self.clone(),
+        }
+    }
+
+    /// What an inspection that begins now will have looked for. It differs when there has to be another.
+    fn to_inspect(&self) -> (u64, u64) {
+        let overtaken = self.overtaken().0.load(Ordering::Acquire);
+        (self.options().blocklists.changes(), overtaken)
+    }
+}
+
 /// Something that leads to listed hosts, with an alert for each.
 struct Found {
     about: Subject,
@@ -78,21 +115,21 @@ struct Outcome {
 /// Runs until the admin is gone, or can no longer write.
 pub(crate) fn run(admin: WeakAdmin) {
     tokio::spawn(async move {
-        let mut inspected = 0;
-        while let Some(changes) = admin.upgrade().map(|it| it.options().blocklists.changes()) {
-            if changes == inspected {
+        let mut inspected = (0, 0);
+        while let Some(wanted) = admin.upgrade().map(|it| it.to_inspect()) {
+            if wanted == inspected {
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
             match inspect(&admin).await {
-                Ok(None) => inspected = changes,
+                Ok(None) => inspected = wanted,
                 Ok(Some(Outcome { reported, paused })) => {
                     tracing::info!(
                         reported,
                         paused,
                         "looked through all tags for destinations that are on a blocklist"
                     );
-                    inspected = changes;
+                    inspected = wanted;
                 }
                 Err(failure) if failure.is_final() => return,
                 Err(failure) => {

@@ -31,7 +31,7 @@ use crate::fleet::{self, Fleet};
 use crate::follow::{self, Progress, Reader};
 use crate::idempotency::Idempotency;
 use crate::index::{Index, IndexError, Installation, Tenant};
-use crate::inspection::{self, BlocklistAction};
+use crate::inspection::{self, BlocklistAction, Overtaken};
 use crate::metrics::AdminMetrics;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
@@ -169,6 +169,7 @@ struct Parts {
     idempotency: Idempotency,
     claims: Claims,
     jobs: Jobs,
+    overtaken: Overtaken,
     ready: AtomicBool,
     metrics: AdminMetrics,
     reader: Reader,
@@ -216,6 +217,7 @@ impl Admin {
             idempotency: Idempotency::default(),
             claims: Claims::default(),
             jobs,
+            overtaken: Overtaken::default(),
             ready: AtomicBool::new(false),
             metrics: AdminMetrics::unregistered(),
             reader,
@@ -381,6 +383,11 @@ impl Admin {
 
     pub(crate) fn jobs(&self) -> &Jobs {
         &self.0.jobs
+    }
+
+    /// How often a change of the blocklists has overtaken an edit.
+    pub(crate) fn overtaken(&self) -> &Overtaken {
+        &self.0.overtaken
     }
 
     pub(crate) fn options(&self) -> &AdminOptions {

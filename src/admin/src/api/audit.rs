@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 use tags::{Action, AuditEntry};
 use utoipa::ToSchema;
 
-use super::blocking;
 use super::format::{Format, cell};
 use super::history::content;
+use super::listing;
 use super::params::Params;
 use super::tags::named;
 use crate::auth::Principal;
@@ -142,7 +142,10 @@ async fn read(
     limit: usize,
 ) -> Result<AuditPage, Problem> {
     let filter = filter.clone();
-    blocking(move || tenant.audit(&filter, cursor.as_ref(), limit)).await
+    listing(tenant.list_turns(), move || {
+        tenant.audit(&filter, cursor.as_ref(), limit)
+    })
+    .await
 }
 
 /// The whole log, page by page as fast as the client takes it. One that cannot be read to its end is broken off, so that it is not taken for

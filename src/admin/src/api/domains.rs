@@ -100,7 +100,7 @@ pub(crate) async fn patch(
     body: Body,
 ) -> Result<Json<EditedDomain>, Problem> {
     let wait = Wait::read(&params.allow(&Wait::PARAMETERS)?)?;
-    let edited = to_the_end({
+    let edited = to_the_end(admin.judging(), {
         let admin = admin.clone();
         async move { admin.patch_domain(&who, &name, body).await }
     })
@@ -129,7 +129,7 @@ pub(crate) async fn verify(
     params: Params,
 ) -> Result<Json<EditedDomain>, Problem> {
     let wait = Wait::read(&params.allow(&Wait::PARAMETERS)?)?;
-    let edited = to_the_end({
+    let edited = to_the_end(admin.judging(), {
         let admin = admin.clone();
         async move { admin.verify_domain(&who, &name).await }
     })
@@ -153,7 +153,10 @@ pub(crate) async fn withdraw(
     params: Params,
 ) -> Result<StatusCode, Problem> {
     params.allow(&[])?;
-    to_the_end(async move { admin.withdraw_domain(&who, &name).await }).await?;
+    to_the_end(admin.judging(), async move {
+        admin.withdraw_domain(&who, &name).await
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

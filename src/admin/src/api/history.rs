@@ -12,7 +12,7 @@ use super::params::Params;
 use super::schema::TagAnswer;
 use super::segment::Segments;
 use super::tags::{named, tag_name, tagged};
-use super::{blocking, segment::Segment};
+use super::{listing, segment::Segment};
 use crate::auth::Principal;
 use crate::difference::{Difference, differences};
 use crate::edits::READ_ONLY;
@@ -53,7 +53,7 @@ pub(crate) async fn versions(
     let tenant = admin.tenant(&who);
     let read = move || tenant.versions(&tag.domain, &tag.code, before, limit.saturating_add(1));
     // One more than asked for tells whether there is a next page.
-    let mut versions = blocking(read).await?;
+    let mut versions = listing(admin.index().list_turns(), read).await?;
     let more = versions.len() > limit;
     versions.truncate(limit);
     let last = versions.last().filter(|_| more);

@@ -86,7 +86,10 @@ pub(crate) async fn withdraw(
     params: Params,
 ) -> Result<StatusCode, Problem> {
     params.allow(&[])?;
-    to_the_end(async move { admin.withdraw_invitation(&who, &id).await }).await?;
+    to_the_end(admin.judging(), async move {
+        admin.withdraw_invitation(&who, &id).await
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -106,7 +109,10 @@ pub(crate) async fn accept(
     body: Body,
 ) -> Result<(StatusCode, Json<UserAnswer>), Problem> {
     params.allow(&[])?;
-    let user = to_the_end(async move { admin.accept_invitation(&remote, body).await }).await?;
+    let user = to_the_end(admin.judging(), async move {
+        admin.accept_invitation(&remote, body).await
+    })
+    .await?;
     Ok((StatusCode::CREATED, Json(UserAnswer::from(&user))))
 }
 

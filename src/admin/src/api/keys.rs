@@ -89,7 +89,11 @@ pub(crate) async fn revoke(
     params: Params,
 ) -> Result<StatusCode, Problem> {
     params.allow(&[])?;
-    to_the_end(async move { admin.revoke_key(&who, &id).await }).await?;
+    to_the_end(
+        admin.judging(),
+        async move { admin.revoke_key(&who, &id).await },
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -112,7 +116,10 @@ pub(crate) async fn rotate(
     body: Body,
 ) -> Result<Json<KeyWithSecret>, Problem> {
     params.allow(&[])?;
-    let new = to_the_end(async move { admin.rotate_key(&who, &id, body).await }).await?;
+    let new = to_the_end(admin.judging(), async move {
+        admin.rotate_key(&who, &id, body).await
+    })
+    .await?;
     Ok(Json(KeyWithSecret::from(&new)))
 }
 

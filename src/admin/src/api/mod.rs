@@ -29,6 +29,7 @@ mod wait;
 mod workspaces;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::tags::Permission::{
@@ -41,12 +42,14 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
 use telemetry::http;
+use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use utoipa_axum::routes;
 
 use self::endpoints::Endpoints;
 pub(crate) use self::schema::TagAnswer;
 use crate::body::Body;
+use crate::inspection::Judging;
 use crate::metrics::count;
 use crate::problem::Problem;
 use crate::service::Admin;
@@ -195,12 +198,32 @@ async fn secure(request: Request, next: Next) -> Response {
 
 /// Runs an edit to its end, even if the client goes away: half an edit is none, and its lock must be held until it can be seen.
 async fn to_the_end<T: Send + 'static>(
+    judging: Judging,
     edit: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
+    let edit = async move {
+        let edited = edit.await;
+        drop(judging);
+        edited
+    };
     match tokio::spawn(edit).await {
         Ok(result) => result,
         Err(error) => Err(Problem::internal(&error)),
     }
+}
+
+/// Runs a list of the index as [`blocking`] does, when it is its turn.
+async fn listing<T: Send + 'static, E: Into<Problem> + Send + 'static>(
+    turns: Arc<Semaphore>,
+    read: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, Problem> {
+    let turn = turns.acquire_owned().await;
+    let turn = turn.map_err(|error| Problem::internal(&error))?;
+    blocking(move || {
+        let _turn = turn;
+        read()
+    })
+    .await
 }
 
 /// Runs a read that may take long on a thread that may wait.

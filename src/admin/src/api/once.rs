@@ -40,7 +40,7 @@ where
         // The claim goes with the edit, which goes on when the client does not.
         Repetition::None(claim) => {
             let edit = make(who, body, Keep::new(claim, answer));
-            to_the_end(edit).await.map(Once::Made)
+            to_the_end(admin.judging(), edit).await.map(Once::Made)
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn put(
 ) -> Result<Response, Problem> {
     let (name, wait) = tag_name_and_wait(&code, params)?;
     let expected = precondition(&headers)?;
-    let edited = to_the_end({
+    let edited = to_the_end(admin.judging(), {
         let admin = admin.clone();
         async move { admin.schedule_tag(&who, &name, &expected, body).await }
     })
@@ -99,7 +99,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, Problem> {
     let (name, wait) = tag_name_and_wait(&code, params)?;
     let expected = precondition(&headers)?;
-    let edited = to_the_end({
+    let edited = to_the_end(admin.judging(), {
         let admin = admin.clone();
         async move { admin.unschedule_tag(&who, &name, &expected).await }
     })

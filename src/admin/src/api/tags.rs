@@ -14,7 +14,7 @@ use super::params::Params;
 use super::schema::{EditedTag, NewTag, Revoked, Rollback, TagAnswer, TagList, TagPatch};
 use super::segment::Segment;
 use super::wait::Wait;
-use super::{blocking, to_the_end};
+use super::{listing, to_the_end};
 use crate::auth::Principal;
 use crate::body::Body;
 use crate::edits::{Edited, Precondition, TagName};
@@ -116,7 +116,10 @@ pub(crate) async fn list(
         .integer("limit", 1, MAX_PAGE)?
         .unwrap_or(DEFAULT_PAGE) as usize;
     let tenant = admin.tenant(&who);
-    let page = blocking(move || tenant.tags(&filter, cursor, limit)).await?;
+    let page = listing(tenant.list_turns(), move || {
+        tenant.tags(&filter, cursor, limit)
+    })
+    .await?;
     let items = page
         .items
         .iter()
@@ -194,7 +197,7 @@ pub(crate) async fn patch(
 ) -> Result<Response, Problem> {
     let (name, wait) = tag_name_and_wait(&code, params)?;
     let expected = precondition(&headers)?;
-    let edited = to_the_end({
+    let edited = to_the_end(admin.judging(), {
         let admin = admin.clone();
         async move { admin.patch_tag(&who, &name, &expected, body).await }
     })
@@ -228,7 +231,7 @@ pub(crate) async fn revoke(
 ) -> Result<Response, Problem> {
     let (name, wait) = tag_name_and_wait(&code, params)?;
     let expected = precondition(&headers)?;
-    let commit = to_the_end({
+    let commit = to_the_end(admin.judging(), {
         let admin = admin.clone();
         async move { admin.revoke_tag(&who, &name, &expected).await }
     })
@@ -267,7 +270,7 @@ pub(crate) async fn rollback(
 ) -> Result<Response, Problem> {
     let (name, wait) = tag_name_and_wait(&code, params)?;
     let expected = precondition(&headers)?;
-    let edited = to_the_end({
+    let edited = to_the_end(admin.judging(), {
         let admin = admin.clone();
         async move { admin.roll_back_tag(&who, &name, &expected, body).await }
     })

@@ -71,7 +71,10 @@ pub(crate) async fn patch(
     body: Body,
 ) -> Result<Json<UserAnswer>, Problem> {
     params.allow(&[])?;
-    let user = to_the_end(async move { admin.patch_user(&who, &id, body).await }).await?;
+    let user = to_the_end(admin.judging(), async move {
+        admin.patch_user(&who, &id, body).await
+    })
+    .await?;
     Ok(Json(UserAnswer::from(&user)))
 }
 
@@ -92,7 +95,10 @@ pub(crate) async fn remove(
     params: Params,
 ) -> Result<StatusCode, Problem> {
     params.allow(&[])?;
-    to_the_end(async move { admin.remove_user(&who, &id).await }).await?;
+    to_the_end(admin.judging(), async move {
+        admin.remove_user(&who, &id).await
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

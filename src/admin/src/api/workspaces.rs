@@ -107,6 +107,9 @@ pub(crate) async fn patch(
     body: Body,
 ) -> Result<Json<WorkspaceAnswer>, Problem> {
     params.allow(&[])?;
-    let workspace = to_the_end(async move { admin.patch_workspace(&who, &id, body).await }).await?;
+    let workspace = to_the_end(admin.judging(), async move {
+        admin.patch_workspace(&who, &id, body).await
+    })
+    .await?;
     Ok(Json(WorkspaceAnswer::from(&workspace)))
 }

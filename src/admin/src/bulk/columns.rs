@@ -1,8 +1,12 @@
 //! A tag's fields as cells of CSV, in both directions.
 
+use std::cell::RefCell;
+
+use serde::de::DeserializeSeed;
 use serde_json::Value;
 
 use crate::problem::FieldError;
+use crate::strict_json::{Place, Strict};
 
 /// Columns whose cells are what they say; the others hold JSON: numbers, lists, rules.
 const TEXTS: [&str; 10] = [
@@ -55,8 +59,9 @@ pub(super) fn of_header<'a>(
     }
 }
 
-/// What a cell says; none if it is empty. What cannot be read is left a text, of which the field's own check says what it must be.
-pub(super) fn read_cell(column: &str, cell: &str) -> Option<Value> {
+/// What a cell says; none if it is empty. What cannot be read is left a text, of which the field's own check says what it must be. Where
+/// members of its JSON are given twice is noted in `doubled`, as JSON pointers.
+pub(super) fn read_cell(column: &str, cell: &str, doubled: &RefCell<Vec<String>>) -> Option<Value> {
     let text = without_mark(cell);
     if text.is_empty() {
         return None;
@@ -67,7 +72,19 @@ pub(super) fn read_cell(column: &str, cell: &str) -> Option<Value> {
     if column == "labels" && !text.starts_with('[') {
         return Some(text.split(',').map(str::trim).collect());
     }
-    Some(serde_json::from_str(text).unwrap_or_else(|_| text.into()))
+    Some(read_json(column, text, doubled).unwrap_or_else(|_| text.into()))
+}
+
+fn read_json(
+    column: &str,
+    text: &str,
+    doubled: &RefCell<Vec<String>>,
+) -> Result<Value, serde_json::Error> {
+    let at = Place::Top(column);
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = Strict { at: &at, doubled }.deserialize(&mut json)?;
+    json.end()?;
+    Ok(value)
 }
 
 /// The cell for a field's value; an absent one is empty.
@@ -91,7 +108,7 @@ pub(super) fn write_cell(column: &str, value: Option<&Value>) -> String {
 fn join_labels(labels: &[Value]) -> Option<String> {
     let texts: Option<Vec<&str>> = labels.iter().map(Value::as_str).collect();
     let joined = texts?.join(",");
-    let read_back = read_cell("labels", &joined);
+    let read_back = read_cell("labels", &joined, &RefCell::default());
     (read_back.as_ref().and_then(Value::as_array)? == labels).then_some(joined)
 }
 
@@ -111,6 +128,14 @@ fn without_mark(cell: &str) -> &str {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    /// Of a cell in which nothing is given twice.
+    fn read_cell(column: &str, cell: &str) -> Option<Value> {
+        let doubled = RefCell::default();
+        let value = super::read_cell(column, cell, &doubled);
+        assert!(doubled.take().is_empty(), "{cell}");
+        value
+    }
 
     #[test]
     fn no_cell_begins_like_a_formula_and_each_is_read_back_as_it_was() {
@@ -152,6 +177,14 @@ mod tests {
         );
         assert_eq!(read_cell("name", "301"), Some(json!("301")));
         assert_eq!(read_cell("name", ""), None);
+    }
+
+    #[test]
+    fn members_that_are_given_twice_in_a_cell_are_told() {
+        let doubled = RefCell::default();
+        let cell = r#"[{"name": "a", "to": {"x": 1, "x": 2}, "name": "b"}]"#;
+        super::read_cell("rules", cell, &doubled);
+        assert_eq!(doubled.take(), ["/rules/0/to/x", "/rules/0/name"]);
     }
 
     #[test]

@@ -2,17 +2,18 @@
 //!
 //! As with an import, where it stands is kept before a step and after it, and what has been done already changes nothing when it is done again.
 
-use std::io;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use jiff::Timestamp;
+use journal::Positions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tags::{Action, AuditEntry, Change, Permission, Status, Tag};
 
 use super::form;
-use super::job::{Errors, Example, Job, JobError, JobStatus};
-use super::work::{Stop, principal, until_published, write};
+use super::job::{Errors, Example, Job, JobError, JobStatus, Record};
+use super::work::{Stop, principal, seen, until_published, write};
 use crate::auth::Principal;
 use crate::destinations::DestinationPolicy;
 use crate::draft::{Draft, Identity};
@@ -22,8 +23,10 @@ use crate::index::{Cursor, Named, TagFilter, Tenant};
 use crate::problem::FieldError;
 use crate::service::Admin;
 
-/// Tags of one step, which are changed in one transaction.
+/// Tags of one step, which nobody else changes until it is done.
 const STEP: usize = 500;
+/// Bytes of changes that are written in one transaction, passed by at most one tag's.
+const MOST_BYTES_OF_PART: usize = 1024 * 1024;
 /// Changes that are shown.
 const MOST_EXAMPLES: usize = 10;
 
@@ -39,12 +42,14 @@ pub(crate) struct Edit {
 
 /// Carries an edit out, from where its record says.
 pub(super) async fn run(admin: &Admin, job: &Arc<Job>, edit: &Edit) -> Result<(), Stop> {
-    job.update(|record| record.status = JobStatus::Running)?;
-    let names = NewTag::field_names();
+    job.update(|record| record.status = JobStatus::Running)
+        .await?;
+    let edit = Arc::new(edit.clone());
+    let names: Arc<[&'static str]> = NewTag::field_names().into();
     loop {
         let record = job.record();
         let who = principal(admin, &record, Permission::TagsWrite)?;
-        let (tags, next) = step(admin.tenant(&who), edit, record.progress.cursor).await?;
+        let (tags, next) = step(admin.tenant(&who), &edit, record.progress.cursor).await?;
         let keys = tags
             .iter()
             .map(|tag| tag_key(&tag.domain, &tag.code).into());
@@ -52,48 +57,51 @@ pub(super) async fn run(admin: &Admin, job: &Arc<Job>, edit: &Edit) -> Result<()
             true => None,
             false => Some(admin.claim(keys.collect()).await),
         };
+        let judging = admin.judging();
         let tags = current(admin, &who, job, tags).await?;
-        let dated = admin.now();
-        let outcome = {
-            let step = Step {
-                admin,
-                who: &who,
-                edit,
-                names: &names,
-                policy: admin.destination_policy(),
-                dated,
-            };
-            step.outcome(tags, record.progress.writing)?
+        let step = Step {
+            admin: admin.clone(),
+            who,
+            edit: Arc::clone(&edit),
+            names: Arc::clone(&names),
+            dated: admin.now(),
+            writing: record.progress.writing,
+            dry_run: record.dry_run,
         };
-        let mut seen = None;
-        if claim.is_some() && !outcome.changes.is_empty() {
-            job.update(|record| record.progress.writing = Some(dated))?;
-            seen = Some(write(admin, job, &outcome.changes).await?);
+        let mut last = None;
+        let mut outcome = step.carry_out(job, tags, &mut last).await.map(Some);
+        if let Ok(done) = &mut outcome {
+            let done = done.take().unwrap_or_default();
+            let kept = job.update(|record| note(record, done, next)).await;
+            outcome = kept.map(|()| None).map_err(Stop::from);
         }
-        job.update(|record| {
-            record.detail = None;
-            let progress = &mut record.progress;
-            progress.cursor = next;
-            progress.writing = None;
-            progress.read += outcome.changed + outcome.unchanged + outcome.invalid;
-            progress.changed += outcome.changed;
-            progress.unchanged += outcome.unchanged;
-            progress.invalid += outcome.invalid;
-            progress.errors.append(outcome.errors);
-            let room = MOST_EXAMPLES.saturating_sub(progress.examples.len());
-            progress
-                .examples
-                .extend(outcome.examples.into_iter().take(room));
-        })?;
-        if let Some(positions) = seen {
-            let seen = admin.until_seen(&positions).await;
-            seen.map_err(|error| Stop::Interrupted(error.to_string()))?;
+        // Others are held off until they can see what was written, also of what ends half-way.
+        if let Some(positions) = last {
+            seen(admin, &positions).await?;
         }
+        drop(judging);
         drop(claim);
+        outcome?;
         if next.is_none() {
             return Ok(());
         }
     }
+}
+
+/// Notes that a step is done.
+fn note(record: &mut Record, done: Outcome, next: Option<Cursor>) {
+    record.detail = None;
+    let progress = &mut record.progress;
+    progress.cursor = next;
+    progress.writing = None;
+    progress.read += done.changed + done.unchanged + done.invalid;
+    progress.changed += done.changed;
+    progress.unchanged += done.unchanged;
+    progress.invalid += done.invalid;
+    progress.errors.append(done.errors);
+    let room = MOST_EXAMPLES.saturating_sub(progress.examples.len());
+    let examples = done.examples.into_iter().take(room);
+    progress.examples.extend(examples);
 }
 
 /// The next tags that fit, and where to go on; none when these are the last.
@@ -136,6 +144,8 @@ async fn current(
 #[derive(Default)]
 struct Outcome {
     changes: Vec<Change>,
+    /// How long the changes are.
+    bytes: usize,
     changed: u64,
     unchanged: u64,
     invalid: u64,
@@ -143,23 +153,76 @@ struct Outcome {
     examples: Vec<Example>,
 }
 
-/// All that the change of a tag depends on, beside the tag.
-struct Step<'a> {
-    admin: &'a Admin,
-    who: &'a Principal,
-    edit: &'a Edit,
-    names: &'a [&'static str],
-    policy: DestinationPolicy<'a>,
-    dated: Timestamp,
+impl Outcome {
+    /// Counts a part's in, but for its changes.
+    fn append(&mut self, part: Self) {
+        self.changed += part.changed;
+        self.unchanged += part.unchanged;
+        self.invalid += part.invalid;
+        self.errors.append(part.errors);
+        let room = MOST_EXAMPLES.saturating_sub(self.examples.len());
+        self.examples.extend(part.examples.into_iter().take(room));
+    }
 }
 
-impl Step<'_> {
-    /// Judges tags. `writing` is when a step is dated that was cut off.
-    fn outcome(&self, tags: Vec<Tag>, writing: Option<Timestamp>) -> Result<Outcome, Stop> {
+/// All that the change of a tag depends on, beside the tag.
+#[derive(Clone)]
+struct Step {
+    admin: Admin,
+    who: Principal,
+    edit: Arc<Edit>,
+    names: Arc<[&'static str]>,
+    dated: Timestamp,
+    /// When it was dated, if it was cut off.
+    writing: Option<Timestamp>,
+    dry_run: bool,
+}
+
+impl Step {
+    /// Judges and writes tags in parts, each a transaction, of which no more than two are on their way. Where the last lies that was written is
+    /// `last`, whatever became of the rest.
+    async fn carry_out(
+        &self,
+        job: &Job,
+        tags: Vec<Tag>,
+        last: &mut Option<Positions>,
+    ) -> Result<Outcome, Stop> {
+        let mut done = Outcome::default();
+        let mut tags = tags.into_iter();
+        while !tags.as_slice().is_empty() {
+            let step = self.clone();
+            let judging = tokio::task::spawn_blocking(move || {
+                let part = step.part(&mut tags)?;
+                Ok::<_, Stop>((part, tags))
+            });
+            let (mut part, left) = judging.await??;
+            tags = left;
+            let changes = std::mem::take(&mut part.changes);
+            done.append(part);
+            if self.dry_run || changes.is_empty() {
+                continue;
+            }
+            if last.is_none() {
+                job.update(|record| record.progress.writing = Some(self.dated))
+                    .await?;
+            }
+            let written = write(&self.admin, job, &changes).await?;
+            if let Some(before) = last.replace(written) {
+                seen(&self.admin, &before).await?;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Judges the next tags, until what they make is a part.
+    fn part(&self, tags: &mut IntoIter<Tag>) -> Result<Outcome, Stop> {
+        let policy = self.admin.remembering_policy();
         let mut outcome = Outcome::default();
-        for tag in tags {
+        while outcome.bytes < MOST_BYTES_OF_PART
+            && let Some(tag) = tags.next()
+        {
             let is_ours =
-                writing == Some(tag.updated_at) && tag.updated_by == self.who.actor.as_str();
+                self.writing == Some(tag.updated_at) && tag.updated_by == self.who.actor.as_str();
             if is_ours {
                 // This job did it, before it was cut off.
                 outcome.changed += 1;
@@ -169,7 +232,7 @@ impl Step<'_> {
             if tag.status == Status::Revoked || !self.edit.filter.fits(&tag) {
                 continue;
             }
-            match self.changed(&tag)? {
+            match self.changed(&tag, &policy)? {
                 Ok(None) => outcome.unchanged += 1,
                 Ok(Some(next)) => self.take(&mut outcome, tag, next),
                 Err(errors) => {
@@ -184,10 +247,14 @@ impl Step<'_> {
     }
 
     /// The tag's next version; none where it is as it is to be already, and what is wrong where it cannot be.
-    fn changed(&self, tag: &Tag) -> Result<Result<Option<Tag>, Vec<FieldError>>, Stop> {
+    fn changed(
+        &self,
+        tag: &Tag,
+        policy: &DestinationPolicy<'_>,
+    ) -> Result<Result<Option<Tag>, Vec<FieldError>>, Stop> {
         let mut draft = Draft::of(tag);
         let mut fields = Fields::of(self.edit.set.clone().into_iter().collect());
-        draft.read(&mut fields, &self.policy, None);
+        draft.read(&mut fields, policy, None);
         let errors = fields.errors(&READ_ONLY);
         if !errors.is_empty() {
             return Ok(Err(errors));
@@ -197,7 +264,7 @@ impl Step<'_> {
         }
         let identity = Identity::next_version_of(tag);
         let next = draft.into_tag(identity, self.dated, self.who.actor.as_str());
-        let mut next = next.map_err(|_| io::Error::other("a valid edit makes no tag"))?;
+        let mut next = next.map_err(|_| Stop::Failed("A valid edit makes no tag.".to_owned()))?;
         // What is scheduled goes on, as the change that it is.
         match self.admin.rescheduled(tag, &next) {
             Ok(scheduled) => next.scheduled = scheduled,
@@ -212,7 +279,7 @@ impl Step<'_> {
     fn take(&self, outcome: &mut Outcome, tag: Tag, next: Tag) {
         outcome.changed += 1;
         if outcome.examples.len() < MOST_EXAMPLES {
-            let shown = example(self.admin, &tag, &next, self.names);
+            let shown = example(&self.admin, &tag, &next, &self.names);
             outcome.examples.push(shown);
         }
         let subject = format!("tag/{}/{}", next.domain, next.code);
@@ -220,9 +287,10 @@ impl Step<'_> {
             at: self.dated,
             before: Some(tag),
             after: Some(next.clone()),
-            ..self.admin.audit(self.who, Action::Update, subject)
+            ..self.admin.audit(&self.who, Action::Update, subject)
         };
         let changes = [Change::Tag(next), Change::Audit(audit)];
+        outcome.bytes += changes.iter().map(|it| it.encode().len()).sum::<usize>();
         outcome.changes.extend(changes);
     }
 }

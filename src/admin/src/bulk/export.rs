@@ -76,7 +76,12 @@ impl Export {
                     Next::Behind(cursor) => Some(cursor),
                     Next::None => return Ok(None),
                 };
-                let page = tokio::task::spawn_blocking(move || export.page(begin));
+                let turns = export.admin.index().export_turns();
+                let turn = turns.acquire_owned().await.map_err(io::Error::other)?;
+                let page = tokio::task::spawn_blocking(move || {
+                    let _turn = turn;
+                    export.page(begin)
+                });
                 let page = page.await.map_err(io::Error::other)?;
                 page.map(Some).map_err(|error| {
                     tracing::error!(%error, "an export ended early");

@@ -5,15 +5,17 @@
 //! as they would have been.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use journal::Positions;
 use tags::{Permission, Status, Tag};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::chunk::{Candidate, Chunk, MOST_LINES};
@@ -21,19 +23,26 @@ use super::form;
 use super::job::{Errors, Job, JobError, JobStatus};
 use super::part::{after, changes, into_tag, parts, was_made};
 use super::source::{Format, Source};
-use super::work::{Stop, principal, write};
+use super::work::{Stop, principal, seen, write};
 use crate::auth::Principal;
 use crate::draft::{Draft, Identity};
 use crate::edits::{NewTag, READ_ONLY, Room, taken};
 use crate::index::Named;
+use crate::inspection::Judging;
 use crate::problem::FieldError;
 use crate::service::Admin;
 
 /// Lines of one file: so many names a dry run remembers, in 200 MB at most.
 const MOST_LINES_OF_FILE: u64 = 5_000_000;
 
-/// A chunk, and its share of the memory for them.
-type Loaded = (Chunk, OwnedSemaphorePermit);
+/// A chunk that was read.
+struct Loaded {
+    chunk: Chunk,
+    /// Since before it was judged.
+    judging: Judging,
+    /// Its share of the memory for chunks.
+    permit: OwnedSemaphorePermit,
+}
 
 /// Carries an import out, from where its record says.
 pub(super) async fn run(admin: &Admin, job: &Arc<Job>, format: Format) -> Result<(), Stop> {
@@ -44,7 +53,8 @@ pub(super) async fn run(admin: &Admin, job: &Arc<Job>, format: Format) -> Result
             // What it has seen is not kept.
             record.progress = Default::default();
         }
-    })?;
+    })
+    .await?;
     let source = open(job, format, &names).await?;
     let (loaded, mut chunks) = mpsc::channel(1);
     let mut steps = JoinSet::new();
@@ -55,7 +65,7 @@ pub(super) async fn run(admin: &Admin, job: &Arc<Job>, format: Format) -> Result
         names: &names,
         seen: HashMap::new(),
         earliest: Timestamp::MIN,
-        room: None,
+        before: None,
     };
     let outcome = import.take_all(&mut chunks, &mut steps).await;
     // What is written is held until it can be seen, whatever became of the rest.
@@ -75,16 +85,22 @@ async fn open(job: &Arc<Job>, format: Format, names: &Arc<[&'static str]>) -> Re
             &READ_ONLY,
         )
     });
-    match opened.await?? {
-        Ok(source) => Ok(source),
-        Err(errors) => {
+    match opened.await? {
+        Ok(Ok(source)) => Ok(source),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let detail = "The uploaded file is no longer in the data directory; send it again.";
+            Err(Stop::Failed(detail.to_owned()))
+        }
+        Err(error) => Err(error.into()),
+        Ok(Err(errors)) => {
             job.update(|record| {
                 let progress = &mut record.progress;
                 progress.errors = Errors::default();
                 for error in &errors {
                     progress.errors.push(JobError::at_line(1, error));
                 }
-            })?;
+            })
+            .await?;
             Err(Stop::Failed(
                 "The file's header is not valid; nothing was read.".to_owned(),
             ))
@@ -106,7 +122,7 @@ async fn load(
         let Ok(permit) = permits.acquire_owned().await else {
             return Ok(());
         };
-        let (admin, who) = (admin.clone(), who.clone());
+        let (admin, who, judging) = (admin.clone(), who.clone(), admin.judging());
         let step = tokio::task::spawn_blocking(move || {
             let terms = admin.new_tag_terms(&who)?;
             let chunk = Chunk::read(&mut source, &terms)?;
@@ -121,7 +137,12 @@ async fn load(
                 "The file has more than {MOST_LINES_OF_FILE} lines; what lies behind was not read. Send it in parts."
             )));
         }
-        if loaded.send((chunk, permit)).await.is_err() {
+        let next = Loaded {
+            chunk,
+            judging,
+            permit,
+        };
+        if loaded.send(next).await.is_err() {
             return Ok(());
         }
     }
@@ -135,8 +156,8 @@ struct Import<'a> {
     seen: HashMap<u64, u64>,
     /// The next chunk's tags are dated no earlier, so that they follow those before them.
     earliest: Timestamp,
-    /// Room for the tags of the last chunk, until they can be seen.
-    room: Option<(Room, Positions)>,
+    /// Ends when the last chunk that was written can be seen, and has given back its room.
+    before: Option<oneshot::Receiver<Infallible>>,
 }
 
 /// What is to become of a chunk's lines.
@@ -155,12 +176,17 @@ impl Import<'_> {
         chunks: &mut mpsc::Receiver<Loaded>,
         steps: &mut JoinSet<Result<(), Stop>>,
     ) -> Result<(), Stop> {
-        while let Some((chunk, permit)) = chunks.recv().await {
+        while let Some(loaded) = chunks.recv().await {
+            let Loaded {
+                chunk,
+                judging,
+                permit,
+            } = loaded;
             let record = self.job.record();
             let who = principal(self.admin, &record, Permission::Import)?;
             if record.dry_run {
                 self.try_out(&who, chunk).await?;
-            } else if let Some(seen) = self.write(&who, chunk).await? {
+            } else if let Some(seen) = self.write(&who, chunk, judging).await? {
                 steps.spawn(async move {
                     seen.await?;
                     drop(permit);
@@ -184,6 +210,7 @@ impl Import<'_> {
         &mut self,
         who: &Principal,
         mut chunk: Chunk,
+        judging: Judging,
     ) -> Result<Option<impl Future<Output = Result<(), Stop>> + Send + 'static>, Stop> {
         let keys = chunk
             .candidates
@@ -193,7 +220,7 @@ impl Import<'_> {
         let mut verdict = self.judge(who, &mut chunk).await?;
         let room = self.room(who, &mut verdict, 0, &mut chunk).await?;
         if !chunk.errors.is_empty() || verdict.new.is_empty() {
-            self.note(&chunk, &verdict, 0)?;
+            self.note(&chunk, &verdict, 0).await?;
             return Ok(None);
         }
         let begun = self.job.record().progress.writing;
@@ -201,14 +228,27 @@ impl Import<'_> {
         let dated = begun.unwrap_or_else(|| self.admin.now().max(self.earliest));
         self.earliest = after(dated, MOST_LINES);
         self.job
-            .update(|record| record.progress.writing = Some(dated))?;
-        let written = self.write_parts(who, &verdict.new, dated).await?;
-        self.room = room.map(|room| (room, written.clone()));
-        self.note(&chunk, &verdict, verdict.new.len() as u64)?;
+            .update(|record| record.progress.writing = Some(dated))
+            .await?;
+        let mut last = None;
+        let mut outcome = self.write_parts(who, &verdict.new, dated, &mut last).await;
+        if outcome.is_ok() {
+            let made = verdict.new.len() as u64;
+            outcome = self.note(&chunk, &verdict, made).await;
+        }
+        let written = last.unwrap_or_default();
+        if let Err(stop) = outcome {
+            // Others are held off until they can see what was written, also of what ends half-way.
+            seen(self.admin, &written).await?;
+            return Err(stop);
+        }
+        let (held, before) = oneshot::channel();
+        self.before = Some(before);
         let admin = self.admin.clone();
         Ok(Some(async move {
             let seen = seen(&admin, &written).await;
-            drop(claim);
+            // In this order.
+            drop((room, claim, judging, held));
             seen
         }))
     }
@@ -225,9 +265,9 @@ impl Import<'_> {
             return Ok(None);
         }
         // Those of the last chunk have no need of it any more when they are counted themselves.
-        if let Some((room, written)) = self.room.take() {
-            seen(self.admin, &written).await?;
-            drop(room);
+        if let Some(before) = self.before.take() {
+            // Nothing is ever sent: this is its end.
+            let _ = before.await;
         }
         let room = self
             .admin
@@ -242,27 +282,27 @@ impl Import<'_> {
                 chunk.refuse(verdict.new.remove(0).line, &[error]);
                 Ok(None)
             }
-            Err(problem) => Err(Stop::Interrupted(problem.detail().to_owned())),
+            Err(problem) => Err(Stop::Waiting(format!("the index: {}", problem.detail()))),
         }
     }
 
     /// Writes tags in parts, each a transaction. So that an edit for which somebody waits finds little before it, here and where they are
-    /// taken in, no more than two parts are on their way.
+    /// taken in, no more than two parts are on their way. Where the last lies that was written is `last`, whatever became of the rest.
     async fn write_parts(
         &self,
         who: &Principal,
         new: &[Candidate],
         dated: Timestamp,
-    ) -> Result<Positions, Stop> {
-        let mut before: Option<Positions> = None;
+        last: &mut Option<Positions>,
+    ) -> Result<(), Stop> {
         for part in parts(new) {
             let changes = changes(self.admin, who, part, dated)?;
             let written = write(self.admin, self.job, &changes).await?;
-            if let Some(before) = before.replace(written) {
+            if let Some(before) = last.replace(written) {
                 seen(self.admin, &before).await?;
             }
         }
-        Ok(before.unwrap_or_default())
+        Ok(())
     }
 
     /// As [`Import::write`], but for the writing.
@@ -299,7 +339,7 @@ impl Import<'_> {
         } else {
             0
         };
-        self.note(&chunk, &verdict, made as u64)
+        self.note(&chunk, &verdict, made as u64).await
     }
 
     /// Compares a chunk with the tags that there are.
@@ -363,8 +403,8 @@ impl Import<'_> {
     }
 
     /// Keeps that a chunk is done with.
-    fn note(&self, chunk: &Chunk, verdict: &Verdict, made: u64) -> Result<(), Stop> {
-        self.job.update(|record| {
+    async fn note(&self, chunk: &Chunk, verdict: &Verdict, made: u64) -> Result<(), Stop> {
+        let keeping = self.job.update(|record| {
             record.detail = None;
             let progress = &mut record.progress;
             progress.place = chunk.end;
@@ -375,15 +415,9 @@ impl Import<'_> {
             progress.withheld += verdict.new.len() as u64 - made;
             progress.invalid += chunk.invalid;
             progress.errors.append(chunk.errors.clone());
-        })?;
-        Ok(())
+        });
+        Ok(keeping.await?)
     }
-}
-
-/// Comes when what lies there can be seen.
-async fn seen(admin: &Admin, positions: &Positions) -> Result<(), Stop> {
-    let seen = admin.until_seen(positions).await;
-    seen.map_err(|error| Stop::Interrupted(error.to_string()))
 }
 
 fn hash(value: &(impl Hash + ?Sized)) -> u64 {

@@ -1,9 +1,10 @@
 //! A job: what is to be done, how far it has come, and what is told of it. All of that is one file, so that it goes on after a restart.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -206,6 +207,8 @@ impl Record {
 pub(crate) struct Job {
     folder: PathBuf,
     record: Mutex<Record>,
+    /// Whoever has it writes the file.
+    writing: Arc<tokio::sync::Mutex<()>>,
     /// Bytes of its file. Relaxed: no more than a number.
     bytes: AtomicU64,
     finished: watch::Sender<bool>,
@@ -213,6 +216,7 @@ pub(crate) struct Job {
 
 /// A job that has ended.
 pub(super) struct Finished {
+    pub(super) id: String,
     pub(super) workspace: String,
     pub(super) at: Timestamp,
     /// Bytes that what is told of it takes.
@@ -225,11 +229,8 @@ impl Job {
         let job = Self::of(folder, record, 0);
         let text = serde_json::to_vec(&*job.lock())?;
         job.bytes.store(text.len() as u64, Ordering::Relaxed);
-        let temporary = job.file("new");
-        std::fs::write(&temporary, text)?;
-        std::fs::File::open(&temporary)?.sync_all()?;
-        std::fs::rename(&temporary, job.file("json"))?;
-        std::fs::File::open(folder)?.sync_all()?;
+        keep(folder, &job.lock().id, &text)?;
+        File::open(folder)?.sync_all()?;
         Ok(job)
     }
 
@@ -239,6 +240,7 @@ impl Job {
         Self {
             folder: folder.to_owned(),
             record: Mutex::new(record),
+            writing: Arc::default(),
             bytes: AtomicU64::new(bytes),
             finished,
         }
@@ -253,6 +255,7 @@ impl Job {
     pub(super) fn finished(&self) -> Option<Finished> {
         let record = self.lock();
         Some(Finished {
+            id: record.id.clone(),
             at: record.finished_at?,
             workspace: record.workspace.clone(),
             bytes: self.bytes.load(Ordering::Relaxed),
@@ -264,17 +267,24 @@ impl Job {
         self.lock().clone()
     }
 
-    /// Changes what is known of it, and keeps that. The file is not forced to the disk: what is lost with the power is done again.
-    pub(super) fn update(&self, change: impl FnOnce(&mut Record)) -> io::Result<()> {
-        let mut record = self.lock();
-        change(&mut record);
-        let text = serde_json::to_vec(&*record)?;
-        let temporary = self.folder.join(format!("{}.new", record.id));
-        std::fs::write(&temporary, &text)?;
-        std::fs::rename(&temporary, self.folder.join(format!("{}.json", record.id)))?;
-        self.bytes.store(text.len() as u64, Ordering::Relaxed);
-        let finished = record.is_finished();
-        drop(record);
+    /// Changes what is known of it, and keeps that. After an error it is known here all the same, and kept with the next change. With the power
+    /// the last changes may be lost, which are made again then; what the file says is always whole.
+    pub(super) async fn update(&self, change: impl FnOnce(&mut Record)) -> io::Result<()> {
+        // One after another, so that the file has the last.
+        let turn = Arc::clone(&self.writing).lock_owned().await;
+        let (id, text, finished) = {
+            let mut record = self.lock();
+            change(&mut record);
+            let text = serde_json::to_vec(&*record)?;
+            (record.id.clone(), text, record.is_finished())
+        };
+        let (folder, bytes) = (self.folder.clone(), text.len() as u64);
+        let keeping = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            keep(&folder, &id, &text)
+        });
+        keeping.await??;
+        self.bytes.store(bytes, Ordering::Relaxed);
         self.finished.send_replace(finished);
         Ok(())
     }
@@ -303,4 +313,13 @@ impl Job {
     fn lock(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A job's file holds all of this or what it held before, whatever fails.
+fn keep(folder: &Path, id: &str, text: &[u8]) -> io::Result<()> {
+    let temporary = folder.join(format!("{id}.new"));
+    let mut file = File::create(&temporary)?;
+    file.write_all(text)?;
+    file.sync_data()?;
+    std::fs::rename(&temporary, folder.join(format!("{id}.json")))
 }

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::job::{Job, JobStatus, Record, Task};
 use super::places::{Place, Places};
-use super::work::Stop;
+use super::work::{RETRY, Stop};
 use super::{edit, import};
 use crate::auth::Principal;
 use crate::codes::random_id;
@@ -58,6 +58,8 @@ pub(crate) struct Jobs {
     folder: PathBuf,
     known: Mutex<HashMap<String, Arc<Job>>>,
     places: Places,
+    /// Those of jobs that go on when the process is started again.
+    interrupted: Mutex<Vec<Place>>,
     chunks: Arc<Semaphore>,
 }
 
@@ -68,6 +70,7 @@ impl Jobs {
             folder: data_dir.join("jobs"),
             known: Mutex::default(),
             places: Places::default(),
+            interrupted: Mutex::default(),
             chunks: Arc::new(Semaphore::new(CHUNKS)),
         }
     }
@@ -114,7 +117,12 @@ impl Jobs {
     pub(crate) fn resume(&self, admin: &Admin) -> io::Result<()> {
         let mut left = Vec::new();
         for entry in std::fs::read_dir(self.folder()?)? {
-            let path = entry?.path();
+            let entry = entry?;
+            // None of ours, such as `lost+found`.
+            if entry.file_type()?.is_dir() {
+                continue;
+            }
+            let path = entry.path();
             match path.extension().and_then(|kind| kind.to_str()) {
                 Some("json") => left.push(path),
                 // Uploads that no job was made of, and what was being written.
@@ -136,7 +144,10 @@ impl Jobs {
             let finished = record.is_finished();
             let job = Arc::new(Job::of(&self.folder, record, text.len() as u64));
             lock(&self.known).insert(id.clone(), Arc::clone(&job));
-            if !finished {
+            if finished {
+                // The process was ended before it removed it.
+                self.remove(&format!("{id}.upload"));
+            } else {
                 tracing::info!(
                     job = id,
                     workspace,
@@ -152,15 +163,12 @@ impl Jobs {
 
     /// Of finished jobs, the oldest go.
     fn forget_old(&self, now: Timestamp) {
-        let mut known = lock(&self.known);
-        let finished = known
-            .iter()
-            .filter_map(|(id, job)| Some((job.finished()?, id.clone())));
-        let mut finished: Vec<_> = finished.collect();
-        finished.sort_by_key(|(job, _)| std::cmp::Reverse(job.at));
+        let known: Vec<Arc<Job>> = lock(&self.known).values().cloned().collect();
+        let mut finished: Vec<_> = known.iter().filter_map(|job| job.finished()).collect();
+        finished.sort_by_key(|job| std::cmp::Reverse(job.at));
         let mut all = Bound::default();
         let mut of_workspaces: HashMap<String, Bound> = HashMap::new();
-        for (job, id) in finished {
+        for job in finished {
             let own = of_workspaces.entry(job.workspace).or_default();
             let is_kept = now.duration_since(job.at) <= KEPT_FOR
                 && MOST_FINISHED_OF_WORKSPACE.takes(own, job.bytes)
@@ -168,11 +176,21 @@ impl Jobs {
             if is_kept {
                 continue;
             }
-            known.remove(&id);
-            let path = self.folder.join(format!("{id}.json"));
-            if let Err(error) = std::fs::remove_file(&path) {
-                tracing::warn!(file = %path.display(), %error, "an old job's file was not removed");
+            if lock(&self.known).remove(&job.id).is_some() {
+                self.remove(&format!("{}.upload", job.id));
+                self.remove(&format!("{}.json", job.id));
             }
+        }
+    }
+
+    /// Removes a file of a finished job, if it is there.
+    fn remove(&self, name: &str) {
+        let path = self.folder.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(file = %path.display(), %error, "a finished job's file was not removed");
+            }
+            _ => {}
         }
     }
 }
@@ -199,40 +217,57 @@ pub(crate) fn begin(
 fn start(admin: &Admin, job: &Arc<Job>, place: Place) {
     let (admin, job) = (admin.clone(), Arc::clone(job));
     tokio::spawn(async move {
-        let record = job.record();
-        let outcome = match record.task.clone() {
-            Task::Import { format, .. } => import::run(&admin, &job, format).await,
-            Task::Edit(edit) => edit::run(&admin, &job, &edit).await,
+        let Record { id, task, .. } = job.record();
+        let mut waited_for = None;
+        let outcome = loop {
+            let outcome = match &task {
+                Task::Import { format, .. } => import::run(&admin, &job, *format).await,
+                Task::Edit(edit) => edit::run(&admin, &job, edit).await,
+            };
+            let Err(stop @ Stop::Waiting(_)) = outcome else {
+                break outcome;
+            };
+            let detail = Some(stop.to_string());
+            if waited_for != detail {
+                tracing::warn!(job = id, error = %stop, "a job waits");
+                waited_for.clone_from(&detail);
+            }
+            job.say(detail);
+            tokio::time::sleep(RETRY).await;
         };
-        if let Err(error) = finish(&admin, &job, outcome) {
-            tracing::error!(job = record.id, %error, "a job's end could not be kept");
+        if let Err(stop @ Stop::Interrupted(_)) = &outcome {
+            tracing::warn!(job = id, error = %stop, "a job was interrupted");
+            job.say(Some(stop.to_string()));
+            // It is under way still, and its file lies there.
+            lock(&admin.jobs().interrupted).push(place);
+            return;
         }
+        finish(&admin, &job, outcome.map_err(|stop| stop.to_string())).await;
         drop(place);
     });
 }
 
-fn finish(admin: &Admin, job: &Job, outcome: Result<(), Stop>) -> io::Result<()> {
+/// Keeps how a job has ended, or why it failed.
+async fn finish(admin: &Admin, job: &Job, outcome: Result<(), String>) {
     let id = job.record().id;
     let (status, detail) = match outcome {
         Ok(()) => (JobStatus::Done, None),
-        Err(Stop::Failed(detail)) => (JobStatus::Failed, Some(detail)),
-        Err(stop @ Stop::Interrupted(_)) => {
-            tracing::warn!(job = id, error = %stop, "a job was interrupted");
-            job.say(Some(stop.to_string()));
-            return Ok(());
-        }
+        Err(detail) => (JobStatus::Failed, Some(detail)),
     };
     tracing::info!(job = id, ?status, detail, "a job has ended");
-    job.update(|record| {
-        record.status = status;
-        record.detail = detail;
-        record.finished_at = Some(admin.now());
-    })?;
-    admin.jobs().forget_old(admin.now());
-    match std::fs::remove_file(job.upload()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    let at = admin.now();
+    loop {
+        let keeping = job.update(|record| {
+            record.status = status;
+            record.detail.clone_from(&detail);
+            record.finished_at = Some(at);
+        });
+        let Err(error) = keeping.await else { break };
+        tracing::warn!(job = id, %error, "a job's end could not be kept; trying again");
+        tokio::time::sleep(RETRY).await;
     }
+    admin.jobs().forget_old(admin.now());
+    admin.jobs().remove(&format!("{id}.upload"));
 }
 
 /// Nothing is left half-done under these locks.

@@ -11,6 +11,8 @@ use crate::problem::Problem;
 const MOST_OF_WORKSPACE: usize = 4;
 /// Of those, ones that only say what they would do: each remembers what it has read, and writes nothing by which it would be held up.
 const MOST_DRY_RUNS: usize = 1;
+/// Dry runs of all workspaces, since each remembers what it has read.
+const MOST_DRY_RUNS_OF_ALL: usize = 4;
 /// Jobs of all workspaces.
 const MOST: usize = 64;
 /// Bytes of one workspace's files.
@@ -42,28 +44,38 @@ impl Places {
     pub(super) fn take(&self, workspace: &WorkspaceId, dry_run: bool) -> Result<Place, Problem> {
         let mut under_way = self.lock();
         let all: usize = under_way.values().map(|it| it.jobs).sum();
-        let own = under_way.entry(workspace.to_string()).or_default();
-        let refused = if own.jobs >= MOST_OF_WORKSPACE {
+        let all_dry: usize = under_way.values().map(|it| it.dry_runs).sum();
+        let own = under_way.get(workspace.as_str());
+        let (own_jobs, own_dry) = own.map_or((0, 0), |own| (own.jobs, own.dry_runs));
+        let refused = if own_jobs >= MOST_OF_WORKSPACE {
             Some(format!(
                 "This workspace has {MOST_OF_WORKSPACE} imports or bulk edits under way, as many as it may; wait for one to end."
             ))
-        } else if dry_run && own.dry_runs >= MOST_DRY_RUNS {
+        } else if dry_run && own_dry >= MOST_DRY_RUNS {
             Some("A dry run of this workspace is under way, and there is one at a time; wait for its end.".to_owned())
-        } else if all >= MOST {
+        } else if all >= MOST || dry_run && all_dry >= MOST_DRY_RUNS_OF_ALL {
             Some("There are as many imports and bulk edits under way as there may be; try again later.".to_owned())
         } else {
             None
         };
-        drop(under_way);
         match refused {
             Some(detail) => Err(Problem::busy(detail)),
-            None => Ok(self.place(workspace.as_str(), dry_run, 0)),
+            None => Ok(self.add(&mut under_way, workspace.as_str(), dry_run, 0)),
         }
     }
 
     /// The place of a job that an earlier run has begun, with a file of this length.
     pub(super) fn place(&self, workspace: &str, dry_run: bool, bytes: u64) -> Place {
-        let mut under_way = self.lock();
+        self.add(&mut self.lock(), workspace, dry_run, bytes)
+    }
+
+    fn add(
+        &self,
+        under_way: &mut HashMap<String, UnderWay>,
+        workspace: &str,
+        dry_run: bool,
+        bytes: u64,
+    ) -> Place {
         let own = under_way.entry(workspace.to_owned()).or_default();
         own.jobs += 1;
         own.dry_runs += usize::from(dry_run);
@@ -150,8 +162,25 @@ mod tests {
             })
             .collect();
         assert!(places.take(&workspace("ws_more"), false).is_err());
+        assert_eq!(places.lock().len(), MOST);
         drop(taken);
         assert!(places.take(&workspace("ws_more"), false).is_ok());
+    }
+
+    #[test]
+    fn all_together_have_fewer_places_for_dry_runs() {
+        let places = Places::default();
+        let take = |number: usize, dry_run| {
+            let workspace = workspace(&format!("ws_{number}"));
+            places.take(&workspace, dry_run).ok()
+        };
+        let taken: Vec<_> = (0..MOST_DRY_RUNS_OF_ALL)
+            .map(|number| take(number, true).unwrap())
+            .collect();
+        assert!(take(MOST_DRY_RUNS_OF_ALL, true).is_none());
+        assert!(take(MOST_DRY_RUNS_OF_ALL, false).is_some());
+        drop(taken);
+        assert!(take(MOST_DRY_RUNS_OF_ALL, true).is_some());
     }
 
     #[test]

@@ -23,6 +23,10 @@ use crate::service::Admin;
 pub(crate) const MOST_BYTES: u64 = 1024 * 1024 * 1024;
 /// Bytes a second that a client has to send on average, beyond the time that every body may take.
 const LOWEST_RATE: f64 = 16.0 * 1024.0;
+/// Bytes after which it is looked again how much room the data directory has.
+const LOOK: u64 = 4 * 1024 * 1024;
+/// Bytes that uploads leave free there for the index, the alerts and the journal; of a small disk, a tenth.
+const RESERVE: u64 = 1024 * 1024 * 1024;
 const BUFFER: usize = 256 * 1024;
 
 /// A file of tags that a request brings.
@@ -86,6 +90,7 @@ impl Spool {
         let began = Instant::now();
         let mut body = body.into_data_stream();
         let mut bytes: u64 = 0;
+        let mut next_look = 0;
         loop {
             #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
             let earned = Duration::from_secs_f64(bytes as f64 / LOWEST_RATE);
@@ -113,6 +118,10 @@ impl Spool {
                 ));
             }
             place.grow(data.len() as u64)?;
+            if bytes >= next_look {
+                self.path.require_room()?;
+                next_look = bytes + LOOK;
+            }
             self.file.write_all(&data).await.map_err(not_kept)?;
         }
         self.file.flush().await.map_err(not_kept)?;
@@ -122,6 +131,21 @@ impl Spool {
 }
 
 impl Spooled {
+    /// 503 when the disk that it is on is nearly full.
+    fn require_room(&self) -> Result<(), Problem> {
+        let Some(folder) = self.0.as_deref().and_then(Path::parent) else {
+            return Ok(());
+        };
+        let disk = rustix::fs::statvfs(folder).map_err(|error| not_kept(error.into()))?;
+        if leaves_reserve(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize) {
+            return Ok(());
+        }
+        tracing::error!(folder = %folder.display(), "an upload was refused: the disk of the data directory is nearly full");
+        Err(Problem::unavailable(
+            "The disk for uploaded files is nearly full, and nothing was done; ask who runs the installation for room.",
+        ))
+    }
+
     fn keep(mut self) {
         self.0 = None;
     }
@@ -144,4 +168,23 @@ fn remove(path: &Path) {
 fn not_kept(error: std::io::Error) -> Problem {
     tracing::error!(%error, "an uploaded file was not kept; see to room and rights in the data directory");
     Problem::unavailable("The file could not be kept here, and nothing was done; the log says why.")
+}
+
+/// Whether a disk of so many bytes, of which so many are free, has room for more of a file.
+fn leaves_reserve(free: u64, all: u64) -> bool {
+    free >= RESERVE.min(all / 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uploads_leave_a_gibibyte_free_or_a_tenth_of_a_small_disk() {
+        let gib = 1024 * 1024 * 1024;
+        assert!(leaves_reserve(gib, 1000 * gib));
+        assert!(!leaves_reserve(gib - 1, 1000 * gib));
+        assert!(leaves_reserve(gib / 10, gib));
+        assert!(!leaves_reserve(gib / 10 - 1, gib));
+    }
 }

@@ -10,8 +10,8 @@ use super::job::{Job, Record};
 use crate::auth::Principal;
 use crate::service::{Admin, PublishOutcome};
 
-/// How long to wait before what the journal did not take is written again.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait before what the journal, the disk or the index did not do is asked for again.
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// Why a job did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,9 @@ pub(super) enum Stop {
     /// It never will.
     #[error("{0}")]
     Failed(String),
+    /// It goes on in a moment, from where its record says.
+    #[error("waiting for {0}")]
+    Waiting(String),
     /// It goes on when the process is started again.
     #[error("{0}; it goes on when this admin is started again")]
     Interrupted(String),
@@ -26,18 +29,22 @@ pub(super) enum Stop {
 
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
-        Self::Interrupted(format!("the job's files in the data directory: {error}"))
+        Self::Waiting(format!("the job's files in the data directory: {error}"))
     }
 }
 
 impl From<crate::index::IndexError> for Stop {
     fn from(error: crate::index::IndexError) -> Self {
-        Self::Interrupted(error.to_string())
+        Self::Waiting(format!("the index: {error}"))
     }
 }
 
 impl From<tokio::task::JoinError> for Stop {
     fn from(error: tokio::task::JoinError) -> Self {
+        if error.is_panic() {
+            // It would again.
+            return Self::Failed("A step of the job ended early; the log says why.".to_owned());
+        }
         Self::Interrupted(format!("a step of the job ended early: {error}"))
     }
 }
@@ -45,6 +52,12 @@ impl From<tokio::task::JoinError> for Stop {
 /// Publishes a job's changes until it is known that they are written, and says where they lie. A journal that cannot be reached is waited for.
 pub(super) async fn write(admin: &Admin, job: &Job, changes: &[Change]) -> Result<Positions, Stop> {
     until_published(job, || admin.write(changes)).await
+}
+
+/// Comes when what lies there can be seen.
+pub(super) async fn seen(admin: &Admin, positions: &Positions) -> Result<(), Stop> {
+    let seen = admin.until_seen(positions).await;
+    seen.map_err(|error| Stop::Interrupted(error.to_string()))
 }
 
 /// Publishes until it is known that it was done.

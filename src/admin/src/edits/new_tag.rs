@@ -53,11 +53,14 @@ impl Admin {
             domains: tenant.domains()?,
             claimed: claims.map(|claim| claim.domain.name).collect(),
             defaults: workspace.map(|it| it.defaults).unwrap_or_default(),
-            policy: DestinationPolicy::new(
-                remembering(self.is_own_domain()),
-                &self.options().blocklists,
-            ),
+            policy: self.remembering_policy(),
         })
+    }
+
+    /// What destinations of many tags are judged by here, as [`Admin::destination_policy`]: each host is looked up once.
+    pub(crate) fn remembering_policy(&self) -> DestinationPolicy<'_> {
+        let is_own = remembering(self.is_own_domain());
+        DestinationPolicy::new(is_own, &self.options().blocklists)
     }
 }
 

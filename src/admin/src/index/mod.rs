@@ -23,6 +23,7 @@ use ::tags::{
     WireError, Workspace, WorkspaceId,
 };
 use rusqlite::{Connection, Transaction, params};
+use tokio::sync::Semaphore;
 
 pub use self::audit::{AuditCursor, AuditFilter, AuditPage};
 use self::database::{Readers, lock, open_writer};
@@ -73,6 +74,8 @@ pub struct Index {
     look_ups: Readers,
     lists: Readers,
     bulks: Readers,
+    list_turns: Arc<Semaphore>,
+    export_turns: Arc<Semaphore>,
 }
 
 impl Index {
@@ -86,7 +89,19 @@ impl Index {
             look_ups: Readers::open(path, LOOK_UPS)?,
             lists: Readers::open(path, LISTS)?,
             bulks: Readers::open(path, BULKS)?,
+            list_turns: Arc::new(Semaphore::new(LISTS)),
+            export_turns: Arc::new(Semaphore::new(BULKS)),
         })
+    }
+
+    /// Turns at lists, as many as there are connections for them: taken first, so that what waits takes no thread.
+    pub(crate) fn list_turns(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.list_turns)
+    }
+
+    /// The same for pages of exports.
+    pub(crate) fn export_turns(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.export_turns)
     }
 
     /// Takes changes in, in the journal's order, all or nothing. What is already there may come again.

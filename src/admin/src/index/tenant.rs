@@ -7,6 +7,7 @@ use ::tags::{
     Invitation, Tag, User, Version, Workspace, WorkspaceId,
 };
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::{AuditCursor, AuditFilter, AuditPage, Cursor, Index, IndexError, TagFilter, TagPage};
 
@@ -122,6 +123,11 @@ impl Tenant {
             Some(_) => Named::Taken,
         };
         Ok(found.map(seen).collect())
+    }
+
+    /// Turns at lists, of all workspaces.
+    pub(crate) fn list_turns(&self) -> Arc<Semaphore> {
+        self.index.list_turns()
     }
 
     /// The place of the tag that was made last; what is made later lies behind it.

@@ -17,14 +17,14 @@ use crate::support::{PUBLIC_URL, Server, listed};
 
 /// Which faults there are now.
 #[derive(Clone, Default)]
-struct Faults {
+pub struct Faults {
     reader_ends: Arc<AtomicBool>,
-    nothing_is_written: Arc<AtomicBool>,
+    pub nothing_is_written: Arc<AtomicBool>,
     outcomes_lost: Arc<AtomicUsize>,
     refused_after_loss: Arc<AtomicUsize>,
     /// Whoever writes to it keeps all publishing waiting.
-    held: Arc<RwLock<()>>,
-    publishing: Arc<AtomicUsize>,
+    pub held: Arc<RwLock<()>>,
+    pub publishing: Arc<AtomicUsize>,
 }
 
 /// Takes one, if there is one left.
@@ -98,7 +98,7 @@ impl Follower for FaultyFollower {
     }
 }
 
-async fn start(faults: &Faults) -> Server {
+pub async fn start(faults: &Faults) -> Server {
     let faults = faults.clone();
     Server::start_with(|journal| Arc::new(FaultyJournal { journal, faults })).await
 }

@@ -22,6 +22,7 @@ mod history;
 mod idempotency;
 mod import;
 mod import_terms;
+mod job_faults;
 mod keys;
 mod lapsed;
 mod life;

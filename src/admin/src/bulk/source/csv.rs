@@ -1,6 +1,7 @@
 //! Records of CSV (RFC 4180), by the header's columns. csv-core parses into memory of ours, so that an open quote costs no more than a
 //! line may have.
 
+use std::cell::RefCell;
 use std::io;
 
 use csv_core::{ReadRecordResult, Reader};
@@ -79,14 +80,17 @@ fn fields<'a>(
     cells: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Fields, FieldError> {
     let mut members = Vec::with_capacity(columns.len());
+    let doubled = RefCell::default();
     for (column, cell) in columns.iter().zip(cells) {
         let cell = std::str::from_utf8(cell)
             .map_err(|_| FieldError::new(column, "is not UTF-8; save the file as CSV in UTF-8"))?;
-        if let Some(value) = columns::read_cell(column, cell) {
+        if let Some(value) = columns::read_cell(column, cell, &doubled) {
             members.push(((*column).to_owned(), value));
         }
     }
-    Ok(Fields::of(members))
+    let mut fields = Fields::of(members);
+    fields.refuse_doubled(doubled.take());
+    Ok(fields)
 }
 
 /// The records of a file, one in memory at a time.
