@@ -110,7 +110,10 @@ fn begun_and_made(hot: &Path) -> Result<(u32, u32)> {
         };
         made = made.max(number.parse::<u32>()? + 1);
         let mut header = [0; 32];
-        fs::File::open(&path)?.read_exact_at(&mut header, 0)?;
+        // One that was being made by the kill has no length yet.
+        if fs::File::open(&path)?.read_at(&mut header, 0)? < header.len() {
+            continue;
+        }
         let number = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| header[at + byte]));
         let of_writer: &mut u32 = begun.entry(number(24)).or_default();
         *of_writer = (*of_writer).max(number(28) + 1);
