@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tags::{Action, AuditEntry, Change, Scheduled, Tag};
 
 use super::new_tag::READ_ONLY;
-use super::tags::{TagName, refuse_revoked};
+use super::tags::TagName;
 use super::{Edited, Precondition};
 use crate::auth::Principal;
 use crate::body::Body;
@@ -27,9 +27,7 @@ impl Admin {
         expected: &Precondition,
         body: Body,
     ) -> Result<Edited<Tag>, Problem> {
-        let (tag, _lock) = self.lock_tag(who, name).await?;
-        expected.check(&tag)?;
-        refuse_revoked(&tag)?;
+        let (tag, _lock) = self.lock_tag_to_edit(who, name, expected).await?;
         let now = self.now();
         let mut fields = body.fields()?;
         let at = fields.time("at");

@@ -126,9 +126,7 @@ impl Admin {
         expected: &Precondition,
         body: Body,
     ) -> Result<Edited<Tag>, Problem> {
-        let (tag, _lock) = self.lock_tag(who, name).await?;
-        expected.check(&tag)?;
-        refuse_revoked(&tag)?;
+        let (tag, _lock) = self.lock_tag_to_edit(who, name, expected).await?;
         let mut draft = Draft::of(&tag);
         let mut fields = body.fields()?;
         draft.read(&mut fields, &self.destination_policy(), None);
@@ -144,9 +142,7 @@ impl Admin {
         expected: &Precondition,
         body: Body,
     ) -> Result<Edited<Tag>, Problem> {
-        let (tag, _lock) = self.lock_tag(who, name).await?;
-        expected.check(&tag)?;
-        refuse_revoked(&tag)?;
+        let (tag, _lock) = self.lock_tag_to_edit(who, name, expected).await?;
         let mut fields = body.fields()?;
         let wanted = fields.integer("version", 1, u32::MAX);
         if !fields.has("version") || wanted == Given::Null {
@@ -215,6 +211,19 @@ impl Admin {
         Ok((self.take_place(tag).await?, lock))
     }
 
+    /// The same, for an edit that expects the tag to be so, and to be none that was revoked.
+    pub(super) async fn lock_tag_to_edit(
+        &self,
+        who: &Principal,
+        name: &TagName,
+        expected: &Precondition,
+    ) -> Result<(Tag, MutexGuard<'_, ()>), Problem> {
+        let (tag, lock) = self.lock_tag(who, name).await?;
+        expected.check(&tag)?;
+        refuse_revoked(&tag)?;
+        Ok((tag, lock))
+    }
+
     async fn publish_next(
         &self,
         who: &Principal,
@@ -261,7 +270,7 @@ impl Admin {
     }
 }
 
-pub(super) fn refuse_revoked(tag: &Tag) -> Result<(), Problem> {
+fn refuse_revoked(tag: &Tag) -> Result<(), Problem> {
     if tag.status == Status::Revoked {
         let detail = "The tag was revoked, which is for ever; make a new one.";
         return Err(Problem::new(axum::http::StatusCode::CONFLICT, detail));
