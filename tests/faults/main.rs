@@ -32,9 +32,12 @@ fn main() {
             // A case that panicked has failed; each has processes of its own.
             let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
             let (runtime, ground) = &mut *stage;
-            runtime
-                .block_on(case(ground))
-                .map_err(|error| Failed::from(format!("{error:?}")))
+            let ended = runtime.block_on(case(ground));
+            ended.map_err(|error| {
+                // Beside the case's own lines too: the list of failures stands at the end of a long log.
+                println!("{error:?}");
+                Failed::from(format!("{error:?}"))
+            })
         };
         Trial::test(*name, run).with_ignored_flag(*takes == Takes::Long)
     };

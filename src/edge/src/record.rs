@@ -83,14 +83,20 @@ impl UnknownCap {
         }
     }
 
+    /// A request that a worker has had in hand since the second before counts towards the newest second: it does not begin that one
+    /// again. Only a clock that was put back further does.
     fn admits(&self, now: Timestamp) -> bool {
         let second = now.as_second() as u32;
         // Relaxed: the number itself is all that is shared.
         let counted =
             self.second_and_count
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| {
-                    let (counted_second, count) = ((value >> 32) as u32, value as u32);
-                    let count = if counted_second == second { count } else { 0 };
+                    let (newest, counted) = ((value >> 32) as u32, value as u32);
+                    let (second, count) = if newest.wrapping_sub(second) <= 1 {
+                        (newest, counted)
+                    } else {
+                        (second, 0)
+                    };
                     (count < self.per_second)
                         .then_some(u64::from(second) << 32 | u64::from(count + 1))
                 });
@@ -116,5 +122,12 @@ mod tests {
         ]
         .map(|t| at(&format!("2026-11-25T{t}Z")));
         assert_eq!(admitted, [true, true, false, true, true, false]);
+        // One that another worker held up at the end of the second before.
+        assert_eq!(
+            ["10:00:00.9", "10:00:01"].map(|t| at(&format!("2026-11-25T{t}Z"))),
+            [false, false]
+        );
+        // The clock was put back by an hour.
+        assert!(at("2026-11-25T09:00:01Z"));
     }
 }

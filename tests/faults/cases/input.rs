@@ -121,6 +121,7 @@ pub async fn row_26_unknown_codes_are_guessed_by_the_thousand(
         .and_then(|line| line.rsplit(' ').next()?.parse().ok())
         .context("the number of guesses that were not recorded")?;
     let seconds = over.duration_since(flood).as_secs_f64().ceil() + 1.0;
+    println!("{capped} of {GUESSES} guesses in {seconds} s were not recorded");
     ensure!(
         capped >= GUESSES as f64 - f64::from(RECORDED_PER_SECOND) * seconds && capped > 0.0,
         "{capped} of {GUESSES} guesses in {seconds} s were not recorded"
