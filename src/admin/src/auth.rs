@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::{Extensions, HeaderMap, Method, StatusCode, header, request::Parts};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use axum::middleware::Next;
+use axum::response::Response;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tags::{KeyId, OpenedBy, Permission, Permissions, SecretHash, User, UserId, WorkspaceId};
@@ -64,6 +66,25 @@ impl fmt::Display for Actor {
     }
 }
 
+/// Whose request it is: the peer's, or the one's whom trusted proxies name.
+#[derive(Clone, Copy, Debug)]
+struct ClientAddress(IpAddr);
+
+/// Finds out for whom proxies ask, before anything is counted or written down under the client's address.
+pub(crate) async fn know_client(
+    State(admin): State<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let lines = |name| headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    let proxies = &admin.options().trusted_proxies;
+    let client = proxies.client(peer.ip(), lines("x-forwarded-for"), lines("forwarded"));
+    request.extensions_mut().insert(ClientAddress(client));
+    next.run(request).await
+}
+
 /// From where a request came, as the audit says it.
 #[derive(Clone, Debug)]
 pub struct Remote(pub String);
@@ -77,8 +98,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Remote {
 }
 
 fn remote(extensions: &Extensions) -> String {
-    let remote = extensions.get::<ConnectInfo<SocketAddr>>();
-    remote.map_or_else(String::new, |address| address.0.ip().to_string())
+    let client = extensions.get::<ClientAddress>();
+    client.map_or_else(String::new, |client| client.0.to_string())
 }
 
 /// What shows who somebody is, kept so that it can be looked at again.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use analytics::ScanStore;
 use axum::extract::Request;
 use blocklist::Blocklists;
-use facts::{LazyAgents, PlacesFile};
+use facts::{LazyAgents, PlacesFile, TrustedProxies};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use journal::{
@@ -67,6 +67,8 @@ pub struct AdminOptions {
     pub domain_proof: DomainProof,
     /// How many requests one key or user may make in a second; none: as many as they like. What a workspace may is in its settings.
     pub requests_per_second: Option<NonZeroU32>,
+    /// Proxies whose word about clients' addresses is taken.
+    pub trusted_proxies: TrustedProxies,
     /// Where addresses are, for simulations; whoever gives it keeps it current.
     pub places: Arc<PlacesFile>,
     /// What browsers say of themselves, for simulations.

@@ -12,7 +12,7 @@ use arc_swap::{ArcSwap, Guard};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::sync::watch;
 
-use crate::client::Trust;
+use crate::options::Trust;
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,7 +274,7 @@ impl From<IpAddr> for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::TrustedProxies;
+    use facts::TrustedProxies;
 
     fn admission(total: usize, per_address: usize) -> Arc<Admission> {
         let networks = |text: &str| TrustedProxies::new(vec![text.parse().unwrap()]);

@@ -12,7 +12,6 @@ use tags::{DomainSettings, Outcome, UpstreamUrl};
 use tokio::time::Instant;
 
 use crate::answer::{Answer, answer};
-use crate::client::TrustedProxies;
 use crate::counting::Tallies;
 use crate::fields::{Fields, accept_lines};
 use crate::head::{Head, Reading};
@@ -25,6 +24,7 @@ use crate::record::Recording;
 use crate::request::Method;
 use crate::request_facts::{FactSources, RequestFacts};
 use crate::upstream::{Forward, Visit};
+use facts::TrustedProxies;
 
 /// What all connections share.
 pub(crate) struct Rules {

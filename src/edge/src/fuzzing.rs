@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use scans::{ScanLog, Visitors};
 use table::Table;
 
-use crate::client::TrustedProxies;
 use crate::conversation::{Moment, Next, Origin, Rules, Worker, converse};
 use crate::options::{Limits, Site};
 use crate::rate_limits::{RateLimiter, RateLimits};
@@ -18,6 +17,7 @@ use crate::record::{Recording, UnknownCap};
 use crate::server::StartError;
 use crate::upstream::{ContentFraming, ContentReader};
 use crate::{EdgeMetrics, http2_request, proxy_protocol};
+use facts::TrustedProxies;
 
 /// Reads a PROXY protocol header: the client that it names, and how many bytes it takes.
 pub fn read_proxy_protocol(bytes: &[u8]) -> Result<(Option<SocketAddr>, usize), String> {

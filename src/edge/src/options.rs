@@ -5,15 +5,23 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use facts::{LazyAgents, PlacesFile};
+use facts::{LazyAgents, PlacesFile, TrustedProxies};
 
 use crate::admission::ConnectionLimits;
-use crate::client::Trust;
 use crate::counting::Tallies;
 use crate::rate_limits::RateLimits;
 use crate::sockets::SocketOptions;
 use crate::tls::Tls;
 use crate::upstream::UpstreamOptions;
+
+/// Whose word about clients' addresses is taken.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Networks whose connections begin with a PROXY protocol header (version 1 or 2), which names the client; nobody else's may.
+    pub proxy_protocol_from: TrustedProxies,
+    /// Networks whose forwarding headers count.
+    pub proxies: TrustedProxies,
+}
 
 /// Everything that the redirect listeners need to know.
 #[derive(Clone, Debug)]

@@ -17,11 +17,11 @@ use table::Table;
 use tokio::sync::watch;
 
 use crate::admission::{Admission, ConnectionLimits};
-use crate::client::Trust;
 use crate::conversation::Rules;
 use crate::inherited::Inherited;
 use crate::metrics::EdgeMetrics;
 use crate::options::EdgeOptions;
+use crate::options::Trust;
 use crate::rate_limits::{RateLimiter, RateLimits};
 use crate::record::{Recording, UnknownCap};
 use crate::sockets::{self, SocketOptions};

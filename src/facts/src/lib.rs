@@ -26,6 +26,7 @@ mod patterns;
 mod place;
 mod places;
 mod places_file;
+mod trusted_proxies;
 
 pub use agent::{Agent, Agents, LazyAgents, Said};
 pub use agent_cache::AgentCache;
@@ -34,3 +35,4 @@ pub use place::{CountryCode, NotACountryCode, Place, RegionCode};
 pub use places::{Places, PlacesError};
 pub use places_file::{PlacesFile, Reload};
 pub use tags::{Browser, Device, Os};
+pub use trusted_proxies::TrustedProxies;

@@ -48,6 +48,7 @@ use utoipa_axum::routes;
 
 use self::endpoints::Endpoints;
 pub(crate) use self::schema::TagAnswer;
+use crate::auth::know_client;
 use crate::body::Body;
 use crate::inspection::Judging;
 use crate::metrics::count;
@@ -162,6 +163,7 @@ pub async fn serve_within(
         .layer(Extension(admin.clone()))
         .layer(middleware::from_fn(secure))
         .layer(middleware::from_fn_with_state(admin.clone(), count))
+        .layer(middleware::from_fn_with_state(admin.clone(), know_client))
         .with_state(admin);
     http::serve(listener, app, timeouts.head, shutdown).await;
 }

@@ -1,5 +1,6 @@
 //! Signing in: a cookie for browsers, a token for their writes, and no end of guessing.
 
+use facts::TrustedProxies;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, SET_COOKIE};
 use serde_json::{Value, json};
@@ -221,6 +222,40 @@ async fn who_guesses_is_told_to_wait_and_others_are_not() {
     anyone.post("/session", credentials()).await.problem(429);
     let other = json!({"email": "bob@example.com", "password": PASSWORD});
     anyone.post("/session", other).await.created();
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_says_who_guesses_and_nobody_else_does() {
+    let guess = async |server: &Server, client: &str| {
+        let anyone = server.without_key();
+        let request = anyone.request(Method::POST, "/session");
+        let request = request.header("x-forwarded-for", client);
+        let body = json!({"email": EMAIL, "password": "guessed"});
+        anyone.send(request.json(&body)).await
+    };
+    let trusting = Server::start_configured(|options| {
+        options.trusted_proxies = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    })
+    .await;
+    for _ in 0..10 {
+        guess(&trusting, "203.0.113.7").await.problem(401);
+    }
+    guess(&trusting, "203.0.113.7").await.problem(429);
+    guess(&trusting, "203.0.113.8").await.problem(401);
+    let owner = trusting.owner();
+    let made = owner.request(Method::POST, "/tags");
+    let made = made.header("x-forwarded-for", "198.51.100.1, 203.0.113.9");
+    let tag = json!({"code": "proxied", "destination": "https://example.com/"});
+    owner.send(made.json(&tag)).await.created();
+    let audit = owner.get("/audit?code=proxied").await.ok();
+    assert_eq!(audit["items"][0]["remote"], "203.0.113.9");
+
+    let trusting_nobody = Server::start().await;
+    for client in 0..10 {
+        let client = format!("203.0.113.{client}");
+        guess(&trusting_nobody, &client).await.problem(401);
+    }
+    guess(&trusting_nobody, "203.0.113.10").await.problem(429);
 }
 
 #[tokio::test]

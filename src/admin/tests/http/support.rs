@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use admin::{Admin, AdminOptions, BlocklistAction, DomainProof, PublicUrl, Timeouts};
 use analytics::SqliteStore;
 use blocklist::Blocklists;
-use facts::{LazyAgents, PlacesFile};
+use facts::{LazyAgents, PlacesFile, TrustedProxies};
 use journal::{Journal, LocalEdges, SqliteJournal};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -161,6 +161,7 @@ impl Server {
                 resolver: Arc::new(dns.clone()),
             },
             requests_per_second: None,
+            trusted_proxies: TrustedProxies::default(),
             places: Arc::clone(&PLACES),
             agents: Arc::clone(&AGENTS),
             blocklists: Arc::clone(&blocklists),

@@ -168,7 +168,7 @@ fn each_address_has_its_own_limit() {
 fn proxies_in_front_are_not_counted_as_one_client() {
     let edge = Edge::with(table(), |options| {
         options.connections.per_address = NonZeroUsize::new(1);
-        options.trust.proxies = edge::TrustedProxies::new(vec!["127.0.0.9/32".parse().unwrap()]);
+        options.trust.proxies = facts::TrustedProxies::new(vec!["127.0.0.9/32".parse().unwrap()]);
     });
     let address = edge.server.addresses()[0];
     let connect = |from: &str| Client::connect_from(from.parse().unwrap(), address);

@@ -5,7 +5,8 @@ use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use edge::{Drained, EdgeOptions, TrustedProxies};
+use edge::{Drained, EdgeOptions};
+use facts::TrustedProxies;
 use rustls::version::TLS13;
 use tags::{Change, DomainSettings};
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use edge::{RateLimits, TrustedProxies};
+use edge::RateLimits;
+use facts::TrustedProxies;
 use table::Table;
 use tags::{Change, Limits, Workspace, WorkspaceId};
 

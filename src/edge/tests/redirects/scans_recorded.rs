@@ -157,7 +157,7 @@ fn the_scanners_address_is_the_forwarded_one_where_the_proxy_is_trusted() {
         ("10.0.0.0/8", "127.0.0.0/24"),
     ] {
         let edge = Edge::with(table(), |options| {
-            options.trust.proxies = edge::TrustedProxies::new(vec![trusted.parse().unwrap()])
+            options.trust.proxies = facts::TrustedProxies::new(vec![trusted.parse().unwrap()])
         });
         edge.get(request);
         assert_eq!(

@@ -188,6 +188,8 @@ pub(crate) struct Admin {
     pub(crate) domain_proof: DomainProof,
     /// `admin.requests_per_second`: how many requests one key or user may make; 0: no limit.
     pub(crate) requests_per_second: u32,
+    /// `admin.trusted_proxies`: networks whose forwarding headers count.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// `admin.blocklists`: files with hosts that no tag may lead to.
     pub(crate) blocklists: Vec<PathBuf>,
     /// `admin.blocklist_action`: what is done when tags lead to a host that has been listed since.
@@ -210,6 +212,9 @@ impl Admin {
             requests_per_second: values
                 .one("admin.requests_per_second", &kinds::RATE)?
                 .unwrap_or(1_000),
+            trusted_proxies: values
+                .list("admin.trusted_proxies", &kinds::NETWORK)?
+                .unwrap_or_default(),
             blocklists: values
                 .list("admin.blocklists", &kinds::PATH)?
                 .unwrap_or_default(),

@@ -213,6 +213,7 @@ fn every_kind_of_value_refuses_what_it_does_not_mean() {
         "[edge]\nlisten = true",
         "[edge]\ntrusted_proxies = ['10.0.0.1/8']",
         "[edge]\ntrusted_proxies = ['10.0.0.1']",
+        "[admin]\ntrusted_proxies = ['10.0.0.1']",
         "[edge]\nbacklog = 0",
         "[edge]\ndefer_accept = 1",
         "[edge]\nmax_connections = 0",

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use ::edge::{
     AboutEdge, ConnectionLimits, CountExchange, Counting, Drained, EdgeMetrics, EdgeOptions,
     EdgeServer, Feed, FeedState, Heartbeats, Inherited, Limits, Site, SnapshotOptions,
-    SnapshotOrders, SocketOptions, Trust, TrustedProxies, UpstreamOptions,
+    SnapshotOrders, SocketOptions, Trust, UpstreamOptions,
 };
 use admin::Visible;
-use facts::{LazyAgents, PlacesFile};
+use facts::{LazyAgents, PlacesFile, TrustedProxies};
 use journal::{Applied, Counts, EdgeRun, Edges, Journal};
 use scans::{Outlet, ScanLog, ScanLogOptions, Shipper, ShipperOptions};
 use table::Table;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use admin::AdminOptions;
+use facts::TrustedProxies;
 use journal::{JournalMetrics, KafkaEdges};
 
 use super::Role;
@@ -43,6 +44,7 @@ impl Admin {
             upstream_networks: config.upstream.networks.clone(),
             domain_proof: config.admin.domain_proof.clone(),
             requests_per_second: NonZeroU32::new(config.admin.requests_per_second),
+            trusted_proxies: TrustedProxies::new(config.admin.trusted_proxies.clone()),
             places: places.file(),
             agents: Arc::default(),
             blocklists: blocklists.lists(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use admin::AdminOptions;
 use analytics::SqliteStore;
-use facts::{Agents, LazyAgents};
+use facts::{Agents, LazyAgents, TrustedProxies};
 use journal::{JournalMetrics, LocalEdges, SqliteJournal};
 use sink::{DirectOutlet, Enricher, SinkMetrics};
 
@@ -80,6 +80,7 @@ impl Standalone {
             upstream_networks: config.upstream.networks.clone(),
             domain_proof: config.admin.domain_proof.clone(),
             requests_per_second: NonZeroU32::new(config.admin.requests_per_second),
+            trusted_proxies: TrustedProxies::new(config.admin.trusted_proxies.clone()),
             places: places.file(),
             agents,
             blocklists: blocklists.lists(),

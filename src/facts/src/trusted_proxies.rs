@@ -5,15 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-/// Whose word about clients' addresses is taken.
-#[derive(Clone, Debug, Default)]
-pub struct Trust {
-    /// Networks whose connections begin with a PROXY protocol header (version 1 or 2), which names the client; nobody else's may.
-    pub proxy_protocol_from: TrustedProxies,
-    /// Networks whose forwarding headers count.
-    pub proxies: TrustedProxies,
-}
-
 /// The networks whose `X-Forwarded-For` and `Forwarded` headers count. Default: none.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
@@ -31,7 +22,7 @@ impl TrustedProxies {
     }
 
     /// Whether it is a trusted proxy's address.
-    pub(crate) fn contain(&self, address: IpAddr) -> bool {
+    pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
@@ -58,7 +49,7 @@ impl TrustedProxies {
     }
 
     /// Whether both headers are there and disagree, so that nobody is known by them: what a client can bring about, and a proxy's neglect.
-    pub(crate) fn are_disputed<'a>(
+    pub fn are_disputed<'a>(
         &self,
         peer: IpAddr,
         x_forwarded_for: impl DoubleEndedIterator<Item = &'a [u8]>,
