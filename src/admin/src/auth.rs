@@ -102,6 +102,20 @@ fn remote(extensions: &Extensions) -> String {
     client.map_or_else(String::new, |client| client.0.to_string())
 }
 
+/// Who asks, and what an endpoint lets nobody do without.
+#[derive(Clone, Debug)]
+pub(crate) struct Asks {
+    pub(crate) who: Principal,
+    pub(crate) permission: Permission,
+}
+
+impl Asks {
+    /// 401 or 403 where whoever was let in would not be by now, see [`Principal::by_now`].
+    pub(crate) fn may_still(&self, admin: &Admin) -> Result<(), Problem> {
+        self.who.by_now(admin)?.require(self.permission)
+    }
+}
+
 /// What shows who somebody is, kept so that it can be looked at again.
 #[derive(Clone, Debug)]
 enum Proof {

@@ -7,8 +7,10 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 
 use crate::api::Timeouts;
+use crate::auth::Asks;
 use crate::fields::Fields;
 use crate::problem::Problem;
+use crate::service::Admin;
 
 const JSON: [&str; 2] = ["application/json", "application/merge-patch+json"];
 
@@ -42,10 +44,13 @@ impl<S: Send + Sync> FromRequest<S> for Body {
                 detail,
             ))));
         }
-        let timeouts: Option<&Timeouts> = request.extensions().get();
-        let limit = timeouts.copied().unwrap_or_default().body;
+        let extensions = request.extensions();
+        let limit = extensions.get::<Timeouts>().copied();
+        let limit = limit.unwrap_or_default().body;
+        let asks = extensions.get::<Asks>().cloned();
+        let admin = extensions.get::<Admin>().cloned();
         let read = tokio::time::timeout(limit, Bytes::from_request(request, state)).await;
-        Ok(Self(match read {
+        let read = match read {
             Ok(body) => body.map_err(|error| {
                 let detail = if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
                     format!(
@@ -61,7 +66,13 @@ impl<S: Send + Sync> FromRequest<S> for Body {
                 StatusCode::REQUEST_TIMEOUT,
                 "The body did not arrive in time; send the request again.",
             )),
-        }))
+        };
+        // It may have taken its time to come, and whoever asked have lost their access meanwhile.
+        let still_may = || match asks.zip(admin) {
+            Some((asks, admin)) => asks.may_still(&admin),
+            None => Ok(()),
+        };
+        Ok(Self(read.and_then(|body| still_may().map(|()| body))))
     }
 }
 

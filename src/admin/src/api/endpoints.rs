@@ -10,7 +10,7 @@ use utoipa::openapi::{OpenApi, SecurityRequirement};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::document::{KEY, SESSION};
-use crate::auth::{Actor, Principal};
+use crate::auth::{Actor, Asks, Principal};
 use crate::problem::Problem;
 use crate::service::Admin;
 use crate::sessions::SignedIn;
@@ -81,7 +81,9 @@ async fn authorize(
     let who = Principal::authenticate(&admin, method, headers, request.extensions())?;
     admin.admit(&who.actor, &who.workspace)?;
     who.require(permission)?;
-    request.extensions_mut().insert(who);
+    let asks = Asks { who, permission };
+    request.extensions_mut().insert(asks.who.clone());
+    request.extensions_mut().insert(asks);
     Ok(next.run(request).await)
 }
 

@@ -127,6 +127,49 @@ async fn a_revoked_key_gives_no_access() {
 }
 
 #[tokio::test]
+async fn a_revoked_key_makes_and_edits_nothing() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    let tag = |code| json!({"code": code, "destination": "https://example.com/"});
+    owner.post("/tags", tag("there")).await.created();
+    let domain = json!({"name": "go.example.com"});
+    owner.post("/domains", domain).await.created();
+    let (key, proof) = stolen_key(&owner).await;
+    let fields = format!("{proof}\r\nConnection: close");
+    let mut under_way = Vec::new();
+    for (request, body) in [
+        ("POST /tags", tag("new")),
+        (
+            "PATCH /tags/there",
+            json!({"destination": "https://evil.example/"}),
+        ),
+        ("PUT /tags/there/schedule", json!({"changes": []})),
+        (
+            "PATCH /domains/go.example.com",
+            json!({"home_url": "https://evil.example/"}),
+        ),
+        (
+            "PATCH /workspaces/default",
+            json!({"fallback_url": "https://evil.example/"}),
+        ),
+    ] {
+        let sent = HalfSent::begin(&server, request, &fields, &body.to_string()).await;
+        under_way.push((request, sent));
+    }
+    owner.delete(&format!("/keys/{key}")).await.no_content();
+    for (what, request) in under_way {
+        let answer = request.finish().await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{what}: {answer}");
+    }
+    let there = owner.get("/tags/there").await.ok();
+    assert_eq!(
+        (&there["version"], &there["destination"]),
+        (&json!(1), &json!("https://example.com/"))
+    );
+    owner.get("/tags/new").await.problem(404);
+}
+
+#[tokio::test]
 async fn a_secret_that_was_replaced_gives_no_access() {
     let server = Server::start().await;
     let (owner, names) = (server.owner(), Names::of(&server).await);
