@@ -93,11 +93,9 @@ pub(crate) async fn get(
     params: Params,
 ) -> Result<Json<JobAnswer>, Problem> {
     params.allow(&[])?;
-    let job = admin.jobs().find(&who.workspace, &id);
-    match job.map(|job| job.record()) {
-        Some(record) if matches!(record.task, Task::Edit(_)) => Ok(Json(record.into())),
-        _ => Err(Problem::not_found("bulk edit")),
-    }
+    let is_edit = |task: &Task| matches!(task, Task::Edit(_));
+    let found = JobAnswer::find(&admin, &who, &id, is_edit);
+    found.ok_or_else(|| Problem::not_found("bulk edit"))
 }
 
 fn read(admin: &Admin, who: &Principal, body: Body) -> Result<(Edit, bool), Problem> {

@@ -13,7 +13,7 @@ use super::params::Params;
 use super::schema::{DomainAnswer, DomainList, DomainPatch, EditedDomain, NewDomain};
 use super::segment::Segment;
 use super::to_the_end;
-use super::wait::Wait;
+use super::wait::{Wait, WaitParams};
 use crate::auth::Principal;
 use crate::body::Body;
 use crate::edits::{Edited, OwnDomain};
@@ -26,9 +26,8 @@ use crate::service::Admin;
 #[utoipa::path(
     post, path = "/api/v1/domains", tag = "settings", request_body = NewDomain,
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key makes nothing more within 24 h, and is answered as before"),
-        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
-        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+        WaitParams,
+        ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key makes nothing more within 24 h, and is answered as before")
     ),
     responses(
         (status = 201, description = "The domain", body = EditedDomain),
@@ -82,9 +81,8 @@ pub(crate) async fn list(
 #[utoipa::path(
     patch, path = "/api/v1/domains/{name}", tag = "settings", request_body = DomainPatch,
     params(
-        ("name" = String, Path),
-        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
-        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+        WaitParams,
+        ("name" = String, Path)
     ),
     responses(
         (status = 200, description = "The domain", body = EditedDomain),
@@ -112,9 +110,8 @@ pub(crate) async fn patch(
 #[utoipa::path(
     post, path = "/api/v1/domains/{name}/verify", tag = "settings",
     params(
-        ("name" = String, Path),
-        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
-        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+        WaitParams,
+        ("name" = String, Path)
     ),
     responses(
         (status = 200, description = "It is the workspace's", body = EditedDomain),

@@ -92,12 +92,9 @@ pub(crate) async fn get(
     params: Params,
 ) -> Result<Json<JobAnswer>, Problem> {
     params.allow(&[])?;
-    let job = admin.jobs().find(&who.workspace, &id);
-    let record = job.map(|job| job.record());
-    match record {
-        Some(record) if matches!(record.task, Task::Import { .. }) => Ok(Json(record.into())),
-        _ => Err(Problem::not_found("import")),
-    }
+    let is_import = |task: &Task| matches!(task, Task::Import { .. });
+    let found = JobAnswer::find(&admin, &who, &id, is_import);
+    found.ok_or_else(|| Problem::not_found("import"))
 }
 
 /// The answer to a request that has begun a job.

@@ -1,10 +1,13 @@
 //! What is told of a job.
 
+use axum::Json;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::bulk::{Example, JobError, JobStatus, Record};
+use crate::auth::Principal;
+use crate::bulk::{Example, JobError, JobStatus, Record, Task};
+use crate::service::Admin;
 
 /// Work on many tags in the background.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,6 +42,19 @@ pub(crate) struct JobAnswer {
     created_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
+}
+
+impl JobAnswer {
+    /// A job of the principal's workspace, if it is of this kind.
+    pub(super) fn find(
+        admin: &Admin,
+        who: &Principal,
+        id: &str,
+        is_wanted: impl FnOnce(&Task) -> bool,
+    ) -> Option<Json<Self>> {
+        let record = admin.jobs().find(&who.workspace, id)?.record();
+        is_wanted(&record.task).then(|| Json(record.into()))
+    }
 }
 
 impl From<Record> for JobAnswer {

@@ -10,6 +10,7 @@ use super::schema::{EditedTag, NewSchedule, Revoked, ScheduledAnswer};
 use super::segment::Segment;
 use super::tags::{edited_answer, precondition, tag_name, tag_name_and_wait};
 use super::to_the_end;
+use super::wait::WaitParams;
 use crate::auth::Principal;
 use crate::body::Body;
 use crate::edits::nothing_scheduled;
@@ -21,11 +22,10 @@ use crate::service::Admin;
 #[utoipa::path(
     put, path = "/api/v1/tags/{code}/schedule", tag = "tags", request_body = NewSchedule,
     params(
+        WaitParams,
         ("code" = String, Path),
         ("domain" = Option<String>, Query, description = "For another than the default"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be changed"),
-        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has it, with `propagation`"),
-        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be changed")
     ),
     responses(
         (status = 200, description = "The tag, with what is scheduled", body = EditedTag, headers(("ETag" = String))),
@@ -77,11 +77,10 @@ pub(crate) async fn get(
 #[utoipa::path(
     delete, path = "/api/v1/tags/{code}/schedule", tag = "tags",
     params(
+        WaitParams,
         ("code" = String, Path),
         ("domain" = Option<String>, Query, description = "For another than the default"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be changed"),
-        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
-        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be changed")
     ),
     responses(
         (status = 200, description = "Nothing is scheduled any more; with `wait`", body = Revoked),

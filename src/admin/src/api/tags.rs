@@ -13,7 +13,7 @@ use super::once::{Once, once};
 use super::params::Params;
 use super::schema::{EditedTag, NewTag, Revoked, Rollback, TagAnswer, TagList, TagPatch};
 use super::segment::Segment;
-use super::wait::Wait;
+use super::wait::{Wait, WaitParams};
 use super::{listing, to_the_end};
 use crate::auth::Principal;
 use crate::body::Body;
@@ -32,9 +32,8 @@ const MAX_SEARCH: usize = 2_048;
 #[utoipa::path(
     post, path = "/api/v1/tags", tag = "tags", request_body = NewTag,
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key makes nothing more within 24 h, and is answered as before"),
-        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
-        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+        WaitParams,
+        ("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key makes nothing more within 24 h, and is answered as before")
     ),
     responses(
         (status = 201, description = "The tag", body = EditedTag, headers(("ETag" = String), ("Location" = String))),
@@ -173,11 +172,10 @@ pub(crate) async fn get(
 #[utoipa::path(
     patch, path = "/api/v1/tags/{code}", tag = "tags", request_body = TagPatch,
     params(
+        WaitParams,
         ("code" = String, Path),
         ("domain" = Option<String>, Query, description = "For another than the default"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be changed"),
-        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
-        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be changed")
     ),
     responses(
         (status = 200, description = "The tag", body = EditedTag, headers(("ETag" = String))),
@@ -209,11 +207,10 @@ pub(crate) async fn patch(
 #[utoipa::path(
     delete, path = "/api/v1/tags/{code}", tag = "tags",
     params(
+        WaitParams,
         ("code" = String, Path),
         ("domain" = Option<String>, Query, description = "For another than the default"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be revoked"),
-        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
-        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be revoked")
     ),
     responses(
         (status = 200, description = "It is revoked; with `wait`", body = Revoked),
@@ -246,11 +243,10 @@ pub(crate) async fn revoke(
 #[utoipa::path(
     post, path = "/api/v1/tags/{code}/rollback", tag = "tags", request_body = Rollback,
     params(
+        WaitParams,
         ("code" = String, Path),
         ("domain" = Option<String>, Query, description = "For another than the default"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be replaced"),
-        ("wait" = Option<String>, Query, description = "`edges`: answer when every live edge has applied it, with `propagation`"),
-        ("wait_timeout" = Option<u32>, Query, description = "With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not", minimum = 1, maximum = 60)
+        ("If-Match" = Option<String>, Header, description = "The ETag of the version that is to be replaced")
     ),
     responses(
         (status = 200, description = "The tag", body = EditedTag, headers(("ETag" = String))),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::once::made_before;
 use super::params::Params;
@@ -17,6 +17,18 @@ use crate::service::{Admin, Commit};
 const DEFAULT_TIMEOUT: u32 = 5;
 /// What common load balancers wait for an answer.
 const MAX_TIMEOUT: u32 = 60;
+
+/// What an edit may be asked to wait for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents what `Wait` reads")]
+pub(crate) struct WaitParams {
+    /// `edges`: answer when every live edge has applied it, with `propagation`
+    wait: Option<String>,
+    /// With `wait`: seconds, 1 to 60, by default 5. Then the answer is given all the same, and names the edges that have not
+    #[param(minimum = 1, maximum = 60)]
+    wait_timeout: Option<u32>,
+}
 
 /// What a request waits for, beside being seen here.
 #[derive(Clone, Copy, Debug)]
