@@ -1,7 +1,9 @@
-//! Alerts: what somebody should look at, as the admin has found it. They are found by `inspection`, and kept in `store`.
+//! Alerts: what somebody should look at, as the admin has found it. They are found by `inspection`, kept in `store`, and sent from `outbox`.
 
+mod outbox;
 mod store;
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use blocklist::Listed;
@@ -9,9 +11,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tags::{Code, Domain, WorkspaceId};
 
+pub(crate) use self::outbox::{Delivery, Receiver};
 pub use self::store::AlertsError;
-pub(crate) use self::store::{AlertCursor, AlertFilter, AlertStore};
+pub(crate) use self::store::{AlertCursor, AlertFilter, AlertStore, Reported};
 use crate::codes::random_id;
+use crate::index::IndexError;
+use crate::metrics::DeliveryOutcome;
+use crate::service::Admin;
+use crate::webhooks::alert_event;
 
 /// Something that somebody should look at. It never changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,5 +120,39 @@ impl FromStr for AlertKind {
     fn from_str(text: &str) -> Result<Self, UnknownKind> {
         let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
         found.ok_or_else(|| UnknownKind(text.to_owned()))
+    }
+}
+
+/// Why alerts could not be raised.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RaiseError {
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Alerts(#[from] AlertsError),
+}
+
+impl Admin {
+    /// Keeps those that have not been reported before, has them sent where their workspaces want them, and says how many they are. Waits for
+    /// the disk.
+    pub(crate) fn raise(&self, alerts: Vec<Alert>) -> Result<usize, RaiseError> {
+        let mut called = HashSet::new();
+        let workspaces: HashSet<_> = alerts.iter().map(|alert| &alert.about.workspace).collect();
+        for workspace in workspaces {
+            let webhook = self.index().installation().webhook(workspace)?;
+            if webhook.is_some_and(|webhook| webhook.disabled_at.is_none()) {
+                called.insert(workspace.clone());
+            }
+        }
+        let event_of = |alert: &Alert| {
+            let is_called = called.contains(&alert.about.workspace);
+            is_called.then(|| alert_event(alert)).transpose()
+        };
+        let Reported { new, unsent } = self.alerts().report(alerts, event_of)?;
+        for alert in &new {
+            self.metrics().alerted(alert.cause.kind());
+        }
+        self.metrics().delivery(DeliveryOutcome::Dropped, unsent);
+        Ok(new.len())
     }
 }

@@ -85,6 +85,7 @@ impl Standalone {
             agents,
             blocklists: blocklists.lists(),
             blocklist_action: config.admin.blocklist_action,
+            webhooks: config.admin.webhooks.clone(),
         };
         let api = Api::start(
             program,
