@@ -8,6 +8,7 @@ use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Regist
 
 use crate::alerts::AlertKind;
 use crate::service::Admin;
+use analytics::Hour;
 
 /// 1 ms to 10 s: from a look-up in the index to an edit that waits for a slow broker.
 const BUCKETS: [f64; 13] = [
@@ -21,6 +22,7 @@ pub(crate) struct AdminMetrics {
     alerts: IntCounterVec,
     deliveries: IntCounterVec,
     waiting_deliveries: IntGauge,
+    judged: IntGauge,
 }
 
 /// What became of an event for a webhook.
@@ -81,7 +83,12 @@ impl AdminMetrics {
             "tagwire_admin_webhook_waiting",
             "Events that have still to be delivered to webhooks",
         );
+        let judged = Opts::new(
+            "tagwire_admin_judged_hour_end_seconds",
+            "End of the newest hour whose scans were judged for what is unusual, in Unix time; 0: none by this process",
+        );
         Self {
+            judged: IntGauge::with_opts(judged).expect("the name is a valid constant"),
             deliveries,
             waiting_deliveries: IntGauge::with_opts(waiting).expect("the name is a valid constant"),
             requests: IntCounterVec::new(requests, &["method", "status"])
@@ -96,6 +103,7 @@ impl AdminMetrics {
     pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         registry.register(Box::new(self.requests.clone()))?;
         registry.register(Box::new(self.duration.clone()))?;
+        registry.register(Box::new(self.judged.clone()))?;
         registry.register(Box::new(self.deliveries.clone()))?;
         registry.register(Box::new(self.waiting_deliveries.clone()))?;
         registry.register(Box::new(self.alerts.clone()))
@@ -110,6 +118,11 @@ impl AdminMetrics {
     pub(crate) fn delivery(&self, outcome: DeliveryOutcome, count: u64) {
         let counter = self.deliveries.with_label_values(&[outcome.as_str()]);
         counter.inc_by(count);
+    }
+
+    /// An hour's scans were judged.
+    pub(crate) fn judged(&self, hour: Hour) {
+        self.judged.set(hour.before(-1).start().as_second());
     }
 
     /// So many wait.

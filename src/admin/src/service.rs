@@ -22,7 +22,7 @@ use prometheus::Registry;
 use tags::{Change, Permission, Topic};
 use tokio::sync::Mutex;
 
-use crate::alerts::{AlertStore, AlertsError};
+use crate::alerts::{self, AlertStore, AlertsError};
 use crate::auth::Principal;
 use crate::bulk::{Claim, Claims, Jobs};
 use crate::edits::Rooms;
@@ -78,6 +78,8 @@ pub struct AdminOptions {
     pub blocklists: Arc<Blocklists>,
     /// What is done when tags lead to a host that has been listed since.
     pub blocklist_action: BlocklistAction,
+    /// Whether unusual scans raise alerts.
+    pub unusual_alerts: bool,
     /// Where alerts may be sent.
     pub webhooks: WebhookOptions,
 }
@@ -177,6 +179,8 @@ struct Parts {
     overtaken: Overtaken,
     /// When something was last published: this admin was the writer then.
     published: std::sync::Mutex<Option<Instant>>,
+    /// Whether another admin is known to have taken this one's place.
+    fenced: AtomicBool,
     ready: AtomicBool,
     metrics: AdminMetrics,
     reader: Reader,
@@ -226,6 +230,7 @@ impl Admin {
             jobs,
             overtaken: Overtaken::default(),
             published: std::sync::Mutex::default(),
+            fenced: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             metrics: AdminMetrics::unregistered(),
             reader,
@@ -269,6 +274,7 @@ impl Admin {
         first_start::prepare(self).await?;
         schedules::run(WeakAdmin(Arc::downgrade(&self.0)));
         inspection::run(WeakAdmin(Arc::downgrade(&self.0)));
+        alerts::run(WeakAdmin(Arc::downgrade(&self.0)));
         webhooks::run(WeakAdmin(Arc::downgrade(&self.0)));
         let jobs = &self.0.jobs;
         jobs.resume(self).map_err(StartError::Jobs)?;
@@ -322,8 +328,8 @@ impl Admin {
     }
 
     /// Shows in a registry what the admin counts: `tagwire_admin_requests_total{method,status}`,
-    /// `tagwire_admin_request_duration_seconds`, `tagwire_admin_alerts_total{kind}`, `tagwire_admin_webhook_deliveries_total{outcome}` and
-    /// `tagwire_admin_webhook_waiting`. Fails when the registry has them already.
+    /// `tagwire_admin_request_duration_seconds`, `tagwire_admin_alerts_total{kind}`, `tagwire_admin_webhook_deliveries_total{outcome}`,
+    /// `tagwire_admin_webhook_waiting` and `tagwire_admin_judged_hour_end_seconds`. Fails when the registry has them already.
     pub fn register_metrics(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         self.0.metrics.register(registry)
     }
@@ -455,10 +461,19 @@ impl Admin {
         published.map(|at| at.elapsed())
     }
 
+    /// Whether another admin is known to publish by now, or nobody can before a restart.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.0.fenced.load(Ordering::Relaxed)
+    }
+
     fn note_lead(&self, published: &Result<Positions, PublishOutcome>) {
         let leads = match published {
             Ok(_) => Some(Instant::now()),
-            Err(outcome) if outcome.is_final() => None,
+            Err(outcome) if outcome.is_final() => {
+                // Relaxed: nothing else depends on when it is seen.
+                self.0.fenced.store(true, Ordering::Relaxed);
+                None
+            }
             Err(_) => return,
         };
         let published = self.0.published.lock();

@@ -1,11 +1,17 @@
-//! Alerts: what somebody should look at, as the admin has found it. They are found by `inspection`, kept in `store`, and sent from `outbox`.
+//! Alerts: what somebody should look at, as the admin has found it. They are found by `inspection` in where tags lead, and by
+//! `watch` in how they are scanned; kept in `store`, and sent from `outbox`.
 
+mod baseline;
+mod judged;
 mod outbox;
 mod store;
+mod unusual;
+mod watch;
 
 use std::collections::HashSet;
 use std::str::FromStr;
 
+use analytics::Hour;
 use blocklist::Listed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,6 +20,7 @@ use tags::{Code, Domain, WorkspaceId};
 pub(crate) use self::outbox::{Delivery, Receiver};
 pub use self::store::AlertsError;
 pub(crate) use self::store::{AlertCursor, AlertFilter, AlertStore, Reported};
+pub(crate) use self::watch::run;
 use crate::codes::random_id;
 use crate::index::IndexError;
 use crate::metrics::DeliveryOutcome;
@@ -45,7 +52,7 @@ pub(crate) struct Subject {
 }
 
 /// What was found, and by what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Cause {
     /// It leads to a host that is on a blocklist by now.
@@ -57,9 +64,39 @@ pub(crate) enum Cause {
         /// What the list has: the host, or a domain above it.
         entry: String,
     },
+    /// It was scanned by far more people in an hour than it usually is.
+    Rate {
+        /// When the hour begins.
+        hour: Timestamp,
+        /// How many scans there were.
+        observed: u64,
+        /// How many there usually are.
+        expected: f64,
+    },
+    /// It was scanned in an hour from a country from where it usually is not, or by far fewer.
+    Country {
+        /// ISO 3166-1 alpha-2.
+        country: String,
+        /// When the hour begins.
+        hour: Timestamp,
+        /// How many scans there were from there.
+        observed: u64,
+        /// How many there usually are.
+        expected: f64,
+    },
 }
 
 impl Alert {
+    /// That scans of something are unusual.
+    fn unusual(about: Subject, cause: Cause, now: Timestamp) -> Result<Self, getrandom::Error> {
+        Ok(Self {
+            id: random_id("al_")?,
+            about,
+            cause,
+            created_at: now,
+        })
+    }
+
     /// That something leads to a host on a list.
     pub(crate) fn listed(
         about: Subject,
@@ -80,13 +117,20 @@ impl Cause {
     pub(crate) fn kind(&self) -> AlertKind {
         match self {
             Self::Blocklist { .. } => AlertKind::Blocklist,
+            Self::Rate { .. } => AlertKind::Rate,
+            Self::Country { .. } => AlertKind::Country,
         }
     }
 
     /// What tells it from others of its kind: of the same subject, each is reported once.
-    fn distinction(&self) -> &str {
+    fn distinction(&self) -> String {
         match self {
-            Self::Blocklist { host, .. } => host,
+            Self::Blocklist { host, .. } => host.clone(),
+            // What lasts for hours is said once a day.
+            Self::Rate { hour, .. } => judged::day_of(Hour::of(*hour)),
+            Self::Country { hour, country, .. } => {
+                format!("{} {country}", judged::day_of(Hour::of(*hour)))
+            }
         }
     }
 }
@@ -96,23 +140,29 @@ impl Cause {
 pub(crate) enum AlertKind {
     /// See [`Cause::Blocklist`].
     Blocklist,
+    /// See [`Cause::Rate`].
+    Rate,
+    /// See [`Cause::Country`].
+    Country,
 }
 
 impl AlertKind {
     /// Each, for a metric that shows them from the start.
-    pub(crate) const ALL: [Self; 1] = [Self::Blocklist];
+    pub(crate) const ALL: [Self; 3] = [Self::Blocklist, Self::Rate, Self::Country];
 
     /// The word in the API and in metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Blocklist => "blocklist",
+            Self::Rate => "rate",
+            Self::Country => "country",
         }
     }
 }
 
 /// No kind of alert.
 #[derive(Debug, thiserror::Error)]
-#[error("'{0}' is no kind of alert: blocklist is")]
+#[error("'{0}' is no kind of alert: blocklist, rate and country are")]
 pub(crate) struct UnknownKind(String);
 
 impl FromStr for AlertKind {

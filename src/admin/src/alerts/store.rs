@@ -12,8 +12,8 @@ use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
 use rusqlite_migration::{M, Migrations};
 use tags::{Code, Domain, WorkspaceId};
 
-use super::outbox;
 use super::{Alert, AlertKind, Subject};
+use super::{judged, outbox};
 
 /// The newest of a workspace are kept; beyond, the oldest go.
 const KEPT: usize = 10_000;
@@ -100,7 +100,12 @@ impl AlertStore {
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        Migrations::new(vec![M::up(SCHEMA), M::up(outbox::SCHEMA)]).to_latest(&mut connection)?;
+        Migrations::new(vec![
+            M::up(SCHEMA),
+            M::up(outbox::SCHEMA),
+            M::up(judged::SCHEMA),
+        ])
+        .to_latest(&mut connection)?;
         Ok(Self(Mutex::new(connection)))
     }
 
@@ -198,9 +203,10 @@ fn put(transaction: &Transaction<'_>, alert: &Alert) -> Result<bool, AlertsError
     let domain = domain.as_ref().map_or("", Domain::as_str);
     let code = code.as_ref().map_or("", Code::as_str);
     let kind = alert.cause.kind().as_str();
+    let distinction = alert.cause.distinction();
     let written = transaction
         .prepare_cached("INSERT OR IGNORE INTO reported VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute([workspace, domain, code, kind, alert.cause.distinction()])?;
+        .execute([workspace, domain, code, kind, &distinction])?;
     if written == 0 {
         return Ok(false);
     }

@@ -42,6 +42,9 @@ mod roads;
 mod roles;
 mod rules;
 mod rules_refused;
+#[path = "../../../analytics/tests/contract/data.rs"]
+#[allow(dead_code)] // the store's own tests use more of it
+mod scanned;
 mod schedule;
 mod sessions;
 mod simulate;
@@ -50,6 +53,7 @@ mod support;
 mod symbols;
 mod tenants;
 mod times;
+mod unusual;
 mod walk;
 mod webhooks;
 mod worked_examples;

@@ -168,6 +168,7 @@ impl Server {
             agents: Arc::clone(&AGENTS),
             blocklists: Arc::clone(&blocklists),
             blocklist_action: BlocklistAction::Report,
+            unusual_alerts: true,
             webhooks: WebhookOptions {
                 resolver: Arc::new(dns.clone()),
                 networks: vec![SITE_NETWORK.parse().unwrap()],

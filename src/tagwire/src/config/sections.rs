@@ -194,6 +194,8 @@ pub(crate) struct Admin {
     pub(crate) blocklists: Vec<PathBuf>,
     /// `admin.blocklist_action`: what is done when tags lead to a host that has been listed since.
     pub(crate) blocklist_action: BlocklistAction,
+    /// `admin.alerts_unusual`: whether unusual scans raise alerts.
+    pub(crate) unusual_alerts: bool,
     /// `admin.webhook_networks`: networks that are not public and to which alerts may be sent all the same.
     pub(crate) webhooks: WebhookOptions,
 }
@@ -223,6 +225,9 @@ impl Admin {
             blocklist_action: values
                 .one("admin.blocklist_action", &kinds::BLOCKLIST_ACTION)?
                 .unwrap_or_default(),
+            unusual_alerts: values
+                .one("admin.alerts_unusual", &kinds::BOOLEAN)?
+                .unwrap_or(true),
             webhooks: WebhookOptions {
                 resolver: Arc::new(SystemResolver),
                 networks: values
