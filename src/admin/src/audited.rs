@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tags::{
     ApiKey, DomainClaim, DomainSettings, Hsts, Invitation, Limits, Permission, QueryMode,
-    RedirectStatus, TagDefaults, User, Workspace,
+    RedirectStatus, TagDefaults, User, Webhook, Workspace,
 };
 
 /// What there is to say of a record that is no tag.
@@ -158,6 +158,26 @@ impl Audited for Invitation {
             "invited_by": invited_by,
             "expires_at": expires_at,
             "ended_at": ended_at,
+        })
+    }
+}
+
+impl Audited for Webhook {
+    /// Of its URL the host alone: what is behind may be a secret of its receiver's.
+    fn audited(&self) -> Value {
+        let Self {
+            workspace: _,
+            url,
+            secret: _,
+            previous,
+            created_at: _,
+            disabled_at,
+            ended_at: _,
+        } = self;
+        json!({
+            "host": url.as_destination().host(),
+            "previous_expires_at": previous.as_ref().map(|previous| previous.expires_at),
+            "disabled_at": disabled_at,
         })
     }
 }

@@ -31,11 +31,16 @@ impl<'a> DestinationPolicy<'a> {
     /// The destination that a text is; else why it is none, for people.
     pub(crate) fn parse(&self, text: &str) -> Result<Destination, String> {
         let destination = Destination::parse(text).map_err(|error| error.to_string())?;
+        self.check(&destination)?;
+        Ok(destination)
+    }
+
+    /// Refuses a destination that leads back to us, or whose host is on a blocklist.
+    pub(crate) fn check(&self, destination: &Destination) -> Result<(), String> {
         if destination.leads_back(&self.is_own, |path| code_in_path(path).is_some()) {
             return Err("leads back to a short URL of this service, which would be a loop; give the final address".to_owned());
         }
-        self.check_lists(&destination)?;
-        Ok(destination)
+        self.check_lists(destination)
     }
 
     /// Refuses a destination whose host is on a blocklist.

@@ -10,7 +10,7 @@ use blocklist::{Blocklists, Listed};
 use tags::{Code, Destination, Domain, WorkspaceId};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
-use crate::alerts::{Alert, AlertsError, Subject};
+use crate::alerts::{Alert, RaiseError, Subject};
 use crate::destinations::{places_of, places_of_domain};
 use crate::edits::PauseError;
 use crate::index::IndexError;
@@ -42,7 +42,7 @@ enum Failure {
     #[error(transparent)]
     Pause(#[from] PauseError),
     #[error(transparent)]
-    Alerts(#[from] AlertsError),
+    Raise(#[from] RaiseError),
     #[error("the operating system's random source failed: {0}")]
     Random(#[from] getrandom::Error),
     #[error("a step of the inspection: {0}")]
@@ -264,11 +264,7 @@ async fn act(admin: &Admin, found: Vec<Found>, outcome: &mut Outcome) -> Result<
     }
     let alerts = found.into_iter().flat_map(|found| found.alerts).collect();
     let reporting = admin.clone();
-    let new = spawn_blocking(move || reporting.alerts().report(alerts)).await??;
-    outcome.reported += new.len();
-    for alert in &new {
-        admin.metrics().alerted(alert.cause.kind());
-    }
+    outcome.reported += spawn_blocking(move || reporting.raise(alerts)).await??;
     Ok(())
 }
 

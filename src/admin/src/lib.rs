@@ -35,6 +35,7 @@ mod service;
 mod sessions;
 mod strict_json;
 mod texts;
+mod webhooks;
 
 pub use alerts::AlertsError;
 pub use api::{Timeouts, openapi, serve, serve_within};
@@ -44,3 +45,4 @@ pub use inspection::BlocklistAction;
 pub use proof::{DomainProof, Resolver, SystemResolver};
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use service::{Admin, AdminOptions, StartError, Visible};
+pub use webhooks::WebhookOptions;

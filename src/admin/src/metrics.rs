@@ -1,13 +1,14 @@
-//! What the admin counts of its requests and alerts, for Prometheus.
+//! What the admin counts of its requests, alerts and calls of webhooks, for Prometheus.
 
 use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::alerts::AlertKind;
 use crate::service::Admin;
+use analytics::Hour;
 
 /// 1 ms to 10 s: from a look-up in the index to an edit that waits for a slow broker.
 const BUCKETS: [f64; 13] = [
@@ -19,6 +20,35 @@ pub(crate) struct AdminMetrics {
     requests: IntCounterVec,
     duration: Histogram,
     alerts: IntCounterVec,
+    deliveries: IntCounterVec,
+    waiting_deliveries: IntGauge,
+    judged: IntGauge,
+}
+
+/// What became of an event for a webhook.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum DeliveryOutcome {
+    /// It was answered with 2xx.
+    Delivered,
+    /// It was not, and is tried again.
+    Failed,
+    /// It was not, and is not tried again.
+    GivenUp,
+    /// It never waited: too many did.
+    Dropped,
+}
+
+impl DeliveryOutcome {
+    const ALL: [Self; 4] = [Self::Delivered, Self::Failed, Self::GivenUp, Self::Dropped];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 impl AdminMetrics {
@@ -40,7 +70,27 @@ impl AdminMetrics {
         for kind in AlertKind::ALL {
             alerts.with_label_values(&[kind.as_str()]);
         }
+        let deliveries = Opts::new(
+            "tagwire_admin_webhook_deliveries_total",
+            "Calls of webhooks, by what became of them: delivered, failed (tried again), given_up, dropped (too many waited)",
+        );
+        let deliveries =
+            IntCounterVec::new(deliveries, &["outcome"]).expect("the names are valid constants");
+        for outcome in DeliveryOutcome::ALL {
+            deliveries.with_label_values(&[outcome.as_str()]);
+        }
+        let waiting = Opts::new(
+            "tagwire_admin_webhook_waiting",
+            "Events that have still to be delivered to webhooks",
+        );
+        let judged = Opts::new(
+            "tagwire_admin_judged_hour_end_seconds",
+            "End of the newest hour whose scans were judged for what is unusual, in Unix time; 0: none by this process",
+        );
         Self {
+            judged: IntGauge::with_opts(judged).expect("the name is a valid constant"),
+            deliveries,
+            waiting_deliveries: IntGauge::with_opts(waiting).expect("the name is a valid constant"),
             requests: IntCounterVec::new(requests, &["method", "status"])
                 .expect("the names are valid constants"),
             duration: Histogram::with_opts(duration.buckets(BUCKETS.to_vec()))
@@ -53,12 +103,31 @@ impl AdminMetrics {
     pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         registry.register(Box::new(self.requests.clone()))?;
         registry.register(Box::new(self.duration.clone()))?;
+        registry.register(Box::new(self.judged.clone()))?;
+        registry.register(Box::new(self.deliveries.clone()))?;
+        registry.register(Box::new(self.waiting_deliveries.clone()))?;
         registry.register(Box::new(self.alerts.clone()))
     }
 
     /// An alert was raised.
     pub(crate) fn alerted(&self, kind: AlertKind) {
         self.alerts.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// So many events for webhooks came to this.
+    pub(crate) fn delivery(&self, outcome: DeliveryOutcome, count: u64) {
+        let counter = self.deliveries.with_label_values(&[outcome.as_str()]);
+        counter.inc_by(count);
+    }
+
+    /// An hour's scans were judged.
+    pub(crate) fn judged(&self, hour: Hour) {
+        self.judged.set(hour.before(-1).start().as_second());
+    }
+
+    /// So many wait.
+    pub(crate) fn waiting_deliveries(&self, count: u64) {
+        self.waiting_deliveries.set(count.cast_signed());
     }
 }
 

@@ -22,7 +22,7 @@ use prometheus::Registry;
 use tags::{Change, Permission, Topic};
 use tokio::sync::Mutex;
 
-use crate::alerts::{AlertStore, AlertsError};
+use crate::alerts::{self, AlertStore, AlertsError};
 use crate::auth::Principal;
 use crate::bulk::{Claim, Claims, Jobs};
 use crate::edits::Rooms;
@@ -40,6 +40,7 @@ use crate::public_url::PublicUrl;
 use crate::rate_limits::RateLimiter;
 use crate::schedules;
 use crate::sessions::{Attempts, Sessions};
+use crate::webhooks::{self, WebhookOptions};
 
 /// Edits of one key wait for one another; this many keys at a time do not.
 const EDIT_LOCKS: usize = 1024;
@@ -77,6 +78,10 @@ pub struct AdminOptions {
     pub blocklists: Arc<Blocklists>,
     /// What is done when tags lead to a host that has been listed since.
     pub blocklist_action: BlocklistAction,
+    /// Whether unusual scans raise alerts.
+    pub unusual_alerts: bool,
+    /// Where alerts may be sent.
+    pub webhooks: WebhookOptions,
 }
 
 /// Someone who applies changes, and for whom an edit waits before it is answered: the admin's own index; in one process with an edge, also
@@ -172,6 +177,10 @@ struct Parts {
     claims: Claims,
     jobs: Jobs,
     overtaken: Overtaken,
+    /// When something was last published: this admin was the writer then.
+    published: std::sync::Mutex<Option<Instant>>,
+    /// Whether another admin is known to have taken this one's place.
+    fenced: AtomicBool,
     ready: AtomicBool,
     metrics: AdminMetrics,
     reader: Reader,
@@ -220,6 +229,8 @@ impl Admin {
             claims: Claims::default(),
             jobs,
             overtaken: Overtaken::default(),
+            published: std::sync::Mutex::default(),
+            fenced: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             metrics: AdminMetrics::unregistered(),
             reader,
@@ -263,6 +274,8 @@ impl Admin {
         first_start::prepare(self).await?;
         schedules::run(WeakAdmin(Arc::downgrade(&self.0)));
         inspection::run(WeakAdmin(Arc::downgrade(&self.0)));
+        alerts::run(WeakAdmin(Arc::downgrade(&self.0)));
+        webhooks::run(WeakAdmin(Arc::downgrade(&self.0)));
         let jobs = &self.0.jobs;
         jobs.resume(self).map_err(StartError::Jobs)?;
         // Release: who sees the admin ready sees what was prepared.
@@ -315,7 +328,8 @@ impl Admin {
     }
 
     /// Shows in a registry what the admin counts: `tagwire_admin_requests_total{method,status}`,
-    /// `tagwire_admin_request_duration_seconds` and `tagwire_admin_alerts_total{kind}`. Fails when the registry has them already.
+    /// `tagwire_admin_request_duration_seconds`, `tagwire_admin_alerts_total{kind}`, `tagwire_admin_webhook_deliveries_total{outcome}`,
+    /// `tagwire_admin_webhook_waiting` and `tagwire_admin_judged_hour_end_seconds`. Fails when the registry has them already.
     pub fn register_metrics(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         self.0.metrics.register(registry)
     }
@@ -425,7 +439,9 @@ impl Admin {
         let began = Timestamp::now();
         let written = changes.iter().map(Change::topic).collect();
         let publish = || self.0.journal.publish(changes.clone());
-        let positions = publish_for_certain(publish).await?;
+        let published = publish_for_certain(publish).await;
+        self.note_lead(&published);
+        let positions = published?;
         let commit = Commit::now(&positions, Some(began), Records::Written(written));
         self.until_seen(&positions).await?;
         Ok(commit)
@@ -436,6 +452,32 @@ impl Admin {
     pub(crate) async fn write(&self, changes: &[Change]) -> Result<Positions, PublishOutcome> {
         self.require_reader()?;
         publish_for_certain(|| self.0.journal.publish_in_bulk(changes.to_vec())).await
+    }
+
+    /// How long ago this admin was known to be the journal's writer; none: it is not known to be.
+    pub(crate) fn since_published(&self) -> Option<Duration> {
+        let published = self.0.published.lock();
+        let published = *published.unwrap_or_else(PoisonError::into_inner);
+        published.map(|at| at.elapsed())
+    }
+
+    /// Whether another admin is known to publish by now, or nobody can before a restart.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.0.fenced.load(Ordering::Relaxed)
+    }
+
+    fn note_lead(&self, published: &Result<Positions, PublishOutcome>) {
+        let leads = match published {
+            Ok(_) => Some(Instant::now()),
+            Err(outcome) if outcome.is_final() => {
+                // Relaxed: nothing else depends on when it is seen.
+                self.0.fenced.store(true, Ordering::Relaxed);
+                None
+            }
+            Err(_) => return,
+        };
+        let published = self.0.published.lock();
+        *published.unwrap_or_else(PoisonError::into_inner) = leads;
     }
 
     /// What the index does not show any more must not be changed: the next version would be counted from an old one.

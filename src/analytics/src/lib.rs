@@ -1,10 +1,12 @@
 //! The scan store: what is kept of a scan, how blocks of scans enter, what can be asked. ClickHouse and SQLite.
 //!
-//! Read in this order: [`Row`] and [`Block`], what the sink brings; [`ScanQuery`] and [`ScanReport`], what the admin asks; and
+//! Read in this order: [`Row`] and [`Block`], what the sink brings; [`ScanQuery`] and [`ScanReport`], what the admin asks, and [`TagHours`],
+//! what it asks of all workspaces; and
 //! [`ScanStore`], which both implementations stand behind.
 
 mod block;
 mod clickhouse_store;
+mod hours;
 mod query;
 mod row;
 mod sqlite_store;
@@ -14,6 +16,7 @@ pub use block::{
     BatchHeader, Block, BlockRange, DeadRecord, Positions, Run, Source, WriterPosition,
 };
 pub use clickhouse_store::{ClickHouseOptions, ClickHouseStore};
+pub use hours::{Hour, ScannedTag, TagHours};
 pub use query::{Bots, Dimension, Interval, InvalidQuery, Point, ScanQuery, ScanReport, Select};
 pub use row::Row;
 pub use sqlite_store::SqliteStore;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use scans::ScanId;
 use tags::WorkspaceId;
 
-use crate::{Block, Positions, Run, ScanQuery, ScanReport, Source};
+use crate::{Block, Hour, Positions, Run, ScanQuery, ScanReport, ScannedTag, Source, TagHours};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,8 @@ pub struct Counted {
     pub scans: u64,
 }
 
-/// Keeps scans and answers about them. Queries are bound to one workspace: there is no way to ask without.
+/// Keeps scans and answers about them. What is answered to a tenant is bound to one workspace: there is no way to ask without. Hours are
+/// for the admin's own watch over all of them.
 #[async_trait]
 pub trait ScanStore: Send + Sync + 'static {
     /// Inserts a block: its rows, its headers into the ledger, its dead records, its positions. May have to be tried again
@@ -80,4 +81,21 @@ pub trait ScanStore: Send + Sync + 'static {
         workspace: &WorkspaceId,
         query: &ScanQuery,
     ) -> Result<ScanReport, StoreError>;
+
+    /// The tags of all workspaces that people have scanned at least `least` times in an hour: the `most` with most scans, most first.
+    async fn busiest(
+        &self,
+        hour: Hour,
+        least: u64,
+        most: usize,
+    ) -> Result<Vec<ScannedTag>, StoreError>;
+
+    /// How often people have scanned some tags in some hours, in the tags' order, and when for the first time from `since` to the last of those
+    /// hours. Tags that they have not scanned in that time are left out.
+    async fn tag_hours(
+        &self,
+        tags: &[ScannedTag],
+        hours: &[Hour],
+        since: Hour,
+    ) -> Result<Vec<TagHours>, StoreError>;
 }

@@ -40,6 +40,7 @@ impl Settings {
             | Change::Claim(_)
             | Change::User(_)
             | Change::Invitation(_)
+            | Change::Webhook(_)
             | Change::Idempotency(_)
             | Change::Audit(_) => {}
         }

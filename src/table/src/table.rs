@@ -311,6 +311,7 @@ impl Table {
             | Change::Claim(_)
             | Change::User(_)
             | Change::Invitation(_)
+            | Change::Webhook(_)
             | Change::Idempotency(_)
             | Change::Audit(_) => Effect::NotForRedirects,
         }
@@ -340,6 +341,7 @@ impl Table {
             | Change::Claim(_)
             | Change::User(_)
             | Change::Invitation(_)
+            | Change::Webhook(_)
             | Change::Idempotency(_)
             | Change::Audit(_) => Effect::NotForRedirects,
         }

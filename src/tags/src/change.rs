@@ -2,7 +2,7 @@
 
 use crate::{
     ApiKey, AuditEntry, Code, Domain, DomainClaim, DomainSettings, IdempotencyEntry, Invitation,
-    Tag, User, WireError, Workspace, wire,
+    Tag, User, Webhook, WireError, Workspace, wire,
 };
 
 /// The journal's topics.
@@ -12,7 +12,7 @@ pub enum Topic {
     Tags,
     /// Workspaces and domains by `kind/id`, compacted: what edges need beside tags.
     Settings,
-    /// Keys, claims, users, invitations and answers to idempotent requests by `kind/id`, compacted: the admin alone reads it.
+    /// Keys, claims, users, invitations, webhooks and answers to idempotent requests by `kind/id`, compacted: the admin alone reads it.
     Accounts,
     /// Every change, in order, for ever.
     Audit,
@@ -62,6 +62,8 @@ pub enum Change {
     User(User),
     /// Who may become a user.
     Invitation(Invitation),
+    /// Where a workspace's alerts are sent.
+    Webhook(Webhook),
     /// What a request that made something was answered.
     Idempotency(IdempotencyEntry),
     /// Who changed what.
@@ -78,6 +80,7 @@ impl Change {
             | Self::Claim(_)
             | Self::User(_)
             | Self::Invitation(_)
+            | Self::Webhook(_)
             | Self::Idempotency(_) => Topic::Accounts,
             Self::Audit(_) => Topic::Audit,
         }
@@ -93,6 +96,7 @@ impl Change {
             Self::Claim(claim) => format!("claim/{}/{}", claim.workspace, claim.domain.name),
             Self::User(user) => format!("user/{}", user.id),
             Self::Invitation(invitation) => format!("invitation/{}", invitation.id),
+            Self::Webhook(webhook) => format!("webhook/{}", webhook.workspace),
             Self::Idempotency(entry) => {
                 format!("idempotency/{}/{}", entry.workspace, entry.slot.get())
             }

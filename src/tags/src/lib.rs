@@ -24,6 +24,7 @@ mod spelling;
 mod tag;
 mod upstream;
 mod user;
+mod webhook;
 mod wire;
 
 pub use account::{
@@ -53,4 +54,5 @@ pub use spelling::UnknownValue;
 pub use tag::{InvalidValue, MaxScans, RedirectStatus, Status, Tag, TagView, Version};
 pub use upstream::{UpstreamError, UpstreamHost, UpstreamUrl, is_upstream_address};
 pub use user::{Email, Invitation, PasswordHash, User};
+pub use webhook::{PreviousWebhookSecret, Webhook, WebhookSecret, WebhookUrl, WebhookUrlError};
 pub use wire::WireError;

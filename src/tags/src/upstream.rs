@@ -45,13 +45,7 @@ impl UpstreamUrl {
     /// # Ok::<(), tags::UpstreamError>(())
     /// ```
     pub fn parse(text: &str, networks: &[IpNet]) -> Result<Self, UpstreamError> {
-        match Destination::parse(text) {
-            Ok(_) => {}
-            Err(DestinationError::NotPublic { address }) if contain(networks, address) => {}
-            Err(DestinationError::SingleLabel { .. } | DestinationError::SpecialUse { .. })
-                if !networks.is_empty() => {}
-            Err(error) => return Err(error.into()),
-        }
+        judge_web(text, networks)?;
         Self::from_stored(text)
     }
 
@@ -100,6 +94,20 @@ impl UpstreamUrl {
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// Judges a URL to which a server of ours goes itself by the policy for destinations; what is in the operator's `networks` is excepted.
+pub(crate) fn judge_web(text: &str, networks: &[IpNet]) -> Result<(), DestinationError> {
+    match Destination::parse(text) {
+        Ok(_) => Ok(()),
+        Err(DestinationError::NotPublic { address }) if contain(networks, address) => Ok(()),
+        Err(DestinationError::SingleLabel { .. } | DestinationError::SpecialUse { .. })
+            if !networks.is_empty() =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -4,6 +4,7 @@ mod accounts;
 mod idempotency;
 mod rules;
 mod scheduled;
+mod webhook;
 
 use jiff::Timestamp;
 use prost::Message;
@@ -14,11 +15,12 @@ use crate::spelling::UnknownValue;
 use crate::{
     Action, AuditEntry, Change, Code, Destination, DestinationError, Domain, DomainSettings, Hsts,
     InvalidName, InvalidRuleValue, InvalidValue, Limits, MaxScans, QueryMode, RedirectStatus,
-    Status, Tag, TagDefaults, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version, Workspace,
-    WorkspaceId, major_format,
+    Status, Tag, TagDefaults, Topic, UpstreamError, UpstreamHost, UpstreamUrl, Version,
+    WebhookUrlError, Workspace, WorkspaceId, major_format,
 };
 use idempotency::IdempotencyRecord;
 use scheduled::ScheduledRecord;
+use webhook::WebhookRecord;
 
 /// The major format that this build writes.
 const MAJOR: u32 = 1;
@@ -69,6 +71,7 @@ pub(crate) fn encode(change: &Change) -> Vec<u8> {
         Change::Claim(claim) => ClaimRecord::from(claim).encode_to_vec(),
         Change::User(user) => UserRecord::from(user).encode_to_vec(),
         Change::Invitation(invitation) => InvitationRecord::from(invitation).encode_to_vec(),
+        Change::Webhook(webhook) => WebhookRecord::from(webhook).encode_to_vec(),
         Change::Idempotency(entry) => IdempotencyRecord::from(entry).encode_to_vec(),
         Change::Audit(entry) => AuditRecord::from(entry).encode_to_vec(),
     }
@@ -87,6 +90,7 @@ pub(crate) fn decode(topic: Topic, key: &str, value: &[u8]) -> Result<Change, Wi
         (Topic::Accounts, Some("invitation")) => {
             Ok(Change::Invitation(read::<InvitationRecord, _>(value)?))
         }
+        (Topic::Accounts, Some("webhook")) => Ok(Change::Webhook(read::<WebhookRecord, _>(value)?)),
         (Topic::Accounts, Some("idempotency")) => {
             Ok(Change::Idempotency(read::<IdempotencyRecord, _>(value)?))
         }
@@ -146,6 +150,7 @@ versioned!(
     ClaimRecord: MAJOR,
     UserRecord: MAJOR,
     InvitationRecord: MAJOR,
+    WebhookRecord: MAJOR,
     AuditRecord: MAJOR_WITH_LIMIT
 );
 
@@ -606,6 +611,7 @@ impl Reason for InvalidName {}
 impl Reason for InvalidValue {}
 impl Reason for DestinationError {}
 impl Reason for UpstreamError {}
+impl Reason for WebhookUrlError {}
 impl Reason for UnknownValue {}
 impl Reason for InvalidRuleValue {}
 

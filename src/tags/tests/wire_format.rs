@@ -7,9 +7,10 @@ use tags::{
     Action, ApiKey, AuditEntry, Browser, Change, Code, Country, Dates, Day, Destination, Device,
     Domain, DomainClaim, DomainSettings, Email, Hours, Hsts, IdempotencyEntry, IdempotencySlot,
     Invitation, InvitationId, KeyId, LanguageTag, Limits, MaxScans, Os, PasswordHash, Permission,
-    PreviousSecret, QueryMode, RedirectStatus, Region, Role, Rule, Rules, ScanNumbers, Scheduled,
-    SecretHash, Share, Status, Tag, TagDefaults, Target, Targets, Topic, UpstreamHost, UpstreamUrl,
-    User, UserId, Version, Weight, When, WireError, Workspace, WorkspaceId, Zone, parse_network,
+    PreviousSecret, PreviousWebhookSecret, QueryMode, RedirectStatus, Region, Role, Rule, Rules,
+    ScanNumbers, Scheduled, SecretHash, Share, Status, Tag, TagDefaults, Target, Targets, Topic,
+    UpstreamHost, UpstreamUrl, User, UserId, Version, Webhook, WebhookSecret, WebhookUrl, Weight,
+    When, WireError, Workspace, WorkspaceId, Zone, parse_network,
 };
 
 fn time(microsecond: i64) -> Timestamp {
@@ -199,6 +200,18 @@ fn one_of_each() -> Vec<Change> {
             created_at: time(5),
             expires_at: time(7),
             ended_at: Some(time(6)),
+        }),
+        Change::Webhook(Webhook {
+            workspace: WorkspaceId::default_workspace(),
+            url: WebhookUrl::parse("https://example.com/hook", &[]).expect("valid"),
+            secret: WebhookSecret([4; 32]),
+            previous: Some(PreviousWebhookSecret {
+                secret: WebhookSecret([5; 32]),
+                expires_at: time(8),
+            }),
+            created_at: time(5),
+            disabled_at: Some(time(6)),
+            ended_at: Some(time(7)),
         }),
         Change::Idempotency(IdempotencyEntry {
             workspace: WorkspaceId::default_workspace(),
@@ -482,6 +495,7 @@ fn the_proto_file_names_each_field_with_the_number_that_is_written() {
         "DomainClaim",
         "User",
         "Invitation",
+        "Webhook",
         "IdempotencyEntry",
         "AuditEntry",
     ]) {

@@ -13,6 +13,7 @@ use rusqlite_migration::{M, Migrations};
 use tags::{Code, Domain, WorkspaceId};
 
 use super::{Alert, AlertKind, Subject};
+use super::{judged, outbox};
 
 /// The newest of a workspace are kept; beyond, the oldest go.
 const KEPT: usize = 10_000;
@@ -49,6 +50,15 @@ pub enum AlertsError {
 
 /// The alerts of all workspaces.
 pub(crate) struct AlertStore(Mutex<Connection>);
+
+/// What became of alerts that were to be kept.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Reported {
+    /// Those that had not been reported before.
+    pub(crate) new: Vec<Alert>,
+    /// How many of them are not sent, since too many of their workspace's wait already.
+    pub(crate) unsent: u64,
+}
 
 /// What a list of alerts is narrowed to.
 #[derive(Clone, Debug, Default)]
@@ -90,27 +100,46 @@ impl AlertStore {
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        Migrations::new(vec![M::up(SCHEMA)]).to_latest(&mut connection)?;
+        Migrations::new(vec![
+            M::up(SCHEMA),
+            M::up(outbox::SCHEMA),
+            M::up(judged::SCHEMA),
+        ])
+        .to_latest(&mut connection)?;
         Ok(Self(Mutex::new(connection)))
     }
 
-    /// Keeps those that have not been reported before, all or nothing; gives them back.
-    pub(crate) fn report(&self, alerts: Vec<Alert>) -> Result<Vec<Alert>, AlertsError> {
+    /// Keeps those that have not been reported before, all or nothing, each together with the event that has to be sent of it.
+    pub(crate) fn report(
+        &self,
+        alerts: Vec<Alert>,
+        event_of: impl Fn(&Alert) -> Result<Option<String>, serde_json::Error>,
+    ) -> Result<Reported, AlertsError> {
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
-        let mut new = Vec::new();
+        let mut reported = Reported::default();
         for alert in alerts {
-            if put(&transaction, &alert)? {
-                new.push(alert);
+            if !put(&transaction, &alert)? {
+                continue;
             }
+            if let Some(event) = event_of(&alert)? {
+                let (of, at) = (&alert.about.workspace, alert.created_at);
+                let is_taken = outbox::put(&transaction, of, &alert.id, &event, at)?;
+                reported.unsent += u64::from(!is_taken);
+            }
+            reported.new.push(alert);
         }
-        let mut workspaces: Vec<_> = new.iter().map(|alert| &alert.about.workspace).collect();
+        let mut workspaces: Vec<_> = reported
+            .new
+            .iter()
+            .map(|alert| &alert.about.workspace)
+            .collect();
         workspaces.dedup();
         for workspace in workspaces {
             forget_oldest(&transaction, workspace)?;
         }
         transaction.commit()?;
-        Ok(new)
+        Ok(reported)
     }
 
     /// A page of a workspace's alerts, newest first.
@@ -157,7 +186,7 @@ impl AlertStore {
         })
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
         // A panic elsewhere has taken its transaction back.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -174,9 +203,10 @@ fn put(transaction: &Transaction<'_>, alert: &Alert) -> Result<bool, AlertsError
     let domain = domain.as_ref().map_or("", Domain::as_str);
     let code = code.as_ref().map_or("", Code::as_str);
     let kind = alert.cause.kind().as_str();
+    let distinction = alert.cause.distinction();
     let written = transaction
         .prepare_cached("INSERT OR IGNORE INTO reported VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute([workspace, domain, code, kind, alert.cause.distinction()])?;
+        .execute([workspace, domain, code, kind, &distinction])?;
     if written == 0 {
         return Ok(false);
     }
@@ -229,7 +259,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(i64, Alert)> {
     Ok((row.get(0)?, alert))
 }
 
-fn unreadable(
+pub(super) fn unreadable(
     column: usize,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> rusqlite::Error {
@@ -261,6 +291,10 @@ mod tests {
         (folder, store)
     }
 
+    fn report(store: &AlertStore, alerts: Vec<Alert>) -> Vec<Alert> {
+        store.report(alerts, |_| Ok(None)).unwrap().new
+    }
+
     fn all(store: &AlertStore, workspace: &str) -> Vec<Alert> {
         let workspace = WorkspaceId::parse(workspace).unwrap();
         let page = store.page(&workspace, &AlertFilter::default(), None, KEPT + 1);
@@ -272,7 +306,7 @@ mod tests {
         let (folder, store) = store();
         let first = alert("default", Some("spring"), "bad.example");
         assert_eq!(
-            store.report(vec![first.clone()]).unwrap(),
+            report(&store, vec![first.clone()]),
             std::slice::from_ref(&first)
         );
         drop(store);
@@ -283,7 +317,7 @@ mod tests {
             alert("default", None, "bad.example"),
         ];
         let again = alert("default", Some("spring"), "bad.example");
-        let new = store.report([&[again][..], &others].concat()).unwrap();
+        let new = report(&store, [&[again][..], &others].concat());
         assert_eq!(new, others);
         let newest_first: Vec<_> = [&[first][..], &others].concat().into_iter().rev().collect();
         assert_eq!(all(&store, "default"), newest_first);
@@ -294,17 +328,15 @@ mod tests {
         let (_folder, store) = store();
         let theirs = alert("ws_other", Some("theirs"), "bad.example");
         let ours = ["a", "b", "c", "d"].map(|code| alert("default", Some(code), "bad.example"));
-        store.report(vec![theirs]).unwrap();
-        store.report(ours.to_vec()).unwrap();
+        report(&store, vec![theirs]);
+        report(&store, ours.to_vec());
         let workspace = WorkspaceId::default_workspace();
         let mut filter = AlertFilter::default();
         let page = store.page(&workspace, &filter, None, 3).unwrap();
         let [a, b, c, d] = ours;
         assert_eq!(page.items, [d, c.clone(), b]);
         let next = AlertCursor::decode(&page.next.unwrap().encode());
-        store
-            .report(vec![alert("default", Some("e"), "bad.example")])
-            .unwrap();
+        report(&store, vec![alert("default", Some("e"), "bad.example")]);
         let page = store.page(&workspace, &filter, next, 3).unwrap();
         assert_eq!((page.items, page.next), (vec![a], None));
         filter.tag = Some((
@@ -319,18 +351,34 @@ mod tests {
     #[test]
     fn of_a_flood_the_newest_are_kept_and_other_workspaces_keep_theirs() {
         let (_folder, store) = store();
-        store
-            .report(vec![alert("ws_other", Some("a"), "bad.example")])
-            .unwrap();
+        report(&store, vec![alert("ws_other", Some("a"), "bad.example")]);
         let flood =
             (0..KEPT + 5).map(|code| alert("default", Some(&format!("c{code}")), "bad.example"));
-        assert_eq!(store.report(flood.collect()).unwrap().len(), KEPT + 5);
+        assert_eq!(report(&store, flood.collect()).len(), KEPT + 5);
         let kept = all(&store, "default");
         assert_eq!(kept.len(), KEPT);
         let code = |alert: &Alert| alert.about.code.as_ref().unwrap().to_string();
         assert_eq!(code(&kept[KEPT - 1]), "c5");
         assert_eq!(all(&store, "ws_other").len(), 1);
         let forgotten = alert("default", Some("c0"), "bad.example");
-        assert!(store.report(vec![forgotten]).unwrap().is_empty());
+        assert!(report(&store, vec![forgotten]).is_empty());
+    }
+
+    #[test]
+    fn an_event_is_put_beside_a_new_alert_and_not_beside_one_that_was_reported_before() {
+        let (_folder, store) = store();
+        let alert = alert("default", Some("a"), "bad.example");
+        for new in [1, 0] {
+            let event = |_: &Alert| Ok(Some("{}".to_owned()));
+            let reported = store.report(vec![alert.clone()], event).unwrap();
+            assert_eq!((reported.new.len(), reported.unsent), (new, 0));
+        }
+        let due = store.due(&alert.about.workspace, Timestamp::UNIX_EPOCH, 9);
+        let ids: Vec<_> = due
+            .unwrap()
+            .into_iter()
+            .map(|delivery| delivery.id)
+            .collect();
+        assert_eq!(ids, [alert.id]);
     }
 }

@@ -23,7 +23,7 @@ const MAX_PAGE: u32 = 500;
     params(
         ("code" = Option<String>, Query, description = "About this tag alone"),
         ("domain" = Option<String>, Query, description = "With `code`: for another than the default"),
-        ("kind" = Option<String>, Query, description = "blocklist"),
+        ("kind" = Option<String>, Query, description = "`blocklist`, `rate` or `country`"),
         ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
         ("limit" = Option<u32>, Query, description = "1 to 500, by default 50", minimum = 1, maximum = 500)
     ),
@@ -73,18 +73,15 @@ pub(crate) async fn list(
 pub(crate) struct AlertAnswer {
     #[schema(example = "al_k3x9m2p7q4wz")]
     id: String,
-    /// `blocklist`: it leads to a host that has been put on a blocklist since.
+    /// `blocklist`: it leads to a host that has been put on a blocklist since. `rate`: it was scanned far more often in an hour than it usually
+    /// is. `country`: it was scanned in an hour from a country from where it usually is not, or by far fewer.
     kind: &'static str,
     /// The tag's domain, or the one that it is about; null: it is about the workspace.
     domain: Option<String>,
     /// The tag's code; null: it is about no tag.
     code: Option<String>,
-    /// The host that it leads to.
-    host: String,
-    /// The name of the list.
-    list: String,
-    /// What the list has: the host, or a domain above it.
-    entry: String,
+    #[serde(flatten)]
+    cause: CauseAnswer,
     /// When it was found.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -93,16 +90,78 @@ pub(crate) struct AlertAnswer {
 impl From<Alert> for AlertAnswer {
     fn from(alert: Alert) -> Self {
         let kind = alert.cause.kind().as_str();
-        let Cause::Blocklist { host, list, entry } = alert.cause;
         Self {
             id: alert.id,
             kind,
             domain: alert.about.domain.map(|domain| domain.to_string()),
             code: alert.about.code.map(|code| code.to_string()),
-            host,
-            list,
-            entry,
+            cause: alert.cause.into(),
             created_at: alert.created_at,
+        }
+    }
+}
+
+/// What was found. Each kind has fields of its own.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = AlertCause)]
+pub(crate) struct CauseAnswer {
+    /// With `blocklist`: the host that it leads to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    /// With `blocklist`: the name of the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    list: Option<String>,
+    /// With `blocklist`: what the list has: the host, or a domain above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<String>,
+    /// With `country`: ISO 3166-1 alpha-2.
+    #[schema(example = "BR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<String>,
+    /// With `rate` and `country`: when the hour begins.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hour: Option<Timestamp>,
+    /// With `rate` and `country`: how many scans by people there were in that hour, with `country` from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed: Option<u64>,
+    /// With `rate` and `country`: how many there usually are: the median of the hours that it was compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<f64>,
+}
+
+impl From<Cause> for CauseAnswer {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Blocklist { host, list, entry } => Self {
+                host: Some(host),
+                list: Some(list),
+                entry: Some(entry),
+                ..Self::default()
+            },
+            Cause::Rate {
+                hour,
+                observed,
+                expected,
+            } => Self {
+                hour: Some(hour),
+                observed: Some(observed),
+                expected: Some(expected),
+                ..Self::default()
+            },
+            Cause::Country {
+                country,
+                hour,
+                observed,
+                expected,
+            } => Self {
+                country: Some(country),
+                ..Self::from(Cause::Rate {
+                    hour,
+                    observed,
+                    expected,
+                })
+            },
         }
     }
 }

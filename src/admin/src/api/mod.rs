@@ -26,6 +26,7 @@ mod simulate;
 mod tags;
 mod users;
 mod wait;
+mod webhooks;
 mod workspaces;
 
 use std::future::Future;
@@ -46,6 +47,7 @@ use tokio::sync::Semaphore;
 use utoipa::OpenApi;
 use utoipa_axum::routes;
 
+pub(crate) use self::alerts::AlertAnswer;
 use self::endpoints::Endpoints;
 pub(crate) use self::schema::TagAnswer;
 use crate::auth::know_client;
@@ -108,6 +110,12 @@ fn endpoints() -> Endpoints {
         .needs(SettingsRead, routes!(workspaces::list))
         .needs(SettingsRead, routes!(workspaces::get))
         .needs(SettingsWrite, routes!(workspaces::patch))
+        .needs(
+            SettingsWrite,
+            routes!(webhooks::put, webhooks::get, webhooks::delete),
+        )
+        .needs(SettingsWrite, routes!(webhooks::rotate))
+        .needs(SettingsWrite, routes!(webhooks::test))
         .needs(KeysRead, routes!(keys::list))
         .needs(KeysWrite, routes!(keys::create))
         .needs(KeysWrite, routes!(keys::revoke))

@@ -11,6 +11,7 @@ mod people;
 mod room;
 mod schedule;
 mod tags;
+mod webhooks;
 mod workspaces;
 
 use ::tags::{Action, AuditEntry};
@@ -23,6 +24,7 @@ pub(crate) use self::people::NewInvitation;
 pub(crate) use self::room::{Room, Rooms};
 pub(crate) use self::schedule::nothing_scheduled;
 pub(crate) use self::tags::{Precondition, TagName};
+pub(crate) use self::webhooks::PutWebhook;
 pub(crate) use self::workspaces::NewWorkspace;
 use crate::audited::Audited;
 use crate::auth::Principal;

@@ -54,6 +54,7 @@ CREATE TABLE keys (
 ) WITHOUT ROWID;
 CREATE INDEX keys_by_previous_hash ON keys (previous_hash);
 CREATE TABLE claims (workspace TEXT NOT NULL, name TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (workspace, name)) WITHOUT ROWID;
+CREATE TABLE webhooks (workspace TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE users (id TEXT PRIMARY KEY, workspace TEXT NOT NULL, email TEXT NOT NULL, record BLOB NOT NULL, UNIQUE (workspace, email))
     WITHOUT ROWID;
 CREATE TABLE invitations (id TEXT PRIMARY KEY, workspace TEXT NOT NULL, token_hash BLOB NOT NULL UNIQUE, record BLOB NOT NULL) WITHOUT ROWID;

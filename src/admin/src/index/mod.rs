@@ -13,6 +13,7 @@ mod tags;
 mod tenant;
 mod texts;
 mod walk;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -198,6 +199,7 @@ fn take_in<'a>(
         Change::Invitation(invitation) => {
             people::put_invitation(transaction, invitation, change)?;
         }
+        Change::Webhook(webhook) => webhooks::put(transaction, webhook, change)?,
         Change::Idempotency(entry) => idempotency::put(transaction, entry, change)?,
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ::tags::{
     ApiKey, Code, Domain, DomainClaim, DomainSettings, Email, IdempotencyEntry, IdempotencySlot,
-    Invitation, Tag, User, Version, Workspace, WorkspaceId,
+    Invitation, Tag, User, Version, Webhook, Workspace, WorkspaceId,
 };
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -226,6 +226,11 @@ impl Installation<'_> {
     /// Any workspace.
     pub fn workspace(&self, id: &WorkspaceId) -> Result<Option<Workspace>, IndexError> {
         self.0.workspace(id)
+    }
+
+    /// Any workspace's webhook.
+    pub fn webhook(&self, workspace: &WorkspaceId) -> Result<Option<Webhook>, IndexError> {
+        self.0.webhook(workspace)
     }
 
     /// The default domain; more than one only while the default changes.

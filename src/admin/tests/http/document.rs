@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::receiver::put;
 use crate::support::Server;
 
 /// Every route of the API.
@@ -36,6 +37,11 @@ const ROUTES: &[&str] = &[
     "get /api/v1/workspaces",
     "get /api/v1/workspaces/{id}",
     "patch /api/v1/workspaces/{id}",
+    "put /api/v1/workspaces/{id}/webhook",
+    "get /api/v1/workspaces/{id}/webhook",
+    "delete /api/v1/workspaces/{id}/webhook",
+    "post /api/v1/workspaces/{id}/webhook/rotate",
+    "post /api/v1/workspaces/{id}/webhook/test",
     "post /api/v1/keys",
     "get /api/v1/keys",
     "delete /api/v1/keys/{id}",
@@ -83,6 +89,9 @@ impl Names {
     async fn of(server: &Server) -> Self {
         let owner = server.owner();
         owner.tag("spring").await;
+        put(&owner, "default", "https://example.com/")
+            .await
+            .created();
         let key = json!({"name": "k", "role": "viewer"});
         let key = owner.post("/keys", key).await.created();
         Self {

@@ -36,11 +36,15 @@ mod people;
 mod permission;
 mod races;
 mod rate_limits;
+mod receiver;
 mod revoked;
 mod roads;
 mod roles;
 mod rules;
 mod rules_refused;
+#[path = "../../../analytics/tests/contract/data.rs"]
+#[allow(dead_code)] // the store's own tests use more of it
+mod scanned;
 mod schedule;
 mod sessions;
 mod simulate;
@@ -49,6 +53,8 @@ mod support;
 mod symbols;
 mod tenants;
 mod times;
+mod unusual;
 mod walk;
+mod webhooks;
 mod worked_examples;
 mod workspaces;

@@ -97,6 +97,31 @@ const ROLES: &[(&str, &str, &str)] = &[
     ("signed in", "delete /session", "/session"),
     ("owner", "post /workspaces", "/workspaces"),
     ("owner", "patch /workspaces/{id}", "/workspaces/default"),
+    (
+        "owner",
+        "put /workspaces/{id}/webhook",
+        "/workspaces/default/webhook",
+    ),
+    (
+        "owner",
+        "get /workspaces/{id}/webhook",
+        "/workspaces/default/webhook",
+    ),
+    (
+        "owner",
+        "delete /workspaces/{id}/webhook",
+        "/workspaces/default/webhook",
+    ),
+    (
+        "owner",
+        "post /workspaces/{id}/webhook/rotate",
+        "/workspaces/default/webhook/rotate",
+    ),
+    (
+        "owner",
+        "post /workspaces/{id}/webhook/test",
+        "/workspaces/default/webhook/test",
+    ),
 ];
 
 #[tokio::test]

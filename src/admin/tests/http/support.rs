@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use admin::{Admin, AdminOptions, BlocklistAction, DomainProof, PublicUrl, Timeouts};
+use admin::{
+    Admin, AdminOptions, BlocklistAction, DomainProof, PublicUrl, Timeouts, WebhookOptions,
+};
 use analytics::SqliteStore;
 use blocklist::Blocklists;
 use facts::{LazyAgents, PlacesFile, TrustedProxies};
@@ -166,6 +168,11 @@ impl Server {
             agents: Arc::clone(&AGENTS),
             blocklists: Arc::clone(&blocklists),
             blocklist_action: BlocklistAction::Report,
+            unusual_alerts: true,
+            webhooks: WebhookOptions {
+                resolver: Arc::new(dns.clone()),
+                networks: vec![SITE_NETWORK.parse().unwrap()],
+            },
         };
         configure(&mut options);
         let store = SqliteStore::open(&data_dir.join("scans.sqlite")).unwrap();

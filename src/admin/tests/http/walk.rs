@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::receiver::put;
 use crate::support::{Api, PASSWORD, Server};
 
 /// What a tenant is answered who asks an endpoint for another's.
@@ -66,6 +67,9 @@ impl Victim {
         let import = api.upload("/tags/import", kind, line).await.accepted();
         let edit = json!({"filter": {"campaign": "victim"}, "set": {"labels": ["victim"]}});
         let bulk = api.post("/tags/bulk", edit).await.accepted();
+        let hook = "https://victim.example.com/";
+        let workspace = made["id"].as_str().unwrap();
+        put(&api, workspace, hook).await.created();
         let key = json!({"name": "victim", "role": "viewer"});
         let key = api.post("/keys", key).await.created();
         let user = server.user(&api, EMAIL, "owner").await;
@@ -93,6 +97,7 @@ impl Victim {
             "/users",
             "/invitations",
             &workspace,
+            &format!("{workspace}/webhook"),
         ] {
             state.push(self.api.get(path).await.ok());
         }
@@ -200,6 +205,11 @@ impl Victim {
                 json!({"name": "n"}),
                 NotFound,
             ),
+            of_webhook(workspace, "put", "", json!({"url": "https://example.com/"})),
+            of_webhook(workspace, "get", "", none.clone()),
+            of_webhook(workspace, "delete", "", none.clone()),
+            of_webhook(workspace, "post", "/rotate", json!({})),
+            of_webhook(workspace, "post", "/test", none.clone()),
             step("get /keys", "/keys", none.clone(), OwnAlone),
             step(
                 "post /keys",
@@ -327,6 +337,18 @@ fn step(operation: &'static str, path: impl Into<String>, body: Value, expected:
         body,
         expected,
     }
+}
+
+fn of_webhook(workspace: &str, method: &str, behind: &str, body: Value) -> Step {
+    let operation = match (method, behind) {
+        ("put", _) => "put /workspaces/{id}/webhook",
+        ("get", _) => "get /workspaces/{id}/webhook",
+        ("delete", _) => "delete /workspaces/{id}/webhook",
+        (_, "/rotate") => "post /workspaces/{id}/webhook/rotate",
+        _ => "post /workspaces/{id}/webhook/test",
+    };
+    let path = format!("/workspaces/{workspace}/webhook{behind}");
+    step(operation, path, body, NotFound)
 }
 
 fn of_tag(operation: &'static str, behind: &str, body: Value) -> Step {

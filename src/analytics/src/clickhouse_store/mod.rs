@@ -1,5 +1,6 @@
 //! The scan store over ClickHouse. Which tables there are is in `schema`, how rows enter in `insert`, how questions are put in `report`.
 
+mod hours;
 mod insert;
 mod positions;
 mod report;
@@ -16,7 +17,10 @@ use scans::ScanId;
 use tags::WorkspaceId;
 use tokio::sync::OnceCell;
 
-use crate::{Block, Counted, Positions, Run, ScanQuery, ScanReport, ScanStore, Source, StoreError};
+use crate::{
+    Block, Counted, Hour, Positions, Run, ScanQuery, ScanReport, ScanStore, ScannedTag, Source,
+    StoreError, TagHours,
+};
 
 /// Where the server is and who we are to it.
 #[derive(Clone, Debug)]
@@ -158,6 +162,26 @@ impl ScanStore for ClickHouseStore {
     ) -> Result<ScanReport, StoreError> {
         let client = self.client().await?;
         report::answer(client, workspace, query).await
+    }
+
+    async fn busiest(
+        &self,
+        hour: Hour,
+        least: u64,
+        most: usize,
+    ) -> Result<Vec<ScannedTag>, StoreError> {
+        let client = self.client().await?;
+        hours::busiest(client, hour, least, most).await
+    }
+
+    async fn tag_hours(
+        &self,
+        tags: &[ScannedTag],
+        hours: &[Hour],
+        since: Hour,
+    ) -> Result<Vec<TagHours>, StoreError> {
+        let client = self.client().await?;
+        hours::of_tags(client, tags, hours, since).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The scan store over SQLite, for standalone: one file, write-ahead logging, one writing connection and one for questions.
-//! The schema is in `schema`, how blocks enter in `insert`, how questions are put in `report`.
+//! The schema is in `schema`, how blocks enter in `insert`, how questions are put in `report` and `hours`.
 
+mod hours;
 mod insert;
 mod report;
 mod schema;
@@ -15,8 +16,8 @@ use scans::{ScanId, WriterKey};
 use tags::WorkspaceId;
 
 use crate::{
-    Block, Counted, Positions, Run, ScanQuery, ScanReport, ScanStore, Source, StoreError,
-    WriterPosition,
+    Block, Counted, Hour, Positions, Run, ScanQuery, ScanReport, ScanStore, ScannedTag, Source,
+    StoreError, TagHours, WriterPosition,
 };
 
 /// A store in a SQLite file.
@@ -152,6 +153,35 @@ impl ScanStore for SqliteStore {
         )
         .await
     }
+
+    async fn busiest(
+        &self,
+        hour: Hour,
+        least: u64,
+        most: usize,
+    ) -> Result<Vec<ScannedTag>, StoreError> {
+        self.on(
+            &self.asking,
+            "look for the tags that were scanned most",
+            move |connection| hours::busiest(connection, hour, least, most),
+        )
+        .await
+    }
+
+    async fn tag_hours(
+        &self,
+        tags: &[ScannedTag],
+        hours: &[Hour],
+        since: Hour,
+    ) -> Result<Vec<TagHours>, StoreError> {
+        let (tags, hours) = (tags.to_vec(), hours.to_vec());
+        self.on(
+            &self.asking,
+            "count scans hour by hour",
+            move |connection| hours::of_tags(connection, &tags, &hours, since),
+        )
+        .await
+    }
 }
 
 fn positions(
@@ -179,9 +209,7 @@ fn positions(
         };
         offset = offset.max(Some(line.get::<_, i64>(3)?));
         let missing: String = line.get(5)?;
-        let missing = serde_json::from_str(&missing).map_err(|e| {
-            rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(e))
-        })?;
+        let missing = serde_json::from_str(&missing).map_err(|e| unreadable(5, e))?;
         let position = WriterPosition {
             next: line.get::<_, i64>(4)? as u64,
             missing,
@@ -196,6 +224,14 @@ fn positions(
         offset,
         writers,
     }))
+}
+
+/// A column does not have what was put in.
+fn unreadable(
+    column: usize,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
 }
 
 /// What a person does about a damaged file.

@@ -6,8 +6,8 @@ mod stores;
 use std::collections::{BTreeMap, HashMap};
 
 use analytics::{
-    Bots, Counted, Dimension, Interval, Point, Positions, ScanQuery, ScanReport, Select,
-    WriterPosition,
+    Bots, Counted, Dimension, Hour, Interval, Point, Positions, ScanQuery, ScanReport, ScannedTag,
+    Select, TagHours, WriterPosition,
 };
 use data::{BASE, Random, at, block, key, random_rows, row, source};
 use scans::{Method, Purpose};
@@ -431,4 +431,100 @@ fn positions_come_back_as_of_an_offset() {
 #[test]
 fn ending_an_earlier_sinks_inserts_needs_none_to_be_there() {
     with_each_store(|_, store, runtime| Ok(runtime.block_on(store.end_inserts(&source()))?));
+}
+
+/// What both stores must say of a tag, over rows in memory; none: people have not scanned it in that time.
+fn reference_hours(
+    rows: &[analytics::Row],
+    tag: &ScannedTag,
+    hours: &[Hour],
+    since: Hour,
+) -> Option<TagHours> {
+    let hour_of = |row: &analytics::Row| Hour::of(row.scan.time);
+    let last = *hours.iter().max()?;
+    let of_tag: Vec<_> = rows
+        .iter()
+        .filter(|row| is_of(row, tag) && (since..=last).contains(&hour_of(row)))
+        .collect();
+    let first = of_tag.iter().map(|row| hour_of(row)).min()?;
+    let mut scans: BTreeMap<Hour, BTreeMap<String, u64>> = BTreeMap::new();
+    for row in of_tag.iter().filter(|row| hours.contains(&hour_of(row))) {
+        let of_hour = scans.entry(hour_of(row)).or_default();
+        *of_hour.entry(row.country.clone()).or_default() += 1;
+    }
+    let tag = tag.clone();
+    Some(TagHours { tag, first, scans })
+}
+
+/// Whether it is a person's scan of the tag.
+fn is_of(row: &analytics::Row, tag: &ScannedTag) -> bool {
+    let scan = &row.scan;
+    let names = (
+        tag.workspace.as_str(),
+        tag.domain.as_str(),
+        tag.code.as_str(),
+    );
+    names == (&scan.workspace[..], &scan.domain[..], &scan.code[..])
+        && row.is_of_a_tag()
+        && !row.is_automated()
+}
+
+#[test]
+fn both_stores_count_hours_of_tags_as_a_plain_count_does() {
+    let seed = 0x5eed_0002;
+    let rows = random_rows(&mut Random::new(seed), 4_000);
+    let mut tags = Vec::new();
+    for id in ["acme", "other", "nobody"] {
+        for domain in ["qr.example.com", "b.example"] {
+            for code in ["c1", "c2", "C1"] {
+                tags.push(ScannedTag {
+                    workspace: workspace(id),
+                    domain: Domain::parse(domain).expect("valid"),
+                    code: Code::parse(code).expect("valid"),
+                });
+            }
+        }
+    }
+    let now = Hour::of(at(BASE));
+    let hours: Vec<Hour> = [0, 1, 24, 48, 168].map(|hours| now.before(hours)).to_vec();
+    let ranges = [
+        (hours.clone(), now.before(20 * 24)),
+        (hours, now.before(1)),
+        (vec![now.before(1)], now.before(30)),
+        (Vec::new(), now),
+    ];
+    with_each_store(|name, store, runtime| {
+        for (n, part) in rows.chunks(900).enumerate() {
+            runtime.block_on(store.insert(&block(n as i64, part.to_vec())))?;
+        }
+        for (hours, since) in &ranges {
+            let told = runtime.block_on(store.tag_hours(&tags, hours, *since))?;
+            let expected: Vec<_> = tags
+                .iter()
+                .filter_map(|tag| reference_hours(&rows, tag, hours, *since))
+                .collect();
+            assert_eq!(told, expected, "{name}, seed {seed:#x}, {hours:?}");
+        }
+        let count = |tag: &ScannedTag| {
+            let of_hour = |row: &&analytics::Row| is_of(row, tag) && Hour::of(row.scan.time) == now;
+            rows.iter().filter(of_hour).count() as u64
+        };
+        for (least, most) in [(1, 100), (20, 100), (1, 3), (100_000, 100)] {
+            let mut expected: Vec<_> = tags.iter().filter(|tag| count(tag) >= least).collect();
+            expected.sort_by_key(|tag| (std::cmp::Reverse(count(tag)), *tag));
+            expected.truncate(most);
+            let told = runtime.block_on(store.busiest(now, least, most))?;
+            assert_eq!(
+                told.iter().collect::<Vec<_>>(),
+                expected,
+                "{name}, {least}, {most}"
+            );
+            assert_eq!(
+                expected.is_empty(),
+                least == 100_000,
+                "the data must exercise it"
+            );
+        }
+        Ok(())
+    });
 }

@@ -288,7 +288,7 @@ fn secret_hash(name: &'static str, bytes: &[u8]) -> Result<SecretHash, WireError
     Ok(SecretHash(hash))
 }
 
-fn optional_time(
+pub(super) fn optional_time(
     name: &'static str,
     microseconds: Option<i64>,
 ) -> Result<Option<Timestamp>, WireError> {

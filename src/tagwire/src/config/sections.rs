@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use admin::{BlocklistAction, DomainProof, PublicUrl, SystemResolver};
+use admin::{BlocklistAction, DomainProof, PublicUrl, SystemResolver, WebhookOptions};
 use edge::RateLimits;
 use ipnet::IpNet;
 use telemetry::logging::LogFormat;
@@ -194,6 +194,10 @@ pub(crate) struct Admin {
     pub(crate) blocklists: Vec<PathBuf>,
     /// `admin.blocklist_action`: what is done when tags lead to a host that has been listed since.
     pub(crate) blocklist_action: BlocklistAction,
+    /// `admin.alerts_unusual`: whether unusual scans raise alerts.
+    pub(crate) unusual_alerts: bool,
+    /// `admin.webhook_networks`: networks that are not public and to which alerts may be sent all the same.
+    pub(crate) webhooks: WebhookOptions,
 }
 
 impl Admin {
@@ -221,6 +225,15 @@ impl Admin {
             blocklist_action: values
                 .one("admin.blocklist_action", &kinds::BLOCKLIST_ACTION)?
                 .unwrap_or_default(),
+            unusual_alerts: values
+                .one("admin.alerts_unusual", &kinds::BOOLEAN)?
+                .unwrap_or(true),
+            webhooks: WebhookOptions {
+                resolver: Arc::new(SystemResolver),
+                networks: values
+                    .list("admin.webhook_networks", &kinds::NETWORK)?
+                    .unwrap_or_default(),
+            },
         })
     }
 }

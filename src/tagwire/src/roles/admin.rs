@@ -49,6 +49,8 @@ impl Admin {
             agents: Arc::default(),
             blocklists: blocklists.lists(),
             blocklist_action: config.admin.blocklist_action,
+            unusual_alerts: config.admin.unusual_alerts,
+            webhooks: config.admin.webhooks.clone(),
         };
         let api = Api::start(program, api, options, journal, store, edges, Vec::new())?;
         let operations = Operations::start(program, operations)?;

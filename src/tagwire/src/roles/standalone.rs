@@ -85,6 +85,8 @@ impl Standalone {
             agents,
             blocklists: blocklists.lists(),
             blocklist_action: config.admin.blocklist_action,
+            unusual_alerts: config.admin.unusual_alerts,
+            webhooks: config.admin.webhooks.clone(),
         };
         let api = Api::start(
             program,

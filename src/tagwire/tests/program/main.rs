@@ -21,3 +21,4 @@ mod reload;
 mod site;
 mod standalone;
 mod upgrade;
+mod webhooks;

@@ -1,0 +1,27 @@
+//! Webhooks: alerts are sent to where their workspace wants them, signed as Standard Webhooks has it
+//! (<https://github.com/standard-webhooks/standard-webhooks>, spec/standard-webhooks.md). What has to be sent lies in `alerts::outbox`;
+//! `delivery` takes it from there, `call` is one attempt, `retries` says when the next one is, and `edits::webhooks` sets them.
+
+mod call;
+mod delivery;
+mod event;
+mod retries;
+mod signature;
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+pub(crate) use self::delivery::run;
+pub(crate) use self::event::{alert_event, test_event};
+pub(crate) use self::signature::{random_secret, secret_text};
+use crate::proof::Resolver;
+
+/// Where webhooks may lead, and who knows.
+#[derive(Clone, Debug)]
+pub struct WebhookOptions {
+    /// Who is asked where a host is.
+    pub resolver: Arc<dyn Resolver>,
+    /// Networks that are not public and to which a webhook may lead all the same.
+    pub networks: Vec<IpNet>,
+}
