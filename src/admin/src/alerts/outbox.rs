@@ -209,6 +209,14 @@ impl AlertStore {
         Ok(removed)
     }
 
+    /// All that waits of a workspace is due at once.
+    pub(crate) fn all_due(&self, of: &WorkspaceId, now: Timestamp) -> Result<(), AlertsError> {
+        self.connection()
+            .prepare_cached("UPDATE deliveries SET due_at = ?2 WHERE workspace = ?1")?
+            .execute(params![of.as_str(), now.as_microsecond()])?;
+        Ok(())
+    }
+
     /// Forgets all that a workspace's webhook was to be sent, and was.
     pub(crate) fn forget_receiver(&self, of: &WorkspaceId) -> Result<(), AlertsError> {
         let mut connection = self.connection();

@@ -236,11 +236,11 @@ async fn listing<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     .await
 }
 
-/// Runs a read that may take long on a thread that may wait.
-async fn blocking<T: Send + 'static, E: Into<Problem> + Send + 'static>(
-    read: impl FnOnce() -> Result<T, E> + Send + 'static,
+/// Runs what may take long on a thread that may wait.
+pub(crate) async fn blocking<T: Send + 'static, E: Into<Problem> + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Problem> {
-    match tokio::task::spawn_blocking(read).await {
+    match tokio::task::spawn_blocking(work).await {
         Ok(result) => result.map_err(Into::into),
         Err(error) => Err(Problem::internal(&error)),
     }

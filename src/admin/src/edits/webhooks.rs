@@ -6,14 +6,15 @@ use tags::{
     Action, AuditEntry, Change, PreviousWebhookSecret, Webhook, WebhookUrl, Workspace, WorkspaceId,
 };
 
-use super::keys::{DEFAULT_OVERLAP, MAX_OVERLAP};
+use super::keys::{DEFAULT_OVERLAP, MAX_OVERLAP, refuse_if_ending};
+use crate::api::blocking;
 use crate::audited::Audited;
 use crate::auth::Principal;
 use crate::body::Body;
 use crate::fields::{Fields, Given};
 use crate::problem::Problem;
-use crate::service::{Admin, PublishOutcome};
-use crate::webhooks::random_secret;
+use crate::service::Admin;
+use crate::webhooks::{LeadError, random_secret};
 
 /// Who has disabled a webhook that answers 410, as the audit names it.
 const ACTOR: &str = "webhook";
@@ -58,6 +59,12 @@ impl Admin {
             return Err(Problem::internal(&NotRefused));
         };
         let before = self.index().installation().webhook(&workspace)?;
+        let who = who.by_now(self)?;
+        if before.is_none() {
+            // Its secret has no end.
+            refuse_if_ending(&who)?;
+            self.forget_receiver(&workspace).await?;
+        }
         let webhook = match before.clone() {
             Some(webhook) => Webhook {
                 url,
@@ -81,9 +88,16 @@ impl Admin {
             } else {
                 Action::Update
             };
-            let audit = self.webhook_audit(who, action, before.as_ref(), Some(&webhook));
+            let audit = self.webhook_audit(&who, action, before.as_ref(), Some(&webhook));
             self.publish(vec![Change::Webhook(webhook.clone()), Change::Audit(audit)])
                 .await?;
+            // What waits has waited for another receiver.
+            let (admin, workspace) = (self.clone(), webhook.workspace.clone());
+            blocking(move || {
+                let now_due = admin.alerts().all_due(&workspace, admin.now());
+                now_due.map_err(|error| Problem::internal(&error))
+            })
+            .await?;
         }
         Ok(PutWebhook { webhook, is_new })
     }
@@ -97,7 +111,9 @@ impl Admin {
     ) -> Result<Webhook, Problem> {
         let workspace = self.webhook_workspace(who, id)?.id;
         let _lock = self.lock_webhook(&workspace).await;
-        let before = self.find_webhook(who, id)?;
+        let who = who.by_now(self)?;
+        refuse_if_ending(&who)?;
+        let before = self.find_webhook(&who, id)?;
         let mut fields = body.fields()?;
         let overlap = fields.integer("overlap_seconds", 0, MAX_OVERLAP);
         fields.finish(&READ_ONLY)?;
@@ -113,7 +129,7 @@ impl Admin {
             previous: Some(previous).filter(|previous| previous.expires_at > now),
             ..before.clone()
         };
-        let audit = self.webhook_audit(who, Action::Rotate, Some(&before), Some(&webhook));
+        let audit = self.webhook_audit(&who, Action::Rotate, Some(&before), Some(&webhook));
         self.publish(vec![Change::Webhook(webhook.clone()), Change::Audit(audit)])
             .await?;
         Ok(webhook)
@@ -123,16 +139,27 @@ impl Admin {
     pub(crate) async fn delete_webhook(&self, who: &Principal, id: &str) -> Result<(), Problem> {
         let workspace = self.webhook_workspace(who, id)?.id;
         let _lock = self.lock_webhook(&workspace).await;
-        let webhook = self.find_webhook(who, id)?;
-        let audit = self.webhook_audit(who, Action::Revoke, Some(&webhook), None);
+        let who = who.by_now(self)?;
+        refuse_if_ending(&who)?;
+        let webhook = self.find_webhook(&who, id)?;
+        let audit = self.webhook_audit(&who, Action::Revoke, Some(&webhook), None);
         let ended = Webhook {
             ended_at: Some(self.now()),
             ..webhook
         };
         self.publish(vec![Change::Webhook(ended), Change::Audit(audit)])
             .await?;
-        let forgotten = self.alerts().forget_receiver(&workspace);
-        forgotten.map_err(|error| Problem::internal(&error))
+        self.forget_receiver(&workspace).await
+    }
+
+    /// What became of earlier events is not the next webhook's.
+    async fn forget_receiver(&self, workspace: &WorkspaceId) -> Result<(), Problem> {
+        let (admin, workspace) = (self.clone(), workspace.clone());
+        blocking(move || {
+            let forgotten = admin.alerts().forget_receiver(&workspace);
+            forgotten.map_err(|error| Problem::internal(&error))
+        })
+        .await
     }
 
     /// The webhook of the principal's workspace, or for who runs the installation of any.
@@ -142,16 +169,18 @@ impl Admin {
         found.ok_or_else(|| Problem::not_found("webhook"))
     }
 
-    /// Does not call a webhook any more until it is set anew: its receiver has said that it is gone.
-    pub(crate) async fn disable_webhook(
-        &self,
-        workspace: &WorkspaceId,
-    ) -> Result<(), PublishOutcome> {
+    /// Does not call a webhook any more until it is set anew: its receiver has said that it is gone. False: it is another by now than the one
+    /// that was called, or was disabled before.
+    pub(crate) async fn disable_webhook(&self, called: &Webhook) -> Result<bool, LeadError> {
+        let workspace = &called.workspace;
         let _lock = self.lock_webhook(workspace).await;
-        let found = self.index().installation().webhook(workspace);
-        // What cannot be read is called again, and says so again.
-        let Some(webhook) = found.unwrap_or_default() else {
-            return Ok(());
+        let found = self.index().installation().webhook(workspace)?;
+        let is_called = |webhook: &Webhook| {
+            webhook.disabled_at.is_none()
+                && (&webhook.url, webhook.created_at) == (&called.url, called.created_at)
+        };
+        let Some(webhook) = found.filter(is_called) else {
+            return Ok(false);
         };
         let disabled = Webhook {
             disabled_at: Some(self.now()),
@@ -172,21 +201,24 @@ impl Admin {
         };
         self.publish(vec![Change::Webhook(disabled), Change::Audit(audit)])
             .await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Makes sure that no other admin has taken this one's place, which would send the same: by something that was published a moment ago, or
-    /// else by publishing the webhook as it is.
-    pub(crate) async fn confirm_lead(&self, workspace: &WorkspaceId) -> Result<(), PublishOutcome> {
-        if self.since_published().is_some_and(|since| since < LEAD) {
-            return Ok(());
-        }
+    /// else by publishing the webhook as it is. Gives the webhook as it is then; none: there is nothing to call.
+    pub(crate) async fn webhook_to_call(
+        &self,
+        workspace: &WorkspaceId,
+    ) -> Result<Option<Webhook>, LeadError> {
         let _lock = self.lock_webhook(workspace).await;
-        match self.index().installation().webhook(workspace) {
-            Ok(Some(webhook)) => self.publish(vec![Change::Webhook(webhook)]).await.map(drop),
-            // There is nothing to send, or it is not known where to.
-            _ => Ok(()),
+        let found = self.index().installation().webhook(workspace)?;
+        let Some(webhook) = found else {
+            return Ok(None);
+        };
+        if self.since_published().is_none_or(|since| since >= LEAD) {
+            self.publish(vec![Change::Webhook(webhook.clone())]).await?;
         }
+        Ok(Some(webhook).filter(|webhook| webhook.disabled_at.is_none()))
     }
 
     fn webhook_workspace(&self, who: &Principal, id: &str) -> Result<Workspace, Problem> {

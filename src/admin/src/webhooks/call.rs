@@ -58,6 +58,8 @@ pub(super) enum CallError {
     Request(#[from] axum::http::Error),
     #[error("its URL has no host that can be connected to")]
     Url,
+    #[error("the call came to a fault of this program")]
+    Panicked,
 }
 
 /// Who calls webhooks.

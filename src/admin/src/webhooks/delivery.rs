@@ -2,19 +2,22 @@
 //! else. An event that was under way when the process ended is sent again by the next, under the same id.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use tags::WorkspaceId;
+use tags::{Webhook, WorkspaceId};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
+use super::LeadError;
 use super::call::{CallError, Caller};
 use super::retries;
 use crate::alerts::{AlertsError, Delivery};
 use crate::index::IndexError;
 use crate::metrics::DeliveryOutcome;
-use crate::service::{Admin, PublishOutcome, WeakAdmin};
+use crate::service::{Admin, WeakAdmin};
 
 /// How often it is looked for what is due.
 const LOOK: Duration = Duration::from_millis(500);
@@ -32,7 +35,7 @@ enum Failure {
     #[error(transparent)]
     Alerts(#[from] AlertsError),
     #[error(transparent)]
-    Publish(#[from] PublishOutcome),
+    Lead(#[from] LeadError),
     #[error("the operating system's random source failed: {0}")]
     Random(#[from] getrandom::Error),
     #[error("a step of the deliveries: {0}")]
@@ -42,12 +45,14 @@ enum Failure {
 impl Failure {
     /// Whether another admin does this by now, or nobody can before a restart.
     fn is_final(&self) -> bool {
-        matches!(self, Self::Publish(outcome) if outcome.is_final())
+        matches!(self, Self::Lead(LeadError::Publish(outcome)) if outcome.is_final())
     }
 }
 
 /// How an attempt ended.
 struct Attempt {
+    /// As it was called.
+    webhook: Webhook,
     delivery: Delivery,
     outcome: Result<(), CallError>,
 }
@@ -64,6 +69,8 @@ struct Deliveries {
     attempts: JoinSet<Attempt>,
     under_way: HashMap<WorkspaceId, HashSet<String>>,
     resting: HashMap<WorkspaceId, Resting>,
+    /// Whose turn was the last.
+    last: Option<WorkspaceId>,
 }
 
 /// Runs until the admin is gone, or another has taken its place. Attempts do not keep the admin.
@@ -77,6 +84,7 @@ pub(crate) fn run(weak: WeakAdmin) {
             attempts: JoinSet::new(),
             under_way: HashMap::new(),
             resting: HashMap::new(),
+            last: None,
         };
         while let Some(admin) = weak.upgrade() {
             let begun = deliveries.begin(&admin).await;
@@ -114,44 +122,61 @@ impl Deliveries {
         let waiting = spawn_blocking(move || looking.alerts().waiting(looking.now())).await??;
         admin.metrics().waiting_deliveries(waiting.deliveries);
         let now = Instant::now();
-        for workspace in waiting.workspaces_due {
-            let rests = self.resting.get(&workspace);
-            if rests.is_none_or(|resting| resting.until <= now) {
-                self.begin_for(admin, workspace).await?;
+        let is_up = |workspace: &WorkspaceId| {
+            let rests = self.resting.get(workspace);
+            rests.is_none_or(|resting| resting.until <= now)
+        };
+        let due = waiting.workspaces_due.into_iter().filter(is_up);
+        let mut due: Vec<_> = due.collect();
+        let begun = |workspace: &WorkspaceId| Some(workspace) <= self.last.as_ref();
+        due.sort_by_key(|workspace| (begun(workspace), workspace.clone()));
+        // In turns, and nobody gets a second place before everybody has had a first one.
+        for places in 1..=OF_ONE {
+            for workspace in &due {
+                if self.attempts.len() < AT_ONCE && self.under_way(workspace) < places {
+                    self.begin_for(admin, workspace, places).await?;
+                    self.last = Some(workspace.clone());
+                }
             }
         }
         Ok(())
     }
 
-    async fn begin_for(&mut self, admin: &Admin, workspace: WorkspaceId) -> Result<(), Failure> {
-        let under_way = self.under_way.get(&workspace).cloned().unwrap_or_default();
-        let places = (AT_ONCE - self.attempts.len().min(AT_ONCE)).min(OF_ONE - under_way.len());
-        if places == 0 {
-            return Ok(());
-        }
-        let webhook = admin.index().installation().webhook(&workspace)?;
-        let webhook = webhook.filter(|webhook| webhook.disabled_at.is_none());
-        let Some(webhook) = webhook else {
-            return drop_all(admin, workspace).await;
+    fn under_way(&self, workspace: &WorkspaceId) -> usize {
+        self.under_way.get(workspace).map_or(0, HashSet::len)
+    }
+
+    /// Begins attempts until a workspace has so many under way.
+    async fn begin_for(
+        &mut self,
+        admin: &Admin,
+        workspace: &WorkspaceId,
+        places: usize,
+    ) -> Result<(), Failure> {
+        let under_way = self.under_way.get(workspace).cloned().unwrap_or_default();
+        let Some(webhook) = admin.webhook_to_call(workspace).await? else {
+            return drop_all(admin, workspace.clone()).await;
         };
         let (looking, of) = (admin.clone(), workspace.clone());
         let due = move || looking.alerts().due(&of, looking.now(), OF_ONE * 2);
         let due = spawn_blocking(due).await??.into_iter();
         let due: Vec<_> = due
             .filter(|it| !under_way.contains(&it.id))
-            .take(places)
+            .take(places - under_way.len())
             .collect();
-        if due.is_empty() {
-            return Ok(());
-        }
-        admin.confirm_lead(&workspace).await?;
         for delivery in due {
             let of_workspace = self.under_way.entry(workspace.clone()).or_default();
             of_workspace.insert(delivery.id.clone());
             let (caller, webhook, now) = (Arc::clone(&self.caller), webhook.clone(), admin.now());
             self.attempts.spawn(async move {
-                let outcome = caller.call(&webhook, &delivery, now).await;
-                Attempt { delivery, outcome }
+                // A fault of ours in one call is no reason to lose sight of what was to be delivered.
+                let call = AssertUnwindSafe(caller.call(&webhook, &delivery, now));
+                let outcome = call.catch_unwind().await;
+                Attempt {
+                    outcome: outcome.unwrap_or(Err(CallError::Panicked)),
+                    webhook,
+                    delivery,
+                }
             });
         }
         Ok(())
@@ -163,7 +188,11 @@ impl Deliveries {
         admin: &Admin,
         ended: Result<Attempt, JoinError>,
     ) -> Result<(), Failure> {
-        let Attempt { delivery, outcome } = ended?;
+        let Attempt {
+            webhook,
+            delivery,
+            outcome,
+        } = ended?;
         let workspace = delivery.workspace.clone();
         if let Some(of_workspace) = self.under_way.get_mut(&workspace) {
             of_workspace.remove(&delivery.id);
@@ -171,20 +200,33 @@ impl Deliveries {
                 self.under_way.remove(&workspace);
             }
         }
+        // What cannot be noted is sent again, and not at once.
+        self.note(admin, &webhook, delivery, outcome)
+            .await
+            .inspect_err(|_| self.rest(workspace))
+    }
+
+    async fn note(
+        &mut self,
+        admin: &Admin,
+        webhook: &Webhook,
+        delivery: Delivery,
+        outcome: Result<(), CallError>,
+    ) -> Result<(), Failure> {
+        let workspace = delivery.workspace.clone();
         let noting = admin.clone();
         let now = admin.now();
         match outcome {
             Ok(()) => {
-                self.resting.remove(&workspace);
                 let note = move || noting.alerts().delivered(&delivery, now);
                 spawn_blocking(note).await??;
+                self.resting.remove(&workspace);
                 admin.metrics().delivery(DeliveryOutcome::Delivered, 1);
                 Ok(())
             }
-            Err(CallError::Gone) => {
-                self.resting.remove(&workspace);
+            // If another has been set meanwhile, that one is yet to be called.
+            Err(CallError::Gone) if admin.disable_webhook(webhook).await? => {
                 tracing::info!(%workspace, "a webhook was answered with 410 Gone and is not called any more");
-                admin.disable_webhook(&workspace).await?;
                 let note = move || {
                     noting
                         .alerts()

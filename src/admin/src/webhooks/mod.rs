@@ -15,7 +15,20 @@ use ipnet::IpNet;
 pub(crate) use self::delivery::run;
 pub(crate) use self::event::{alert_event, test_event};
 pub(crate) use self::signature::{random_secret, secret_text};
+use crate::index::IndexError;
 use crate::proof::Resolver;
+use crate::service::PublishOutcome;
+
+/// Why it is not known whether a webhook is to be called.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LeadError {
+    /// Where it is could not be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Another admin has taken this one's place, or that cannot be found out.
+    #[error(transparent)]
+    Publish(#[from] PublishOutcome),
+}
 
 /// Where webhooks may lead, and who knows.
 #[derive(Clone, Debug)]
