@@ -37,7 +37,8 @@ impl Admin {
         let journal = cluster::journal(config, kafka, metrics)?;
         let store = cluster::clickhouse(program, clickhouse);
         let places = PlacesWatch::open(&config.geoip, &program.registry, &[ROLE])?;
-        let blocklists = BlocklistsWatch::open(&config.admin, &program.registry)?;
+        let blocklists =
+            BlocklistsWatch::open(&config.admin.blocklists, &program.registry, &[ROLE])?;
         let options = AdminOptions {
             data_dir: data.path().to_owned(),
             public_url,
@@ -71,7 +72,7 @@ impl Role for Admin {
         cluster::journal_options(config, ROLE)?;
         cluster::clickhouse_options(config, ROLE)?;
         config.node.public_url(ROLE)?;
-        let blocklists = self.blocklists.prepare(&config.admin)?;
+        let blocklists = self.blocklists.prepare(&config.admin.blocklists)?;
         let places = self.places.reload(&config.geoip)?;
         Ok(vec![places, self.blocklists.take(blocklists)])
     }

@@ -45,7 +45,7 @@ impl Standalone {
             SqliteJournal::open_counting(&data.path().join("journal.sqlite"), admin_metrics)?;
         let store = Arc::new(SqliteStore::open(&data.path().join("scans.sqlite"))?);
         let places = PlacesWatch::open(&config.geoip, registry, &["admin", "edge", "sink"])?;
-        let blocklists = BlocklistsWatch::open(&config.admin, registry)?;
+        let blocklists = BlocklistsWatch::open(&config.admin.blocklists, registry, &["admin"])?;
         let agents = Arc::new(Agents::new()?);
         let enricher = Arc::new(Enricher::new(Arc::clone(&agents), places.file()));
         let agents = Arc::new(LazyAgents::made(agents));
@@ -142,7 +142,7 @@ impl Role for Standalone {
 
     fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
         tls_options(&config.edge)?;
-        let blocklists = self.blocklists.prepare(&config.admin)?;
+        let blocklists = self.blocklists.prepare(&config.admin.blocklists)?;
         let places = self.places.reload(&config.geoip)?; // before what cannot fail
         let files = [places, self.blocklists.take(blocklists)];
         Ok([&files, self.redirects.reload(&config.edge)].concat())
