@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blocklist::{BlocklistError, Blocklists, Hosts};
+use facts::{CrawlerNetworks, CrawlersError, Networks};
 use prometheus::Registry;
 use stamp::{List, Lists, Prepared, Reload};
 
@@ -17,6 +18,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// The blocklists that are watched.
 pub(crate) type BlocklistsWatch = ListsWatch<Blocklists>;
+/// The networks of crawlers that are watched.
+pub(crate) type CrawlersWatch = ListsWatch<CrawlerNetworks>;
 
 /// Lists of one kind, and what they are called.
 pub(crate) trait Watched:
@@ -45,6 +48,22 @@ impl Watched for Blocklists {
     };
 
     fn reason(error: &BlocklistError) -> &'static str {
+        error.reason()
+    }
+}
+
+impl Watched for CrawlerNetworks {
+    type List = Networks;
+    type Error = CrawlersError;
+    const KEY: &'static str = "crawlers.networks";
+    const METRICS: Names = Names {
+        entries: "crawler_networks",
+        entries_help: "Networks of crawlers that count, all operators together",
+        lists: "crawler_lists",
+        reasons: &CrawlersError::REASONS,
+    };
+
+    fn reason(error: &CrawlersError) -> &'static str {
         error.reason()
     }
 }

@@ -23,7 +23,7 @@ pub(crate) use api::Api;
 pub(crate) use data_dir::DataDir;
 pub(crate) use demo::Demo;
 pub(crate) use listen::bind;
-pub(crate) use lists::BlocklistsWatch;
+pub(crate) use lists::{BlocklistsWatch, CrawlersWatch};
 pub(crate) use operations::Operations;
 pub(crate) use places::PlacesWatch;
 pub(crate) use redirects::{Behind, InheritedRedirects, Redirects};
