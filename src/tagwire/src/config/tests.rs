@@ -345,6 +345,7 @@ fn the_explained_files_show_every_key_of_their_role_with_its_default() {
         "edge.max_connections_per_address",
         "edge.tls_listen",
         "edge.threads",
+        "admin.trusted_proxies",
         "kafka.brokers",
         "kafka.options.security.protocol",
     ];
