@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use analytics::ScanStore;
 use axum::extract::Request;
 use blocklist::Blocklists;
-use facts::{LazyAgents, PlacesFile, TrustedProxies};
+use facts::{CrawlerNetworks, LazyAgents, PlacesFile, TrustedProxies};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use journal::{
@@ -74,6 +74,8 @@ pub struct AdminOptions {
     pub places: Arc<PlacesFile>,
     /// What browsers say of themselves, for simulations.
     pub agents: Arc<LazyAgents>,
+    /// Whose crawlers have which addresses, for simulations; whoever gives it keeps it current.
+    pub crawlers: Arc<CrawlerNetworks>,
     /// Hosts that no tag may lead to; whoever gives it keeps it current.
     pub blocklists: Arc<Blocklists>,
     /// What is done when tags lead to a host that has been listed since.

@@ -102,6 +102,8 @@ pub enum Dimension {
     Campaign,
     /// The code.
     Code,
+    /// Why it is automated; `none` for people's.
+    BotReason,
 }
 
 macro_rules! names {
@@ -150,6 +152,7 @@ names!(Dimension {
     Destination = "destination",
     Campaign = "campaign",
     Code = "code",
+    BotReason = "bot_reason",
 });
 
 impl Interval {

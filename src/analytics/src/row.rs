@@ -19,8 +19,10 @@ pub struct Row {
     pub os: &'static str,
     /// The browser, in `facts`' words.
     pub browser: &'static str,
-    /// Whether the User-Agent is a program's.
+    /// Whether the address is a crawler's, or the User-Agent a program's.
     pub bot: bool,
+    /// Why it is automated: `network:OPERATOR`, `user_agent`, `prefetch`, `preview` or `head`; empty: it is not.
+    pub bot_reason: String,
     /// ISO 3166-1 alpha-2.
     pub country: String,
     /// ISO 3166-2.

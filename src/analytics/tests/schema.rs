@@ -17,9 +17,31 @@ fn a_sqlite_store_is_opened_again_and_a_newer_one_refused() {
         SqliteStore::open(&path),
         Err(StoreError::NewerSchema {
             found: 99,
-            known: 1
+            known: 2
         })
     ));
+}
+
+#[test]
+fn an_older_sqlite_store_is_brought_up_to_date_with_its_scans() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("scans.db");
+    SqliteStore::open(&path).expect("a new one");
+    let connection = rusqlite::Connection::open(&path).expect("the same file");
+    let before = "
+        ALTER TABLE scans DROP COLUMN bot_reason;
+        PRAGMA user_version = 1;
+        INSERT INTO writers VALUES (1, 'edge-1', 1, 0);
+        INSERT INTO scans VALUES (1, 7, 0, 'acme', 'qr.example.com', 'abc', '', 1, 'redirected', '', 0, 'get', 'navigation', 1,
+            '203.0.113.0/24', 1, 'curl/8.10', '', '', '', '1.1', 'other', 'other', 'other', 1, '', '', '', 0)";
+    connection.execute_batch(before).expect("as version 1 was");
+    SqliteStore::open(&path).expect("brought up to date");
+    let reason: (i64, String) = connection
+        .query_row("SELECT seq, bot_reason FROM scans", [], |line| {
+            Ok((line.get(0)?, line.get(1)?))
+        })
+        .expect("the scan is there");
+    assert_eq!(reason, (7, String::new()));
 }
 
 #[test]
@@ -47,7 +69,8 @@ fn a_damaged_sqlite_store_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_clickhouse_database_is_prepared_by_two_at_once_and_a_newer_one_refused() {
+async fn a_clickhouse_database_is_prepared_and_brought_up_to_date_by_two_at_once_and_a_newer_one_refused()
+ {
     let url = std::env::var("TAGWIRE_TEST_CLICKHOUSE").expect(
         "TAGWIRE_TEST_CLICKHOUSE names no ClickHouse server: run tests/run, which starts one",
     );
@@ -71,6 +94,24 @@ async fn a_clickhouse_database_is_prepared_by_two_at_once_and_a_newer_one_refuse
     let client = clickhouse::Client::default()
         .with_url(url)
         .with_database(&database);
+    // As version 1 was, with a scan.
+    for statement in [
+        "ALTER TABLE scans DROP COLUMN bot_reason",
+        "TRUNCATE TABLE schema_versions",
+        "INSERT INTO schema_versions (version) VALUES (1)",
+        "INSERT INTO scans (seq, bot, automated) VALUES (7, true, true)",
+    ] {
+        let done = client.query_raw(statement).execute().await;
+        done.expect(statement);
+    }
+    let (one, other) = tokio::join!(
+        ClickHouseStore::connect(&options),
+        ClickHouseStore::connect(&options)
+    );
+    one.and(other).expect("both bring it up to date");
+    let reason = client.query_raw("SELECT concat(toString(seq), bot_reason) FROM scans");
+    let reason: String = reason.fetch_one().await.expect("the scan is there");
+    assert_eq!(reason, "7");
     client
         .query_raw("INSERT INTO schema_versions (version) VALUES (99)")
         .execute()
@@ -86,7 +127,7 @@ async fn a_clickhouse_database_is_prepared_by_two_at_once_and_a_newer_one_refuse
         refused,
         Err(StoreError::NewerSchema {
             found: 99,
-            known: 1
+            known: 2
         })
     ));
 }

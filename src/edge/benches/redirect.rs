@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use divan::{Bencher, black_box};
 use edge::{FactSources, Head, Limits, Reading, RequestFacts, Site, Tallies, answer};
-use facts::{AgentCache, LazyAgents, PlacesFile};
+use facts::{AgentCache, CrawlerNetworks, LazyAgents, PlacesFile};
 use jiff::Timestamp;
 use table::Table;
 use tags::{
@@ -80,6 +80,7 @@ fn answer_with(bencher: Bencher<'_, '_>, rules: Rules) {
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let (places, agents) = (PlacesFile::none(), LazyAgents::default());
     let tallies = Tallies::default();
+    let crawlers = CrawlerNetworks::default();
     bencher.bench(|| {
         let state = table.load();
         let view = state.pin();
@@ -87,6 +88,7 @@ fn answer_with(bencher: Bencher<'_, '_>, rules: Rules) {
         KNOWN_AGENTS.with(|known_agents| {
             let sources = FactSources {
                 places: &places,
+                crawlers: &crawlers,
                 agents: &agents,
                 known_agents,
                 tallies: &tallies,

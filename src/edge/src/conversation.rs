@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use facts::{AgentCache, LazyAgents, PlacesFile};
+use facts::{AgentCache, CrawlerNetworks, LazyAgents, PlacesFile};
 use jiff::Timestamp;
 use scans::{HttpVersion, Writer};
 use table::View;
@@ -34,6 +34,7 @@ pub(crate) struct Rules {
     pub(crate) h2c: bool,
     /// Where addresses are.
     pub(crate) places: Arc<PlacesFile>,
+    pub(crate) crawlers: Arc<CrawlerNetworks>,
     /// What browsers say of themselves.
     pub(crate) agents: Arc<LazyAgents>,
     /// How often tags have been scanned.
@@ -198,6 +199,7 @@ pub(crate) fn judge<'a>(
     let client = client(head, peer, trusted);
     let sources = FactSources {
         places: &rules.places,
+        crawlers: &rules.crawlers,
         agents: &rules.agents,
         known_agents: &worker.agents,
         tallies: &rules.tallies,
@@ -229,7 +231,7 @@ pub(crate) fn judge<'a>(
     if let Some(scan) = &answer.scan {
         rules
             .recording
-            .record(&mut worker.writer, scan, head, client, now);
+            .record(&mut worker.writer, scan, head, &facts, now);
         worker.answered.push((scan.outcome, head.version));
     }
     worker.metrics.count_response(answer.status);

@@ -89,6 +89,7 @@ impl Conversations {
                 h2c: false,
                 replaced: OnceLock::new(),
                 places: Arc::default(),
+                crawlers: Arc::default(),
                 agents: Arc::default(),
                 tallies: Arc::default(),
                 recording: Recording {

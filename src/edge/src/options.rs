@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use facts::{LazyAgents, PlacesFile, TrustedProxies};
+use facts::{CrawlerNetworks, LazyAgents, PlacesFile, TrustedProxies};
 
 use crate::admission::ConnectionLimits;
 use crate::counting::Tallies;
@@ -44,6 +44,8 @@ pub struct EdgeOptions {
     pub trust: Trust,
     /// Where addresses are; whoever gives it keeps it current.
     pub places: Arc<PlacesFile>,
+    /// Whose crawlers have which addresses; whoever gives it keeps it current.
+    pub crawlers: Arc<CrawlerNetworks>,
     /// What browsers say of themselves.
     pub agents: Arc<LazyAgents>,
     /// How often tags have been scanned whose limit or rules depend on it.
@@ -74,6 +76,7 @@ impl EdgeOptions {
             connections: ConnectionLimits::default(),
             trust: Trust::default(),
             places: Arc::default(),
+            crawlers: Arc::default(),
             agents: Arc::default(),
             tallies: Arc::default(),
             site: Site::default(),

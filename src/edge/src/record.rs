@@ -1,6 +1,5 @@
 //! Records a scan: puts together what the request tells and appends it to the worker's scan log, before the answer is handed over.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
@@ -9,6 +8,7 @@ use scans::{IpPrefix, NewScan, Purpose, Visitors, Writer, referrer_host};
 use crate::answer::Scanned;
 use crate::head::Head;
 use crate::request::Method;
+use crate::request_facts::RequestFacts;
 
 /// What all workers share to record scans.
 pub(crate) struct Recording {
@@ -23,14 +23,14 @@ impl Recording {
         writer: &mut Writer,
         scanned: &Scanned<'_>,
         head: &Head<'_>,
-        client: IpAddr,
+        facts: &RequestFacts<'_>,
         now: Timestamp,
     ) {
         if scanned.tag_version == 0 && !self.unknown_codes.admits(now) {
             writer.drop_unknown();
             return;
         }
-        let fields = &head.fields;
+        let (fields, client) = (&head.fields, facts.client());
         let scan = NewScan {
             time: now,
             workspace: scanned.workspace,
@@ -53,6 +53,7 @@ impl Recording {
             language: fields.accept_language,
             referrer_host: referrer_host(fields.referer),
             http_version: head.version,
+            bot_network: facts.bot_network(),
         };
         // The writer has counted what it dropped, by its reason; the visitor is answered in any case.
         let _ = writer.append(&scan);

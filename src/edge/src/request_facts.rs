@@ -3,8 +3,11 @@
 
 use std::cell::OnceCell;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use facts::{Agent, AgentCache, CountryCode, LazyAgents, PlacesFile, RegionCode, Said};
+use facts::{
+    Agent, AgentCache, CountryCode, CrawlerNetworks, LazyAgents, PlacesFile, RegionCode, Said,
+};
 use scans::Purpose;
 use tags::{Browser, Device, Facts, Os, TagView};
 
@@ -18,6 +21,8 @@ use crate::request::{Method, Request};
 pub struct FactSources<'a> {
     /// Where addresses are.
     pub places: &'a PlacesFile,
+    /// Whose crawlers have which addresses.
+    pub crawlers: &'a CrawlerNetworks,
     /// What browsers say of themselves.
     pub agents: &'a LazyAgents,
     /// What this thread remembers of them.
@@ -37,6 +42,7 @@ pub struct RequestFacts<'a> {
     sources: FactSources<'a>,
     place: OnceCell<(Option<CountryCode>, Option<RegionCode>)>,
     agent: OnceCell<Agent>,
+    crawler: OnceCell<Option<Arc<str>>>,
 }
 
 impl<'a> RequestFacts<'a> {
@@ -55,12 +61,27 @@ impl<'a> RequestFacts<'a> {
             sources,
             place: OnceCell::new(),
             agent: OnceCell::new(),
+            crawler: OnceCell::new(),
         }
     }
 
     /// Whether the place was asked for, and so looked up.
     pub fn looked_up(&self) -> bool {
         self.place.get().is_some()
+    }
+
+    /// Where the request comes from.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// The operator whose crawlers have this address; empty for none.
+    pub fn bot_network(&self) -> &str {
+        let find = || self.sources.crawlers.operator(self.client);
+        self.crawler
+            .get_or_init(find)
+            .as_deref()
+            .unwrap_or_default()
     }
 
     fn place(&self) -> &(Option<CountryCode>, Option<RegionCode>) {
@@ -111,8 +132,11 @@ impl Facts for RequestFacts<'_> {
         self.agent().browser
     }
 
-    /// Who says nothing of itself may be anything.
+    /// Who says nothing of itself may be anything, unless its network is a crawler's.
     fn bot(&self) -> Option<bool> {
+        if !self.bot_network().is_empty() {
+            return Some(true);
+        }
         let is_silent = self.fields.user_agent.is_empty();
         (!is_silent).then(|| self.agent().bot)
     }

@@ -136,6 +136,7 @@ impl EdgeServer {
             limits: options.limits,
             h2c: options.h2c,
             places: options.places,
+            crawlers: options.crawlers,
             agents: options.agents,
             tallies: options.tallies,
             recording: Recording {

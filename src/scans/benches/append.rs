@@ -34,6 +34,7 @@ fn scan(key: &VisitorKey) -> NewScan<'static> {
         language: b"de-DE,de;q=0.9,en;q=0.8",
         referrer_host: referrer_host(b""),
         http_version: HttpVersion::Http11,
+        bot_network: "",
     }
 }
 

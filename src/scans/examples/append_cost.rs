@@ -50,6 +50,7 @@ fn main() -> anyhow::Result<()> {
             language: b"de-AT,de;q=0.9,en;q=0.5",
             referrer_host: b"",
             http_version: HttpVersion::Http11,
+            bot_network: "",
         };
         writer.append(&scan)?;
         let end = Instant::now();

@@ -46,6 +46,8 @@ pub struct NewScan<'a> {
     pub referrer_host: &'a [u8],
     /// The protocol of the request.
     pub http_version: HttpVersion,
+    /// The operator whose crawlers have the scanner's address, or empty.
+    pub bot_network: &'a str,
 }
 
 impl NewScan<'_> {
@@ -77,6 +79,7 @@ impl NewScan<'_> {
         to.text(16, self.language, limits::LANGUAGE);
         to.text(17, self.referrer_host, limits::REFERRER_HOST);
         to.number(18, self.http_version.number() as u64);
+        to.text(19, self.bot_network.as_bytes(), limits::BOT_NETWORK);
         to.at
     }
 }

@@ -45,6 +45,8 @@ pub struct Scan {
     pub referrer_host: String,
     /// The protocol of the request.
     pub http_version: HttpVersion,
+    /// The operator whose crawlers have the scanner's address; empty for none.
+    pub bot_network: String,
 }
 
 /// The longest texts in a record, in bytes; what is longer is cut at a character. They keep every record below
@@ -66,6 +68,8 @@ pub mod limits {
     pub const LANGUAGE: usize = 128;
     /// A host name.
     pub const REFERRER_HOST: usize = 253;
+    /// An operator's name, as the file of their networks is called.
+    pub const BOT_NETWORK: usize = 64;
     /// A whole record in protobuf: the above, with keys, lengths and numbers to spare.
     pub const RECORD: usize = 2_048;
 }
@@ -211,6 +215,8 @@ pub(crate) struct ScanRecord {
     referrer_host: String,
     #[prost(int32, tag = "18")]
     http_version: i32,
+    #[prost(string, tag = "19")]
+    bot_network: String,
 }
 
 impl Scan {
@@ -248,6 +254,7 @@ impl Scan {
             user_agent: record.user_agent,
             language: record.language,
             referrer_host: record.referrer_host,
+            bot_network: record.bot_network,
         })
     }
 }

@@ -34,6 +34,7 @@ fn every_field_comes_back() {
         destination_index: 7,
         referrer_host: b"www.example.com",
         purpose: Purpose::Preview,
+        bot_network: "searchbot",
         ..scan("Ab3")
     };
     let back = round_trip(&new);
@@ -49,6 +50,7 @@ fn every_field_comes_back() {
         &back.rule,
         &back.language,
         &back.referrer_host,
+        &back.bot_network,
     ];
     assert_eq!(
         texts,
@@ -59,7 +61,8 @@ fn every_field_comes_back() {
             "Été 2026",
             "Commuters",
             "de-AT,de;q=0.9,en;q=0.5",
-            "www.example.com"
+            "www.example.com",
+            "searchbot"
         ]
     );
     assert_eq!((back.outcome, back.destination_index), (new.outcome, 7));
@@ -90,15 +93,17 @@ fn the_longest_of_everything_still_fits() {
         user_agent: text.as_bytes(),
         language: text.as_bytes(),
         referrer_host: text.as_bytes(),
+        bot_network: text,
         ..new
     });
     assert_eq!(
         (
             back.user_agent.len(),
             back.language.len(),
-            back.referrer_host.len()
+            back.referrer_host.len(),
+            back.bot_network.len()
         ),
-        (512, 128, 252)
+        (512, 128, 252, 64)
     );
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use analytics::Row;
-use facts::{Agents, Places, PlacesFile};
+use facts::{Agents, BotReason, Places, PlacesFile};
 use jiff::{SignedDuration, Timestamp};
-use scans::{Scan, WriterKey};
+use scans::{Method, Purpose, Scan, WriterKey};
 
 /// How far ahead of the broker an edge's clock may be; beyond it, ClickHouse's monthly partitions would multiply.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
@@ -45,6 +45,9 @@ impl Enricher {
     ) -> Row {
         let agent = self.agents.classify(&scan.user_agent);
         let place = places.lookup(scan.ip_prefix.network());
+        let bot = BotReason::of(&scan.bot_network, agent.bot);
+        let bot_reason =
+            bot.map_or_else(|| automated(&scan).to_owned(), |reason| reason.to_string());
         let time_replaced =
             scan.time < Timestamp::UNIX_EPOCH || scan.time.duration_since(appended_at) > AHEAD;
         if time_replaced {
@@ -59,7 +62,8 @@ impl Enricher {
             device: agent.device.map_or("", |device| device.as_str()),
             os: agent.os.map_or("", |os| os.as_str()),
             browser: agent.browser.map_or("", |browser| browser.as_str()),
-            bot: agent.bot,
+            bot: bot.is_some(),
+            bot_reason,
             country: place
                 .country
                 .map(|country| country.to_string())
@@ -71,6 +75,15 @@ impl Enricher {
             city: place.city.unwrap_or_default().to_owned(),
             scan,
         }
+    }
+}
+
+/// Why a scan that is no bot's is automated all the same; empty: it is not.
+fn automated(scan: &Scan) -> &'static str {
+    match (scan.purpose, scan.method) {
+        (Purpose::Navigation, Method::Get) => "",
+        (Purpose::Navigation, Method::Head) => scan.method.as_str(),
+        (purpose, _) => purpose.as_str(),
     }
 }
 
@@ -105,7 +118,7 @@ fn weight(parameter: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use scans::{HttpVersion, IpPrefix, Method, Purpose, Visitor};
+    use scans::{HttpVersion, IpPrefix, Visitor};
     use tags::Outcome;
 
     use super::*;
@@ -132,6 +145,7 @@ mod tests {
             language: "fr;q=0.5, de-AT, en;q=0.9".to_owned(),
             referrer_host: String::new(),
             http_version: HttpVersion::Http2,
+            bot_network: String::new(),
         }
     }
 
@@ -163,6 +177,37 @@ mod tests {
             ..scan("2026-11-25T09:59:59Z")
         });
         assert_eq!((silent.device, silent.os, silent.browser), ("", "", ""));
+    }
+
+    #[test]
+    fn what_is_no_person_s_says_why_by_the_surest_sign() {
+        let at = "2026-11-25T09:59:59Z";
+        let googlebot = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+        let by = |network: &str, user_agent: &str, purpose, method| {
+            let row = enriched(Scan {
+                bot_network: network.to_owned(),
+                user_agent: user_agent.to_owned(),
+                purpose,
+                method,
+                ..scan(at)
+            });
+            assert_eq!(row.bot_reason.is_empty(), !row.is_automated());
+            (row.bot, row.bot_reason)
+        };
+        use {Method::*, Purpose::*};
+        let browser = scan(at).user_agent;
+        for (given, bot, reason) in [
+            (by("", &browser, Navigation, Get), false, ""),
+            (by("", "", Navigation, Get), false, ""),
+            (by("bing", googlebot, Prefetch, Head), true, "network:bing"),
+            (by("bing", &browser, Navigation, Get), true, "network:bing"),
+            (by("", googlebot, Prefetch, Head), true, "user_agent"),
+            (by("", &browser, Prefetch, Head), false, "prefetch"),
+            (by("", &browser, Preview, Get), false, "preview"),
+            (by("", &browser, Navigation, Head), false, "head"),
+        ] {
+            assert_eq!(given, (bot, reason.to_owned()));
+        }
     }
 
     #[test]

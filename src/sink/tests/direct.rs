@@ -41,6 +41,7 @@ fn batch(first_seq: u64, count: u32) -> EncodedBatch {
         language: b"",
         referrer_host: b"",
         http_version: HttpVersion::Http11,
+        bot_network: "",
     };
     let bytes = scans::encode_batch(
         &writer(),

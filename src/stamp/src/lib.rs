@@ -1,4 +1,9 @@
-//! Whether a file has changed since it was last looked at. When to look, and what to make of a change, is left to whoever follows it.
+//! Whether a file has changed since it was last looked at, and lists from files that are followed. When to look, and what a list holds, is
+//! left to whoever follows it.
+
+mod lists;
+
+pub use lists::{List, Lists, Prepared, Reload};
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

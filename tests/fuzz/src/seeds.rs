@@ -401,6 +401,7 @@ fn scan(user_agent: &[u8]) -> NewScan<'_> {
         language: b"de-DE,de;q=0.9",
         referrer_host: b"news.example",
         http_version: HttpVersion::Http2,
+        bot_network: "",
     }
 }
 

@@ -77,5 +77,6 @@ fn scan(text: &[u8]) -> NewScan<'_> {
         language: text,
         referrer_host: text,
         http_version: HttpVersion::Http11,
+        bot_network: "",
     }
 }

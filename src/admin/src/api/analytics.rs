@@ -65,7 +65,7 @@ pub(crate) struct ValueAnswer {
         ("from" = Option<String>, Query, description = "By default a day before `to`"),
         ("to" = Option<String>, Query, description = "By default now"),
         ("interval" = Option<String>, Query, description = "minute, hour (the default) or day"),
-        ("by" = Option<String>, Query, description = "Comma-separated: country region city device os browser referrer language outcome rule destination campaign code"),
+        ("by" = Option<String>, Query, description = "Comma-separated: country region city device os browser referrer language outcome rule destination campaign code bot_reason"),
         ("bots" = Option<String>, Query, description = "exclude (the default), include or only; HEAD and prefetches go with the bots")
     ),
     responses(

@@ -2,10 +2,11 @@
 //! told.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use facts::{Agent, Place};
+use facts::{Agent, BotReason, Place};
 use jiff::Timestamp;
 use serde::Serialize;
 use tags::{Browser, Device, Facts, Judged, Os, Rules, ScanNumbers, TagView, decide, judge_rules};
@@ -61,6 +62,10 @@ pub(crate) struct SimulatedDecision {
     location: Option<String>,
     /// The name of the rule that decides; null: none does.
     rule: Option<String>,
+    /// Why the visitor is a bot: `network:` and the name of the operator whose crawlers have the address, or `user_agent`; null: it is none,
+    /// or nothing is known.
+    #[schema(example = "user_agent")]
+    bot_reason: Option<String>,
     /// What becomes of every rule, also of those behind the one that decides.
     rules: Vec<JudgedRule>,
 }
@@ -127,6 +132,7 @@ pub(crate) async fn simulate(
             outcome: decision.outcome.as_str(),
             location: decision.location.map(|location| location.into_owned()),
             rule: (!decision.rule.is_empty()).then(|| decision.rule.to_owned()),
+            bot_reason: facts.bot_reason().map(|reason| reason.to_string()),
             rules: judge_rules(&view, &facts, now)
                 .into_iter()
                 .map(JudgedRule::from)
@@ -191,6 +197,9 @@ impl Told {
         Meant {
             told: self,
             agent: agents.map(|agents| agents.classify(&self.user_agent)),
+            operator: self
+                .address
+                .and_then(|address| options.crawlers.operator(address)),
             country: country.map(|country| country.to_string()),
             region: region.map(|region| region.to_string()),
         }
@@ -201,8 +210,17 @@ impl Told {
 struct Meant<'t> {
     told: &'t Told,
     agent: Option<Agent>,
+    /// Whose crawlers have the address.
+    operator: Option<Arc<str>>,
     country: Option<String>,
     region: Option<String>,
+}
+
+impl Meant<'_> {
+    fn bot_reason(&self) -> Option<BotReason<'_>> {
+        let operator = self.operator.as_deref().unwrap_or_default();
+        BotReason::of(operator, self.agent.is_some_and(|agent| agent.bot))
+    }
 }
 
 impl Facts for Meant<'_> {
@@ -231,7 +249,8 @@ impl Facts for Meant<'_> {
     }
 
     fn bot(&self) -> Option<bool> {
-        self.agent.map(|agent| agent.bot)
+        let is_bot = self.bot_reason().is_some();
+        (is_bot || self.agent.is_some()).then_some(is_bot)
     }
 
     fn languages(&self) -> impl Iterator<Item = &[u8]> {

@@ -1,5 +1,8 @@
 //! Simulations: what a visitor who is described would get, and what becomes of each rule.
 
+use std::sync::Arc;
+
+use facts::CrawlerNetworks;
 use serde_json::{Value, json};
 
 use crate::support::{Api, Server};
@@ -156,7 +159,7 @@ async fn rules_that_are_given_stand_for_the_tags_own_and_are_not_kept() {
     assert_eq!(
         answer,
         json!({
-            "outcome": "redirected", "location": "https://example.com/draft", "rule": "draft",
+            "outcome": "redirected", "location": "https://example.com/draft", "rule": "draft", "bot_reason": null,
             "rules": [{"name": "draft", "matched": true, "failed": null}]
         })
     );
@@ -166,7 +169,7 @@ async fn rules_that_are_given_stand_for_the_tags_own_and_are_not_kept() {
         .ok();
     assert_eq!(
         none,
-        json!({"outcome": "redirected", "location": "https://example.com/else", "rule": null, "rules": []})
+        json!({"outcome": "redirected", "location": "https://example.com/else", "rule": null, "bot_reason": null, "rules": []})
     );
     let tag = owner.get("/tags/spring").await.ok();
     assert_eq!((&tag["rules"], &tag["version"]), (&rules(), &json!(1)));
@@ -317,4 +320,42 @@ async fn what_is_not_there_or_anothers_is_not_simulated() {
         .post("/tags/spring/simulate", json!({}))
         .await
         .problem(401);
+}
+
+#[tokio::test]
+async fn a_bot_is_said_to_be_one_by_its_network_before_its_user_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Searchbot.txt");
+    std::fs::write(&file, "198.51.100.0/24\n").unwrap();
+    let crawlers = CrawlerNetworks::default();
+    crawlers.follow(crawlers.prepare(&[file]).unwrap());
+    let server = Server::start_configured(|options| options.crawlers = Arc::new(crawlers)).await;
+    let owner = with_rules(&server).await;
+    let network = json!("network:searchbot");
+    for (visitor, reason) in [
+        (json!({}), json!(null)),
+        (json!({"user_agent": IPHONE}), json!(null)),
+        (json!({"user_agent": "curl/8.0"}), json!("user_agent")),
+        (json!({"address": "198.51.100.7"}), network.clone()),
+        (
+            json!({"address": "::ffff:198.51.100.7", "user_agent": IPHONE}),
+            network.clone(),
+        ),
+        (
+            json!({"address": "198.51.100.7", "user_agent": "curl/8.0"}),
+            network,
+        ),
+        (
+            json!({"address": "198.51.101.7", "user_agent": "curl/8.0"}),
+            json!("user_agent"),
+        ),
+    ] {
+        let answer = owner
+            .post("/tags/spring/simulate", visitor.clone())
+            .await
+            .ok();
+        assert_eq!(answer["bot_reason"], reason, "{visitor}");
+        let rule = &answer["rules"][0];
+        assert_eq!(rule["matched"], !reason.is_null(), "{visitor}: {rule}");
+    }
 }

@@ -166,6 +166,7 @@ impl Server {
             trusted_proxies: TrustedProxies::default(),
             places: Arc::clone(&PLACES),
             agents: Arc::clone(&AGENTS),
+            crawlers: Arc::default(),
             blocklists: Arc::clone(&blocklists),
             blocklist_action: BlocklistAction::Report,
             unusual_alerts: true,

@@ -96,6 +96,7 @@ fn expression(dimension: Dimension) -> &'static str {
         Dimension::Language => "if(language = '', 'unknown', language)",
         Dimension::Referrer => "if(referrer = '', 'none', referrer)",
         Dimension::Rule => "if(rule = '', 'none', rule)",
+        Dimension::BotReason => "if(bot_reason = '', 'none', bot_reason)",
         Dimension::Campaign => "if(campaign = '', 'none', campaign)",
         Dimension::Destination => "if(outcome = 'redirected', toString(destination_index), 'none')",
         Dimension::Outcome => "toString(outcome)",

@@ -6,7 +6,7 @@ use super::within;
 use crate::StoreError;
 
 /// One step a version. A step is a list of statements.
-const STEPS: &[&[&str]] = &[&[SCANS, WRITERS, SCANS_DEAD, LEDGER]];
+const STEPS: &[&[&str]] = &[&[SCANS, WRITERS, SCANS_DEAD, LEDGER], &[BOT_REASON]];
 
 /// By month, so that retention drops whole partitions; ordered as questions are asked. The projection makes it cheap to count a
 /// block's scans by identity, which confirms every block. The window is how many inserts back a token is remembered.
@@ -107,6 +107,10 @@ CREATE TABLE IF NOT EXISTS ledger (
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(appended_at)
 ORDER BY (edge, boot, writer, first_seq, cluster, topic, partition, offset)";
+
+/// Scans from before have none.
+const BOT_REASON: &str =
+    "ALTER TABLE scans ADD COLUMN IF NOT EXISTS bot_reason LowCardinality(String) AFTER bot";
 
 const VERSIONS: &str = "
 CREATE TABLE IF NOT EXISTS schema_versions (version UInt32, applied_at DateTime DEFAULT now())

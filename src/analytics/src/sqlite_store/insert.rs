@@ -25,8 +25,8 @@ fn rows(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
         "INSERT OR IGNORE INTO scans (
             writer_id, seq, time, workspace, domain, code, campaign, tag_version, outcome, rule, destination_index, method,
             purpose, automated, ip_prefix, visitor, user_agent, accept_language, language, referrer, http_version, device, os,
-            browser, bot, country, region, city, time_replaced)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            browser, bot, bot_reason, country, region, city, time_replaced)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let mut writer: Option<(WriterKey, i64)> = None;
     for row in rows {
@@ -70,6 +70,7 @@ fn rows(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
             row.os,
             row.browser,
             row.bot,
+            row.bot_reason,
             row.country,
             row.region,
             row.city,

@@ -91,6 +91,7 @@ fn expression(dimension: Dimension) -> &'static str {
         Dimension::Language => "iif(language = '', 'unknown', language)",
         Dimension::Referrer => "iif(referrer = '', 'none', referrer)",
         Dimension::Rule => "iif(rule = '', 'none', rule)",
+        Dimension::BotReason => "iif(bot_reason = '', 'none', bot_reason)",
         Dimension::Campaign => "iif(campaign = '', 'none', campaign)",
         Dimension::Destination => {
             "iif(outcome = 'redirected', CAST(destination_index AS TEXT), 'none')"

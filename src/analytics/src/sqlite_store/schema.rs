@@ -9,7 +9,7 @@ use rusqlite_migration::{M, Migrations};
 use super::{REPAIR, failure};
 use crate::StoreError;
 
-const STEPS: &[M<'static>] = &[M::up(FIRST)];
+const STEPS: &[M<'static>] = &[M::up(FIRST), M::up(BOT_REASON)];
 
 /// Times are microseconds since 1970 (`scans`) or milliseconds. An identity is a key here, so a scan cannot be there twice.
 const FIRST: &str = r#"
@@ -98,6 +98,9 @@ CREATE TABLE ledger (
     PRIMARY KEY (writer_id, first_seq, cluster, topic, "partition", "offset")
 ) STRICT, WITHOUT ROWID;
 "#;
+
+/// Scans from before have none.
+const BOT_REASON: &str = "ALTER TABLE scans ADD COLUMN bot_reason TEXT NOT NULL DEFAULT ''";
 
 /// A connection to the file, made if it is not there. FULL: what is committed survives a loss of power, not only of the process.
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {

@@ -73,6 +73,7 @@ pub(crate) fn row(seq: u64, time: Timestamp) -> Row {
         language: "de-AT,de;q=0.9".to_owned(),
         referrer_host: String::new(),
         http_version: HttpVersion::Http11,
+        bot_network: String::new(),
     };
     Row {
         id: key().scan(seq),
@@ -83,6 +84,7 @@ pub(crate) fn row(seq: u64, time: Timestamp) -> Row {
         os: "ios",
         browser: "safari",
         bot: false,
+        bot_reason: String::new(),
         country: "AT".to_owned(),
         region: "AT-9".to_owned(),
         city: "Vienna".to_owned(),
@@ -145,6 +147,9 @@ pub(crate) fn random_rows(random: &mut Random, count: u64) -> Vec<Row> {
             row.os = random.of(&["", "ios", "other"]);
             row.browser = random.of(&["", "safari", "other"]);
             row.bot = random.below(5) == 0;
+            if row.bot {
+                row.bot_reason = "user_agent".to_owned();
+            }
             row.country = random.of(&["", "DE", "AT"]).to_owned();
             row.region = random.of(&["", "DE-BY"]).to_owned();
             row.city = random.of(&["", "München", "Zürich", "東京"]).to_owned();

@@ -106,6 +106,7 @@ fn value(row: &analytics::Row, dimension: Dimension) -> String {
         Dimension::Campaign => or(&row.scan.campaign, "none"),
         Dimension::Outcome => row.scan.outcome.as_str().to_owned(),
         Dimension::Code => row.scan.code.clone(),
+        Dimension::BotReason => or(&row.bot_reason, "none"),
         Dimension::Destination if row.scan.outcome == Outcome::Redirected => {
             row.scan.destination_index.to_string()
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use edge::{
     CountExchange, Counting, EdgeMetrics, EdgeOptions, EdgeServer, FactSources, RateLimits, Tallies,
 };
-use facts::{AgentCache, LazyAgents, PlacesFile};
+use facts::{AgentCache, CrawlerNetworks, LazyAgents, PlacesFile};
 use jiff::Timestamp;
 use journal::Counts;
 use prometheus::Registry;
@@ -144,6 +144,7 @@ pub fn filling_table() -> Arc<Table> {
 #[derive(Default)]
 pub struct Sources {
     places: PlacesFile,
+    crawlers: CrawlerNetworks,
     agents: LazyAgents,
     known_agents: AgentCache,
     tallies: Tallies,
@@ -153,6 +154,7 @@ impl Sources {
     pub fn all(&self) -> FactSources<'_> {
         FactSources {
             places: &self.places,
+            crawlers: &self.crawlers,
             agents: &self.agents,
             known_agents: &self.known_agents,
             tallies: &self.tallies,

@@ -10,6 +10,7 @@ mod connections;
 mod corpus;
 mod count_exchange;
 mod counting;
+mod crawlers;
 mod feed;
 mod fixture;
 mod framing;

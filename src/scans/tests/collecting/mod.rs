@@ -152,6 +152,7 @@ pub fn scan(code: &str) -> NewScan<'_> {
         language: b"de-AT,de;q=0.9,en;q=0.5",
         referrer_host: b"",
         http_version: HttpVersion::Http11,
+        bot_network: "",
     }
 }
 

@@ -237,6 +237,7 @@ impl Produced {
             language: b"de",
             referrer_host: b"",
             http_version: HttpVersion::Http11,
+            bot_network: "",
         };
         let bytes = scans::encode_batch(&Self::writer(number), batch * SCANS, (0..SCANS).map(scan));
         self.send(number as i32, &bytes);

@@ -20,7 +20,7 @@ use std::path::Path;
 pub(crate) use cluster::{ClickHouse, Kafka, Snapshot};
 pub(crate) use error::ConfigError;
 pub(crate) use layers::Flag;
-pub(crate) use sections::{Admin, Drain, Edge, GeoIp, Log, Metrics, Node, ScanLog};
+pub(crate) use sections::{Admin, Crawlers, Drain, Edge, GeoIp, Log, Metrics, Node, ScanLog};
 pub(crate) use upstream::Upstream;
 
 use layers::Layers;
@@ -37,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) clickhouse: ClickHouse,
     pub(crate) snapshot: Snapshot,
     pub(crate) geoip: GeoIp,
+    pub(crate) crawlers: Crawlers,
     pub(crate) scan_log: ScanLog,
     pub(crate) log: Log,
     pub(crate) drain: Drain,
@@ -79,6 +80,7 @@ impl Config {
             clickhouse: ClickHouse::read(&mut values)?,
             snapshot: Snapshot::read(&mut values)?,
             geoip: GeoIp::read(&mut values)?,
+            crawlers: Crawlers::read(&mut values)?,
             scan_log: ScanLog::read(&mut values)?,
             log: Log::read(&mut values)?,
             drain: Drain::read(&mut values)?,

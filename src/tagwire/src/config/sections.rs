@@ -268,6 +268,22 @@ impl GeoIp {
     }
 }
 
+/// Programs that walk the web.
+#[derive(Clone, Debug)]
+pub(crate) struct Crawlers {
+    /// `crawlers.networks`: files with the networks that their operators publish.
+    pub(crate) networks: Vec<PathBuf>,
+}
+
+impl Crawlers {
+    pub(crate) fn read(values: &mut Values) -> Result<Self, ConfigError> {
+        let networks = values.list("crawlers.networks", &kinds::PATH)?;
+        Ok(Self {
+            networks: networks.unwrap_or_default(),
+        })
+    }
+}
+
 /// Where scans lie until they are delivered.
 #[derive(Clone, Debug)]
 pub(crate) struct ScanLog {

@@ -108,7 +108,7 @@ fn an_empty_section_is_taken_if_there_is_such_a_one_and_else_named_with_those_th
     let message = refusal("[edge]\n[foo]", &[], &[]);
     assert!(
         message.contains(
-            "tagwire.toml: unknown section foo; the sections are admin, clickhouse, drain, edge, "
+            "tagwire.toml: unknown section foo; the sections are admin, clickhouse, crawlers, drain, edge, "
         ),
         "{message}"
     );
@@ -134,8 +134,9 @@ fn an_unknown_key_is_named_with_its_place_and_the_known_ones() {
     assert!(message.contains("edge.listen"), "{message}");
     let message = refusal("[edgy]\nlisten = 1", &[], &[]);
     assert!(
-        message
-            .contains("unknown key edgy.listen; the sections are admin, clickhouse, drain, edge, "),
+        message.contains(
+            "unknown key edgy.listen; the sections are admin, clickhouse, crawlers, drain, edge, "
+        ),
         "{message}"
     );
     let message = refusal("listen = 1", &[], &[]);
@@ -344,6 +345,7 @@ fn the_explained_files_show_every_key_of_their_role_with_its_default() {
         "edge.max_connections_per_address",
         "edge.tls_listen",
         "edge.threads",
+        "admin.trusted_proxies",
         "kafka.brokers",
         "kafka.options.security.protocol",
     ];
@@ -361,10 +363,12 @@ fn the_explained_files_show_every_key_of_their_role_with_its_default() {
     let defaults = format!("{:#?}", Config::load(None, [], []).unwrap());
     let all: [&[&str]; 4] = [
         &[
-            "node", "edge", "upstream", "admin", "metrics", "geoip", "scan_log", "log", "drain",
+            "node", "edge", "upstream", "admin", "metrics", "geoip", "crawlers", "scan_log", "log",
+            "drain",
         ],
         &[
-            "node", "edge", "upstream", "metrics", "kafka", "snapshot", "scan_log", "log", "drain",
+            "node", "edge", "upstream", "metrics", "kafka", "snapshot", "crawlers", "scan_log",
+            "log", "drain",
         ],
         &[
             "node",
@@ -382,6 +386,7 @@ fn the_explained_files_show_every_key_of_their_role_with_its_default() {
             "kafka",
             "clickhouse",
             "geoip",
+            "crawlers",
             "log",
             "drain",
         ],
@@ -449,6 +454,7 @@ fn known_keys() -> Vec<String> {
         "kafka",
         "clickhouse",
         "geoip",
+        "crawlers",
         "scan_log",
         "log",
         "drain",

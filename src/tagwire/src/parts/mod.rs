@@ -1,14 +1,14 @@
 //! The parts that roles are put together from: each starts, runs and ends one thing.
 
 mod api;
-mod blocklists;
-mod blocklists_metrics;
 pub(crate) mod cluster;
 mod data_dir;
 mod demo;
 pub(crate) mod descriptors;
 mod hot_folder;
 mod listen;
+mod lists;
+mod lists_metrics;
 mod operations;
 mod places;
 mod places_metrics;
@@ -20,10 +20,10 @@ mod watch;
 mod welcome;
 
 pub(crate) use api::Api;
-pub(crate) use blocklists::BlocklistsWatch;
 pub(crate) use data_dir::DataDir;
 pub(crate) use demo::Demo;
 pub(crate) use listen::bind;
+pub(crate) use lists::{BlocklistsWatch, CrawlersWatch};
 pub(crate) use operations::Operations;
 pub(crate) use places::PlacesWatch;
 pub(crate) use redirects::{Behind, InheritedRedirects, Redirects};

@@ -13,7 +13,7 @@ use ::edge::{
     SnapshotOrders, SocketOptions, Trust, UpstreamOptions,
 };
 use admin::Visible;
-use facts::{LazyAgents, PlacesFile, TrustedProxies};
+use facts::{CrawlerNetworks, LazyAgents, PlacesFile, TrustedProxies};
 use journal::{Applied, Counts, EdgeRun, Edges, Journal};
 use scans::{Outlet, ScanLog, ScanLogOptions, Shipper, ShipperOptions};
 use table::Table;
@@ -81,6 +81,7 @@ pub(crate) struct Behind<'a> {
     /// Where edges tell each other their counts; none: this is the only one.
     pub(crate) counts: Option<Arc<dyn Counts>>,
     pub(crate) places: Arc<PlacesFile>,
+    pub(crate) crawlers: Arc<CrawlerNetworks>,
     pub(crate) agents: Arc<LazyAgents>,
 }
 
@@ -100,6 +101,7 @@ impl Redirects {
             edges,
             counts,
             places,
+            crawlers,
             agents,
         } = behind;
         let log = ScanLog::open_beside(
@@ -118,6 +120,7 @@ impl Redirects {
             inherited.sockets,
             EdgeOptions {
                 places,
+                crawlers,
                 agents,
                 tallies: counting.tallies(),
                 ..edge_options(

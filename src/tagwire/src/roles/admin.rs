@@ -10,7 +10,9 @@ use journal::{JournalMetrics, KafkaEdges};
 
 use super::Role;
 use crate::config::Config;
-use crate::parts::{Api, BlocklistsWatch, DataDir, Operations, PlacesWatch, bind, cluster};
+use crate::parts::{
+    Api, BlocklistsWatch, CrawlersWatch, DataDir, Operations, PlacesWatch, bind, cluster,
+};
 use crate::program::Program;
 
 const ROLE: &str = "admin";
@@ -18,6 +20,7 @@ const ROLE: &str = "admin";
 pub(crate) struct Admin {
     api: Api,
     places: PlacesWatch,
+    crawlers: CrawlersWatch,
     blocklists: BlocklistsWatch,
     operations: Operations,
     _data: DataDir,
@@ -37,7 +40,9 @@ impl Admin {
         let journal = cluster::journal(config, kafka, metrics)?;
         let store = cluster::clickhouse(program, clickhouse);
         let places = PlacesWatch::open(&config.geoip, &program.registry, &[ROLE])?;
-        let blocklists = BlocklistsWatch::open(&config.admin, &program.registry)?;
+        let crawlers = CrawlersWatch::open(&config.crawlers.networks, &program.registry, &[ROLE])?;
+        let blocklists =
+            BlocklistsWatch::open(&config.admin.blocklists, &program.registry, &[ROLE])?;
         let options = AdminOptions {
             data_dir: data.path().to_owned(),
             public_url,
@@ -46,6 +51,7 @@ impl Admin {
             requests_per_second: NonZeroU32::new(config.admin.requests_per_second),
             trusted_proxies: TrustedProxies::new(config.admin.trusted_proxies.clone()),
             places: places.file(),
+            crawlers: crawlers.lists(),
             agents: Arc::default(),
             blocklists: blocklists.lists(),
             blocklist_action: config.admin.blocklist_action,
@@ -57,6 +63,7 @@ impl Admin {
         Ok(Self {
             api,
             places,
+            crawlers,
             blocklists,
             operations,
             _data: data,
@@ -73,14 +80,20 @@ impl Role for Admin {
         cluster::journal_options(config, ROLE)?;
         cluster::clickhouse_options(config, ROLE)?;
         config.node.public_url(ROLE)?;
-        let blocklists = self.blocklists.prepare(&config.admin)?;
+        let blocklists = self.blocklists.prepare(&config.admin.blocklists)?;
+        let crawlers = self.crawlers.prepare(&config.crawlers.networks)?;
         let places = self.places.reload(&config.geoip)?;
-        Ok(vec![places, self.blocklists.take(blocklists)])
+        Ok(vec![
+            places,
+            self.blocklists.take(blocklists),
+            self.crawlers.take(crawlers),
+        ])
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
         self.api.drain(program, deadline);
         self.places.end();
+        self.crawlers.end();
         self.blocklists.end();
         self.operations.end(program);
     }

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use super::Role;
 use crate::config::Config;
 use crate::parts::{
-    Behind, DataDir, InheritedRedirects, Operations, PlacesWatch, Redirects, bind, cluster,
-    tls_options,
+    Behind, CrawlersWatch, DataDir, InheritedRedirects, Operations, PlacesWatch, Redirects, bind,
+    cluster, tls_options,
 };
 use crate::program::Program;
 use crate::upgrade::{Descriptor, Handed, Offer, Predecessor, Upgrades};
@@ -23,6 +23,7 @@ const SNAPSHOT: &str = "tags.snapshot";
 pub(crate) struct Edge {
     redirects: Redirects,
     places: PlacesWatch,
+    crawlers: CrawlersWatch,
     operations: Operations,
     upgrades: Upgrades,
     _data: DataDir,
@@ -46,6 +47,7 @@ impl Edge {
             None => bind("metrics.listen", config.metrics.listen)?,
         };
         let places = PlacesWatch::open(&config.geoip, &program.registry, &[ROLE])?;
+        let crawlers = CrawlersWatch::open(&config.crawlers.networks, &program.registry, &[ROLE])?;
         let metrics = JournalMetrics::register(&program.registry, ROLE)?;
         let edges = KafkaEdges::new(kafka.clone(), metrics.clone());
         let counts = KafkaCounts::new(kafka.clone(), metrics.clone());
@@ -64,6 +66,7 @@ impl Edge {
             edges: &edges,
             counts: Some(Arc::new(counts)),
             places: places.file(),
+            crawlers: crawlers.lists(),
             agents: Arc::default(),
         };
         let inherited = InheritedRedirects {
@@ -86,6 +89,7 @@ impl Edge {
         Ok(Self {
             redirects,
             places,
+            crawlers,
             operations,
             upgrades,
             _data: data,
@@ -119,14 +123,17 @@ impl Role for Edge {
     fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
         cluster::journal_options(config, ROLE)?;
         tls_options(&config.edge)?;
+        let crawlers = self.crawlers.prepare(&config.crawlers.networks)?;
         let places = self.places.reload(&config.geoip)?; // before what cannot fail
-        Ok([&[places], self.redirects.reload(&config.edge)].concat())
+        let files = [places, self.crawlers.take(crawlers)];
+        Ok([&files, self.redirects.reload(&config.edge)].concat())
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
         let Self {
             redirects,
             places,
+            crawlers,
             operations,
             upgrades,
             _data,
@@ -145,5 +152,6 @@ impl Role for Edge {
             operations.end(program);
         }
         places.end();
+        crawlers.end();
     }
 }

@@ -14,8 +14,8 @@ use sink::{DirectOutlet, Enricher, SinkMetrics};
 use super::Role;
 use crate::config::Config;
 use crate::parts::{
-    Api, Behind, BlocklistsWatch, DataDir, Demo, InheritedRedirects, Operations, PlacesWatch,
-    Redirects, Welcome, bind, public_url, tls_options,
+    Api, Behind, BlocklistsWatch, CrawlersWatch, DataDir, Demo, InheritedRedirects, Operations,
+    PlacesWatch, Redirects, Welcome, bind, public_url, tls_options,
 };
 use crate::program::Program;
 
@@ -23,6 +23,7 @@ pub(crate) struct Standalone {
     redirects: Redirects,
     api: Api,
     places: PlacesWatch,
+    crawlers: CrawlersWatch,
     blocklists: BlocklistsWatch,
     operations: Operations,
     welcome: Welcome,
@@ -45,7 +46,9 @@ impl Standalone {
             SqliteJournal::open_counting(&data.path().join("journal.sqlite"), admin_metrics)?;
         let store = Arc::new(SqliteStore::open(&data.path().join("scans.sqlite"))?);
         let places = PlacesWatch::open(&config.geoip, registry, &["admin", "edge", "sink"])?;
-        let blocklists = BlocklistsWatch::open(&config.admin, registry)?;
+        let crawlers =
+            CrawlersWatch::open(&config.crawlers.networks, registry, &["admin", "edge"])?;
+        let blocklists = BlocklistsWatch::open(&config.admin.blocklists, registry, &["admin"])?;
         let agents = Arc::new(Agents::new()?);
         let enricher = Arc::new(Enricher::new(Arc::clone(&agents), places.file()));
         let agents = Arc::new(LazyAgents::made(agents));
@@ -66,6 +69,7 @@ impl Standalone {
             edges: &edges,
             counts: None,
             places: places.file(),
+            crawlers: crawlers.lists(),
             agents: Arc::clone(&agents),
         };
         let inherited = InheritedRedirects::nothing();
@@ -82,6 +86,7 @@ impl Standalone {
             requests_per_second: NonZeroU32::new(config.admin.requests_per_second),
             trusted_proxies: TrustedProxies::new(config.admin.trusted_proxies.clone()),
             places: places.file(),
+            crawlers: crawlers.lists(),
             agents,
             blocklists: blocklists.lists(),
             blocklist_action: config.admin.blocklist_action,
@@ -112,6 +117,7 @@ impl Standalone {
             redirects,
             api,
             places,
+            crawlers,
             blocklists,
             operations,
             welcome,
@@ -144,9 +150,14 @@ impl Role for Standalone {
 
     fn reload(&self, config: &Config) -> anyhow::Result<Vec<&'static str>> {
         tls_options(&config.edge)?;
-        let blocklists = self.blocklists.prepare(&config.admin)?;
+        let blocklists = self.blocklists.prepare(&config.admin.blocklists)?;
+        let crawlers = self.crawlers.prepare(&config.crawlers.networks)?;
         let places = self.places.reload(&config.geoip)?; // before what cannot fail
-        let files = [places, self.blocklists.take(blocklists)];
+        let files = [
+            places,
+            self.blocklists.take(blocklists),
+            self.crawlers.take(crawlers),
+        ];
         Ok([&files, self.redirects.reload(&config.edge)].concat())
     }
 
@@ -160,6 +171,7 @@ impl Role for Standalone {
         );
         self.redirects.drain(deadline);
         self.places.end();
+        self.crawlers.end();
         self.blocklists.end();
         self.operations.end(program);
     }

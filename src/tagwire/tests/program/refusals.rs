@@ -166,6 +166,19 @@ async fn a_blocklist_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
+async fn networks_of_crawlers_that_would_make_bots_of_people_are_named() {
+    let data = data_dir();
+    let file = data.path().join("googlebot.json");
+    std::fs::write(&file, r#"{"prefixes": [{"ipv4Prefix": "0.0.0.0/0"}]}"#).unwrap();
+    let file = file.to_str().unwrap();
+    let start = Start::standalone(data.path()).env("TAGWIRE_CRAWLERS__NETWORKS", file);
+    let line = refusal(start).await;
+    for said in ["crawlers.networks: ", file, "0.0.0.0/0", "/8 is the most"] {
+        assert!(line.contains(said), "{said}: {line}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_role_of_a_cluster_needs_is_asked_for() {
     let data = data_dir();
     for role in ["edge", "sink", "admin"] {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -296,6 +296,58 @@ async fn blocklists_are_taken_and_a_configuration_with_one_that_is_none_changes_
     assert_eq!(server.process.metric(hosts).await, 1.0);
     let empty = "tagwire_admin_blocklists_refused_total{reason=\"empty\"}";
     assert_eq!(server.process.metric(empty).await, 1.0);
+    server.ends().await;
+}
+
+#[tokio::test]
+async fn networks_of_crawlers_are_taken_and_who_comes_from_there_is_counted_as_a_bot_with_the_reason()
+ {
+    let server = Configured::standalone("").await;
+    let process = &server.process;
+    let file = server.data.path().join("searchbot.json");
+    let write = |prefix: &str| {
+        let published = json!({"prefixes": [{"ipv4Prefix": prefix}]});
+        std::fs::write(&file, published.to_string()).unwrap();
+        server.reads(&format!("[crawlers]\nnetworks = ['{}']\n", file.display()));
+    };
+    write("127.0.0.0/8");
+    let taken = process.logs(TAKEN).await;
+    assert_eq!(taken["taken"], r#"["crawlers.networks"]"#);
+    write("0.0.0.0/0");
+    process.logs_again(2, TAKEN).await;
+    for (role, networks) in [("edge", 1.0), ("admin", 1.0)] {
+        let held = format!("tagwire_{role}_crawler_networks");
+        assert_eq!(process.metric(&held).await, networks);
+        let refused = format!("tagwire_{role}_crawler_lists_refused_total{{reason=\"too_large\"}}");
+        assert_eq!(process.metric(&refused).await, 1.0);
+    }
+
+    let bots = json!([{"name": "bots", "when": {"bot": true}, "to": "https://example.com/bots"}]);
+    let tag = json!({"code": "spring", "destination": "https://example.com/", "rules": bots});
+    make_tag(process, &tag).await;
+    let iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
+    let scan = client()
+        .get(process.redirect_url("/spring"))
+        .header("User-Agent", iphone);
+    let answer = scan.send().await.unwrap();
+    assert_eq!(answer.headers()["location"], "https://example.com/bots");
+    let report = async |bots: &str| {
+        let path = format!("/analytics/scans?code=spring&by=bot_reason&bots={bots}");
+        let ask = client()
+            .get(process.api_url(&path))
+            .bearer_auth(process.key());
+        ask.send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    let deadline = Instant::now() + DEADLINE;
+    while report("only").await["total"] != 1 {
+        assert!(Instant::now() < deadline, "the scan is not stored");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(
+        report("only").await["breakdown"]["bot_reason"],
+        json!([{"value": "network:searchbot", "scans": 1}])
+    );
+    assert_eq!(report("exclude").await["total"], 0);
     server.ends().await;
 }
 
