@@ -453,7 +453,7 @@ impl Admin {
     /// caller holds the claim of what they change until they can be seen.
     pub(crate) async fn write(&self, changes: &[Change]) -> Result<Positions, PublishOutcome> {
         self.require_reader()?;
-        publish_for_certain(|| self.0.journal.publish_in_bulk(changes.to_vec())).await
+        publish_for_certain(|| self.0.journal.publish_in_bulk(changes)).await
     }
 
     /// How long ago this admin was known to be the journal's writer; none: it is not known to be.

@@ -29,8 +29,8 @@ pub trait Journal: Send + Sync + 'static {
 
     /// The same for a part of something large, for which nobody waits: calls of [`Journal::publish`] come before it, and no two of these share a
     /// transaction. A log without lanes does not tell them apart.
-    async fn publish_in_bulk(&self, changes: Vec<Change>) -> Result<Positions, PublishError> {
-        self.publish(changes).await
+    async fn publish_in_bulk(&self, changes: &[Change]) -> Result<Positions, PublishError> {
+        self.publish(changes.to_vec()).await
     }
 
     /// Starts following on a connection of its own: from `since`, and from the beginning where it names no position.

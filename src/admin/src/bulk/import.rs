@@ -4,7 +4,7 @@
 //! a job that was cut off goes on where it was. Nothing is written twice: tags that are there already are left alone, and the others are made
 //! as they would have been.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -29,11 +29,14 @@ use crate::draft::{Draft, Identity};
 use crate::edits::{NewTag, READ_ONLY, Room, taken};
 use crate::index::Named;
 use crate::inspection::Judging;
-use crate::problem::FieldError;
+use crate::problem::{FieldError, Problem};
 use crate::service::Admin;
 
 /// Lines of one file: so many names a dry run remembers, in 200 MB at most.
 const MOST_LINES_OF_FILE: u64 = 5_000_000;
+
+/// Parts that are written at a time, or not seen yet: enough for whoever takes them in to have the next when they are done with one.
+const PARTS_ON_THEIR_WAY: usize = 3;
 
 /// A chunk that was read.
 struct Loaded {
@@ -66,6 +69,7 @@ pub(super) async fn run(admin: &Admin, job: &Arc<Job>, format: Format) -> Result
         seen: HashMap::new(),
         earliest: Timestamp::MIN,
         before: None,
+        on_their_way: VecDeque::new(),
     };
     let outcome = import.take_all(&mut chunks, &mut steps).await;
     // What is written is held until it can be seen, whatever became of the rest.
@@ -158,6 +162,8 @@ struct Import<'a> {
     earliest: Timestamp,
     /// Ends when the last chunk that was written can be seen, and has given back its room.
     before: Option<oneshot::Receiver<Infallible>>,
+    /// Where the last parts lie that were written, some of which cannot be seen yet.
+    on_their_way: VecDeque<Positions>,
 }
 
 /// What is to become of a chunk's lines.
@@ -230,23 +236,23 @@ impl Import<'_> {
         self.job
             .update(|record| record.progress.writing = Some(dated))
             .await?;
-        let mut last = None;
-        let mut outcome = self.write_parts(who, &verdict.new, dated, &mut last).await;
+        let made = verdict.new.len() as u64;
+        let new = std::mem::take(&mut verdict.new);
+        let mut outcome = self.write_parts(who, new, dated).await;
         if outcome.is_ok() {
-            let made = verdict.new.len() as u64;
             outcome = self.note(&chunk, &verdict, made).await;
         }
-        let written = last.unwrap_or_default();
         if let Err(stop) = outcome {
             // Others are held off until they can see what was written, also of what ends half-way.
-            seen(self.admin, &written).await?;
+            all_seen(self.admin, std::mem::take(&mut self.on_their_way)).await?;
             return Err(stop);
         }
+        let written = self.on_their_way.clone();
         let (held, before) = oneshot::channel();
         self.before = Some(before);
         let admin = self.admin.clone();
         Ok(Some(async move {
-            let seen = seen(&admin, &written).await;
+            let seen = all_seen(&admin, written).await;
             // In this order.
             drop((room, claim, judging, held));
             seen
@@ -264,17 +270,20 @@ impl Import<'_> {
         if verdict.new.is_empty() || !chunk.errors.is_empty() {
             return Ok(None);
         }
-        // Those of the last chunk have no need of it any more when they are counted themselves.
-        if let Some(before) = self.before.take() {
+        let tags = made + verdict.new.len() as u64;
+        let mut room = self.admin.room_for_tags(who, tags);
+        let is_full = |problem: &Problem| problem.status == StatusCode::CONFLICT;
+        // Those of the last chunk have room of their own until they are counted themselves.
+        if room.as_ref().is_err_and(is_full)
+            && let Some(before) = self.before.take()
+        {
             // Nothing is ever sent: this is its end.
             let _ = before.await;
+            room = self.admin.room_for_tags(who, tags);
         }
-        let room = self
-            .admin
-            .room_for_tags(who, made + verdict.new.len() as u64);
         match room {
             Ok(room) => Ok(room),
-            Err(problem) if problem.status == StatusCode::CONFLICT => {
+            Err(problem) if is_full(&problem) => {
                 let error = FieldError {
                     pointer: String::new(),
                     detail: problem.detail().to_owned(),
@@ -286,20 +295,29 @@ impl Import<'_> {
         }
     }
 
-    /// Writes tags in parts, each a transaction. So that an edit for which somebody waits finds little before it, here and where they are
-    /// taken in, no more than two parts are on their way. Where the last lies that was written is `last`, whatever became of the rest.
+    /// Writes tags in parts, each a transaction, while the next is made. So that an edit for which somebody waits finds little before it, here and
+    /// where they are taken in, only so many parts are on their way.
     async fn write_parts(
-        &self,
+        &mut self,
         who: &Principal,
-        new: &[Candidate],
+        new: Vec<Candidate>,
         dated: Timestamp,
-        last: &mut Option<Positions>,
     ) -> Result<(), Stop> {
-        for part in parts(new) {
-            let changes = changes(self.admin, who, part, dated)?;
+        let make = |part| {
+            let (admin, who) = (self.admin.clone(), who.clone());
+            tokio::task::spawn_blocking(move || changes(&admin, &who, part, dated))
+        };
+        let mut parts = parts(new);
+        let mut next = parts.next().map(make);
+        while let Some(making) = next {
+            let changes = making.await??;
+            next = parts.next().map(make);
             let written = write(self.admin, self.job, &changes).await?;
-            if let Some(before) = last.replace(written) {
-                seen(self.admin, &before).await?;
+            self.on_their_way.push_back(written);
+            if self.on_their_way.len() == PARTS_ON_THEIR_WAY
+                && let Some(first) = self.on_their_way.pop_front()
+            {
+                seen(self.admin, &first).await?;
             }
         }
         Ok(())
@@ -334,10 +352,9 @@ impl Import<'_> {
             self.room(who, &mut verdict, made_so_far, &mut chunk)
                 .await?,
         );
-        let made = if chunk.errors.is_empty() {
-            verdict.new.len()
-        } else {
-            0
+        let made = match chunk.errors.is_empty() {
+            true => std::mem::take(&mut verdict.new).len(),
+            false => 0,
         };
         self.note(&chunk, &verdict, made as u64).await
     }
@@ -402,7 +419,7 @@ impl Import<'_> {
         Ok(form::differences(self.admin, tag, &wanted, self.names).join(", "))
     }
 
-    /// Keeps that a chunk is done with.
+    /// Keeps that a chunk is done with: so many were made, and what is new and left was not.
     async fn note(&self, chunk: &Chunk, verdict: &Verdict, made: u64) -> Result<(), Stop> {
         let keeping = self.job.update(|record| {
             record.detail = None;
@@ -412,12 +429,20 @@ impl Import<'_> {
             progress.read += chunk.read;
             progress.created += made + verdict.made_before;
             progress.unchanged += verdict.unchanged + chunk.repeated;
-            progress.withheld += verdict.new.len() as u64 - made;
+            progress.withheld += verdict.new.len() as u64;
             progress.invalid += chunk.invalid;
             progress.errors.append(chunk.errors.clone());
         });
         Ok(keeping.await?)
     }
+}
+
+/// Comes when all of these parts can be seen.
+async fn all_seen(admin: &Admin, written: impl IntoIterator<Item = Positions>) -> Result<(), Stop> {
+    for positions in written {
+        seen(admin, &positions).await?;
+    }
+    Ok(())
 }
 
 fn hash(value: &(impl Hash + ?Sized)) -> u64 {

@@ -9,12 +9,14 @@ use jiff::Timestamp;
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
 
-use super::tags::read_version;
+use super::tags::{made_at, read_version};
 use super::{Index, IndexError};
 
 /// As many entries are looked at for a page: a filter that hardly any matches is not to hold a connection for lists while all of a large
 /// workspace's log is walked.
 const LOOKED_AT: usize = 20_000;
+const SELECT: &str =
+    "SELECT at, subject, action, actor, remote, before, after, fields_before, fields_after";
 
 /// What the log is narrowed to.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +83,7 @@ pub(super) fn put_entry(
     let version = |tag: &Option<Tag>| tag.as_ref().map(|tag| tag.version.get().cast_signed());
     transaction
         .prepare_cached(
-            "INSERT OR IGNORE INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT OR IGNORE INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             entry.workspace.as_str(),
@@ -94,8 +96,24 @@ pub(super) fn put_entry(
             version(&entry.after),
             entry.fields_before,
             entry.fields_after,
+            made_tag(entry),
         ])?;
     Ok(())
+}
+
+/// Whether this is how a tag was made, at the moment that the tag has for it.
+fn made_tag(entry: &AuditEntry) -> bool {
+    let made = entry.after.as_ref().filter(|_| entry.before.is_none());
+    entry.action == Action::Create
+        && made.is_some_and(|tag| {
+            let named = Some((tag.domain.as_str(), tag.code.as_str()));
+            tag.created_at == entry.at && tag_name(&entry.subject) == named
+        })
+}
+
+/// The domain and code of the tag that was changed, if it was one.
+fn tag_name(subject: &str) -> Option<(&str, &str)> {
+    subject.strip_prefix("tag/")?.split_once('/')
 }
 
 impl Index {
@@ -113,18 +131,13 @@ impl Index {
             conditions.push(condition);
             values.push(value);
         };
-        // By what there is an index for; the rest is compared entry by entry, and counted.
-        let from = match (&filter.subject, &filter.actor) {
-            (Some(subject), _) => {
-                narrow("subject = ?", subject.clone().into());
-                "audit INDEXED BY audit_of_subject"
-            }
-            (None, Some(actor)) => {
-                narrow("actor = ?", actor.clone().into());
-                "audit INDEXED BY audit_of_actor"
-            }
-            (None, None) => "audit",
-        };
+        if let Some(subject) = &filter.subject {
+            narrow("subject = ?", subject.clone().into());
+        }
+        // With a subject, it is compared entry by entry.
+        if let (None, Some(actor)) = (&filter.subject, &filter.actor) {
+            narrow("actor = ?", actor.clone().into());
+        }
         if let Some(from) = filter.from {
             narrow("at >= ?", from.as_microsecond().into());
         }
@@ -139,12 +152,25 @@ impl Index {
                 cursor.action.clone().into(),
             ]);
         }
-        let sql = format!(
-            "SELECT at, subject, action, actor, remote, before, after, fields_before, fields_after FROM {from} WHERE {}
-             ORDER BY at DESC, subject DESC, action DESC",
-            conditions.join(" AND ")
-        );
         let reader = self.list();
+        // By what there is an index for; the rest is compared entry by entry, and counted.
+        let select = |from| format!("{SELECT} FROM {from} WHERE {}", conditions.join(" AND "));
+        let mut sql = match (&filter.subject, &filter.actor) {
+            (Some(_), _) => select("audit INDEXED BY audit_of_subject") + " AND made_tag = 0",
+            (None, Some(_)) => select("audit INDEXED BY audit_of_actor"),
+            (None, None) => select("audit"),
+        };
+        let tag = filter.subject.as_deref().and_then(tag_name);
+        let made_at = tag.map(|(domain, code)| made_at(&reader, domain, code));
+        if let Some(made_at) = made_at.transpose()?.flatten() {
+            sql = format!(
+                "{sql} UNION ALL {} AND made_tag AND at = ?",
+                select("audit")
+            );
+            values.extend_from_within(..);
+            values.push(made_at.as_microsecond().into());
+        }
+        sql += " ORDER BY at DESC, subject DESC, action DESC";
         let mut statement = reader.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut found: Vec<Stored> = Vec::new();
@@ -226,9 +252,7 @@ impl Stored {
         workspace: &WorkspaceId,
     ) -> Result<AuditEntry, IndexError> {
         let tag = |version: Option<u64>| -> Result<Option<Tag>, IndexError> {
-            let named = self.subject.strip_prefix("tag/");
-            let named = named.and_then(|name| name.split_once('/'));
-            match (named, version.and_then(Version::new)) {
+            match (tag_name(&self.subject), version.and_then(Version::new)) {
                 (Some((domain, code)), Some(version)) => {
                     read_version(connection, domain, code, version)
                 }
@@ -376,5 +400,69 @@ mod tests {
         for foreign in ["", "x", "!", &URL_SAFE_NO_PAD.encode("1/none/tag/a/b")] {
             assert_eq!(AuditCursor::decode(foreign), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn the_making_of_a_tag_is_found_by_the_tag_with_all_that_became_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::create(&folder.path().join("index.sqlite")).unwrap();
+        let made = |second: i64| {
+            let Change::Audit(entry) = entry(second, "a", None, tag(1)) else {
+                unreachable!("an entry is one")
+            };
+            Change::Audit(AuditEntry {
+                action: Action::Create,
+                ..entry
+            })
+        };
+        // The tag says that it was made at 0; what says otherwise is found as well.
+        let entries = [
+            made(0),
+            made(1),
+            entry(2, "b", Some(tag(1)), tag(2)),
+            entry(3, "a", Some(tag(2)), tag(3)),
+        ];
+        index.apply(&entries).unwrap();
+        index.apply(&[Change::Tag(tag(3))]).unwrap();
+        let workspace = WorkspaceId::default_workspace();
+        let of_tag = AuditFilter {
+            subject: Some("tag/qr.example.com/spring".into()),
+            ..AuditFilter::default()
+        };
+        let found = |filter: &AuditFilter, cursor: Option<&AuditCursor>, limit| {
+            let page = index.audit(&workspace, filter, cursor, limit).unwrap();
+            let at = page.items.iter().map(|entry| entry.at.as_second());
+            (at.collect::<Vec<_>>(), page.next)
+        };
+        assert_eq!(found(&of_tag, None, 10), (vec![3, 2, 1, 0], None));
+        // Page by page.
+        let mut cursor = None;
+        for second in [3, 2, 1, 0] {
+            let (page, next) = found(&of_tag, cursor.as_ref(), 1);
+            assert_eq!(page, [second]);
+            cursor = next;
+        }
+        assert_eq!(cursor, None);
+        // As it is narrowed besides.
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let narrow = |actor: Option<&str>, action, from, to| AuditFilter {
+            actor: actor.map(str::to_owned),
+            action,
+            from,
+            to,
+            ..of_tag.clone()
+        };
+        for (filter, expected) in [
+            (narrow(Some("a"), None, None, None), vec![3, 1, 0]),
+            (narrow(None, Some(Action::Create), None, None), vec![1, 0]),
+            (narrow(None, None, at(1), at(3)), vec![2, 1]),
+            (narrow(None, None, None, at(1)), vec![0]),
+        ] {
+            assert_eq!(found(&filter, None, 10), (expected, None), "{filter:?}");
+        }
+        // Another's tag of that name is none of theirs.
+        let other = WorkspaceId::parse("other").unwrap();
+        let page = index.audit(&other, &of_tag, None, 10).unwrap();
+        assert!(page.items.is_empty());
     }
 }

@@ -9,9 +9,7 @@ use super::search::{Order, TagFilter};
 use super::texts::workspace_mark;
 
 /// Tags that are looked at for one page: 20 ms of one core.
-const MOST_LOOKED_AT: usize = 10_000;
-/// The same of tags whose texts are pending, which there are for some seconds after a large import: rather a slow page than an empty one.
-const MOST_PENDING_LOOKED_AT: usize = 50_000;
+pub(super) const MOST_LOOKED_AT: usize = 10_000;
 /// Up to so many tags are counted to find out which condition is met by the fewest: one or two milliseconds.
 const PROBE: i64 = 5_000;
 /// Of a text to look for, at most so many pieces of three characters are looked up; the whole text is compared anyway.
@@ -19,8 +17,6 @@ const MOST_TRIGRAMS: usize = 24;
 
 /// Where entries of the index of texts are.
 const TEXTS: &str = "texts";
-/// Where tags are that are not in it yet.
-const PENDING: &str = "pending";
 
 /// A condition that leads: its tags are gone through in order.
 pub(super) struct Lead {
@@ -33,23 +29,9 @@ pub(super) struct Lead {
 }
 
 impl Lead {
-    /// Tags whose texts are not in the index of texts yet.
-    fn pending() -> Self {
-        Self {
-            from: "pending CROSS JOIN tags ON tags.id = pending.id",
-            entries: PENDING,
-            condition: "TRUE",
-            values: Vec::new(),
-            id: "pending.id",
-        }
-    }
-
-    /// How many of its tags may be looked at for one page.
-    pub(super) fn most_looked_at(&self) -> usize {
-        match self.entries {
-            PENDING => MOST_PENDING_LOOKED_AT,
-            _ => MOST_LOOKED_AT,
-        }
+    /// Whether its tags are found by their texts.
+    pub(super) fn is_texts(&self) -> bool {
+        self.entries == TEXTS
     }
 
     /// Its tags behind a place; the key is null for those that do not meet all conditions.
@@ -60,27 +42,23 @@ impl Lead {
             Order::OldestFirst => (">", "ASC"),
         };
         format!(
-            "SELECT {id}, CASE WHEN {checks} THEN tags.domain || '/' || tags.code END, tags.record FROM {from} \
-             WHERE {condition} AND {id} {beyond} ? ORDER BY {id} {direction}"
+            "{} FROM {from} WHERE {condition} AND {id} {beyond} ? ORDER BY {id} {direction}",
+            select(id, checks)
         )
     }
 }
 
-/// The condition that the fewest tags meet, as far as that is soon found out. Of texts, those that are pending come first: what is no longer
-/// pending when it is looked at is among the others by then.
-pub(super) fn leads(
-    reader: &Connection,
-    workspace: &WorkspaceId,
-    filter: &TagFilter,
-) -> Result<Vec<Lead>, IndexError> {
-    let best = best(reader, workspace, filter)?;
-    Ok(match best.entries {
-        TEXTS => vec![Lead::pending(), best],
-        _ => vec![best],
-    })
+/// The tag at a place; the key is null if it does not meet all conditions.
+pub(super) fn sql_of_place(checks: &str) -> String {
+    format!("{} FROM tags WHERE tags.id = ?", select("tags.id", checks))
 }
 
-fn best(
+fn select(id: &str, checks: &str) -> String {
+    format!("SELECT {id}, CASE WHEN {checks} THEN tags.domain || '/' || tags.code END, tags.record")
+}
+
+/// The condition that the fewest tags meet, as far as that is soon found out.
+pub(super) fn lead(
     reader: &Connection,
     workspace: &WorkspaceId,
     filter: &TagFilter,

@@ -29,6 +29,7 @@ use tokio::sync::Semaphore;
 pub use self::audit::{AuditCursor, AuditFilter, AuditPage};
 use self::database::{Readers, lock, open_writer};
 pub use self::search::{Cursor, TagFilter, TagPage};
+use self::tags::Coming;
 pub use self::tenant::{Installation, Named, Tenant};
 use self::texts::{Changed, Texts};
 
@@ -70,7 +71,7 @@ pub enum IndexError {
 
 /// The index. Reads may come from many threads; [`Index::apply`] is for the one that follows the journal.
 pub struct Index {
-    writer: Arc<Mutex<Connection>>,
+    writer: Mutex<Connection>,
     texts: Texts,
     look_ups: Readers,
     lists: Readers,
@@ -82,11 +83,10 @@ pub struct Index {
 impl Index {
     /// An empty index at `path`; what lies there of an earlier run is removed.
     pub fn create(path: &Path) -> Result<Self, IndexError> {
-        let writer = Arc::new(Mutex::new(open_writer(path, database::SCHEMA)?));
-        let texts = Texts::create(path, &writer)?;
+        let writer = open_writer(path, database::SCHEMA)?;
         Ok(Self {
-            writer,
-            texts,
+            writer: Mutex::new(writer),
+            texts: Texts::create(path)?,
             look_ups: Readers::open(path, LOOK_UPS)?,
             lists: Readers::open(path, LISTS)?,
             bulks: Readers::open(path, BULKS)?,
@@ -110,12 +110,16 @@ impl Index {
         let mut writer = lock(&self.writer);
         let transaction = writer.transaction()?;
         let mut taken = Taken::default();
+        for tag in Coming::among(changes) {
+            tags::put(&transaction, tag, &mut taken)?;
+        }
         for change in changes {
-            take_in(&transaction, change, &mut taken)?;
+            take_in(&transaction, change)?;
         }
         taken.count(&transaction)?;
-        self.texts.put(&transaction, &taken.texts)?;
         transaction.commit()?;
+        drop(writer);
+        self.texts.defer(&taken.texts);
         Ok(())
     }
 
@@ -165,14 +169,11 @@ impl<'a> Taken<'a> {
     }
 }
 
-/// Takes a change into a transaction.
-fn take_in<'a>(
-    transaction: &Transaction<'_>,
-    change: &'a Change,
-    taken: &mut Taken<'a>,
-) -> Result<(), IndexError> {
+/// Takes a change of anything but a tag into a transaction.
+fn take_in(transaction: &Transaction<'_>, change: &Change) -> Result<(), IndexError> {
     match change {
-        Change::Tag(tag) => tags::put(transaction, tag, change, taken)?,
+        // With all others.
+        Change::Tag(_) => {}
         Change::Audit(entry) => {
             put_versions(transaction, entry)?;
             audit::put_entry(transaction, entry)?;

@@ -6,10 +6,12 @@
 use ::tags::{Status, Tag, WorkspaceId};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rusqlite::{Connection, Rows, params_from_iter};
+use rusqlite::types::Value;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Rows, params_from_iter};
 use serde::{Deserialize, Serialize};
 
-use super::lead::{checks, leads};
+use super::lead::{MOST_LOOKED_AT, checks, lead, sql_of_place};
+use super::texts::Texts;
 use super::{Index, IndexError, decode_tag};
 
 /// Bytes of tags on one page, passed by at most one of them.
@@ -82,11 +84,17 @@ pub(super) enum Order {
 
 impl Order {
     /// A number that rises in this order.
-    fn rank(self, id: i64) -> i64 {
+    pub(super) fn rank(self, id: i64) -> i64 {
         match self {
             Self::NewestFirst => !id,
             Self::OldestFirst => id,
         }
+    }
+
+    /// The place that has this number.
+    pub(super) fn place(self, rank: i64) -> i64 {
+        // It is its own inverse.
+        self.rank(rank)
     }
 }
 
@@ -120,34 +128,63 @@ pub struct TagPage {
 /// A tag of a lead's: its place, its key, and its record.
 type Entry = (i64, Option<String>, Vec<u8>);
 
-/// What a lead goes through, a tag ahead.
+/// What is gone through, a tag ahead.
 struct Found<'s> {
-    rows: Rows<'s>,
+    source: Source<'s>,
     next: Option<Entry>,
     /// How many more may be looked at.
     left: usize,
 }
 
-impl Found<'_> {
+/// Where tags come from.
+enum Source<'s> {
+    /// A lead.
+    Rows(Rows<'s>),
+    /// Places that are known, each of which is looked up, with what the statement needs beside it.
+    Places(std::vec::IntoIter<i64>, CachedStatement<'s>, Vec<Value>),
+}
+
+impl<'s> Found<'s> {
+    fn begin(source: Source<'s>) -> Result<Self, IndexError> {
+        let mut found = Self {
+            source,
+            next: None,
+            left: MOST_LOOKED_AT,
+        };
+        found.advance()?;
+        Ok(found)
+    }
+
     fn take(&mut self) -> Option<(&mut Self, Entry)> {
         let entry = self.next.take()?;
         Some((self, entry))
     }
 
     fn advance(&mut self) -> Result<(), IndexError> {
-        self.next = match self.rows.next()? {
-            None => None,
-            Some(row) => {
-                let key: Option<String> = row.get(1)?;
-                let record = match key {
-                    Some(_) => row.get(2)?,
-                    None => Vec::new(),
+        self.next = match &mut self.source {
+            Source::Rows(rows) => rows.next()?.map(entry).transpose()?,
+            Source::Places(places, statement, values) => {
+                let mut look_up = |place: i64| {
+                    let place = Value::from(place);
+                    let values = params_from_iter(values.iter().chain([&place]));
+                    statement.query_row(values, entry).optional()
                 };
-                Some((row.get(0)?, key, record))
+                places
+                    .find_map(|place| look_up(place).transpose())
+                    .transpose()?
             }
         };
         Ok(())
     }
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let key: Option<String> = row.get(1)?;
+    let record = match key {
+        Some(_) => row.get(2)?,
+        None => Vec::new(),
+    };
+    Ok((row.get(0)?, key, record))
 }
 
 impl Index {
@@ -160,7 +197,7 @@ impl Index {
         limit: usize,
     ) -> Result<TagPage, IndexError> {
         let range = (Order::NewestFirst, cursor, None);
-        read_page(&self.list(), workspace, filter, range, limit)
+        read_page((&self.list(), &self.texts), workspace, filter, range, limit)
     }
 
     /// A page of those up to the one at a place, in the order in which they were made, on a connection for jobs and exports.
@@ -173,7 +210,7 @@ impl Index {
         limit: usize,
     ) -> Result<TagPage, IndexError> {
         let range = (Order::OldestFirst, cursor, Some(end));
-        read_page(&self.bulk(), workspace, filter, range, limit)
+        read_page((&self.bulk(), &self.texts), workspace, filter, range, limit)
     }
 
     /// The place of the workspace's tag that was made last; what is made later lies behind it.
@@ -192,7 +229,7 @@ impl Index {
 type Range = (Order, Option<Cursor>, Option<Cursor>);
 
 fn read_page(
-    reader: &Connection,
+    (reader, texts): (&Connection, &Texts),
     workspace: &WorkspaceId,
     filter: &TagFilter,
     (order, cursor, end): Range,
@@ -204,24 +241,21 @@ fn read_page(
         (None, Order::OldestFirst) => i64::MIN,
     };
     let (checks, check_values) = checks(workspace, filter);
-    let leads = leads(reader, workspace, filter)?;
-    let statements = leads
-        .iter()
-        .map(|lead| reader.prepare_cached(&lead.sql(&checks, order)));
-    let mut statements = statements.collect::<Result<Vec<_>, _>>()?;
+    let lead = lead(reader, workspace, filter)?;
+    let mut statement = reader.prepare_cached(&lead.sql(&checks, order))?;
     let mut streams = Vec::new();
-    for (statement, lead) in statements.iter_mut().zip(leads) {
-        let left = lead.most_looked_at();
-        let values = check_values.iter().cloned().chain(lead.values);
-        let rows = statement.query(params_from_iter(values.chain([begin.into()])))?;
-        let mut stream = Found {
-            rows,
-            next: None,
-            left,
-        };
-        stream.advance()?;
-        streams.push(stream);
+    // Texts that are pending come first: what is no longer pending when it is looked at is among the others by then.
+    if let Some(text) = filter.text.as_ref().filter(|_| lead.is_texts()) {
+        // One more than is looked at tells whether there are more.
+        let range = (order, begin);
+        let places = texts.find_pending(workspace, text, range, MOST_LOOKED_AT + 1);
+        let statement = reader.prepare_cached(&sql_of_place(&checks))?;
+        let source = Source::Places(places.into_iter(), statement, check_values.clone());
+        streams.push(Found::begin(source)?);
     }
+    let values = check_values.into_iter().chain(lead.values);
+    let rows = statement.query(params_from_iter(values.chain([begin.into()])))?;
+    streams.push(Found::begin(Source::Rows(rows))?);
     let mut items = Vec::new();
     let (mut last, mut bytes) = (begin, 0);
     loop {

@@ -1,6 +1,7 @@
 //! Tags and their versions: how they are taken in, and reading one.
 
 use ::tags::{Change, Code, Domain, Tag, Version};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use siphasher::sip::SipHasher13;
 
@@ -11,7 +12,7 @@ impl Index {
     /// The tag under this name, whoever's it is.
     pub(super) fn tag(&self, domain: &Domain, code: &Code) -> Result<Option<Tag>, IndexError> {
         let reader = self.look_up();
-        find(&reader, domain, code)
+        find(&reader, domain.as_str(), code.as_str())
     }
 
     /// The tags under these names, whoever's they are, in the names' order.
@@ -20,9 +21,11 @@ impl Index {
         names: impl IntoIterator<Item = (&'a Domain, &'a Code)>,
     ) -> Result<Vec<Option<Tag>>, IndexError> {
         let reader = self.bulk();
+        // One transaction for all, whose locks are taken once.
+        let reader = reader.unchecked_transaction()?;
         let names = names.into_iter();
         names
-            .map(|(domain, code)| find(&reader, domain, code))
+            .map(|(domain, code)| find(&reader, domain.as_str(), code.as_str()))
             .collect()
     }
 
@@ -84,25 +87,58 @@ pub(super) fn read_version(
         .transpose()
 }
 
-fn find(reader: &Connection, domain: &Domain, code: &Code) -> Result<Option<Tag>, IndexError> {
+/// When the tag under this name was made, on a connection that is at hand.
+pub(super) fn made_at(
+    connection: &Connection,
+    domain: &str,
+    code: &str,
+) -> Result<Option<Timestamp>, IndexError> {
+    Ok(find(connection, domain, code)?.map(|tag| tag.created_at))
+}
+
+fn find(reader: &Connection, domain: &str, code: &str) -> Result<Option<Tag>, IndexError> {
     let record: Option<Vec<u8>> = reader
         .prepare_cached("SELECT record FROM tags WHERE domain = ?1 AND code = ?2")?
-        .query_row([domain.as_str(), code.as_str()], |row| row.get(0))
+        .query_row([domain, code], |row| row.get(0))
         .optional()?;
     record
         .map(|record| decode_tag(&format!("{domain}/{code}"), &record))
         .transpose()
 }
 
+/// A tag that is to be taken in, and its place, if it has that to itself.
+pub(super) struct Coming<'a> {
+    place: i64,
+    tag: &'a Tag,
+    change: &'a Change,
+}
+
+impl<'a> Coming<'a> {
+    /// Those among changes, in order of their places: the log's partitions mix up what was made one after another, and what is appended is
+    /// written the fastest. Versions of a tag stay in the log's order.
+    pub(super) fn among(changes: &'a [Change]) -> Vec<Self> {
+        let tags = changes.iter().filter_map(|change| match change {
+            Change::Tag(tag) => Some(Self {
+                place: place(tag),
+                tag,
+                change,
+            }),
+            _ => None,
+        });
+        let mut coming: Vec<_> = tags.collect();
+        coming.sort_by_key(|one| one.place);
+        coming
+    }
+}
+
 /// Takes a tag in, unless a newer version of it is there.
 pub(super) fn put<'a>(
     transaction: &Transaction<'_>,
-    tag: &'a Tag,
-    change: &Change,
+    Coming { place, tag, change }: Coming<'a>,
     taken: &mut Taken<'a>,
 ) -> Result<(), IndexError> {
     let mut row = Row {
-        id: place(tag),
+        id: place,
         tag,
         record: change.encode(),
     };

@@ -1,11 +1,12 @@
 //! The texts of tags, for searches: an FTS5 index in a file of its own.
 //!
-//! It takes about as long to write as all the rest. So only a few texts are written at once; of more, it is noted in the index that they are
-//! pending, and a thread writes them when there is time. Searches look through what is pending one by one, so that they find everything.
+//! It takes about as long to write as all the rest, and now and then much longer, when parts of it are merged. So nobody waits for it: texts are kept in
+//! memory, and a thread writes them when no more than a few come. Searches look through what is pending too, so that they find everything.
+
+mod pending;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use ::tags::{Tag, WorkspaceId};
@@ -13,18 +14,18 @@ use priority::Priority;
 use rusqlite::{Connection, Transaction, params};
 use siphasher::sip::SipHasher13;
 
+use self::pending::{Block, Pending, Sought};
 use super::IndexError;
 use super::database::{lock, open_writer};
+use super::search::Order;
 
 const SCHEMA: &str = "
 CREATE VIRTUAL TABLE texts USING fts5 (text, tokenize = 'trigram', detail = 'none', content = '', contentless_delete = 1);
 ";
 /// Bytes of memory for pieces of texts that are not written yet.
 const MEMORY: i64 = 16 * 1024 * 1024;
-/// So many texts are written together with what they belong to.
+/// So many texts that come together are no reason to put writing off.
 const FEW: usize = 100;
-/// So many of those that are pending are written in one transaction: few enough for others that write soon to have their turn.
-const BATCH: i64 = 5_000;
 
 /// Tags whose texts have changed, with their places.
 #[derive(Default)]
@@ -36,87 +37,65 @@ impl<'a> Changed<'a> {
     }
 }
 
-/// The writing side.
+/// The writing side, and what is pending.
 pub(super) struct Texts {
     writer: Arc<Mutex<Connection>>,
-    /// Wakes the thread; it ends with this.
-    pending: Sender<()>,
+    pending: Arc<Pending>,
 }
 
 impl Texts {
-    /// An empty index beside that at `path`, which `index` writes; what lies there of an earlier run is removed.
-    pub(super) fn create(path: &Path, index: &Arc<Mutex<Connection>>) -> Result<Self, IndexError> {
+    /// An empty index beside that at `path`; what lies there of an earlier run is removed.
+    pub(super) fn create(path: &Path) -> Result<Self, IndexError> {
         let writer = open_writer(&beside(path), SCHEMA)?;
         // More of them are kept in memory before they are written and merged.
         writer.execute(
             "INSERT INTO texts (texts, rank) VALUES ('hashsize', ?1)",
             [MEMORY],
         )?;
-        let writer = Arc::new(Mutex::new(writer));
-        let (pending, woken) = mpsc::channel();
-        let thread = Pending {
-            texts: Arc::clone(&writer),
-            reader: Connection::open(path)?,
-            index: Arc::clone(index),
+        let texts = Self {
+            writer: Arc::new(Mutex::new(writer)),
+            pending: Arc::default(),
         };
+        let (writer, pending) = (Arc::clone(&texts.writer), Arc::clone(&texts.pending));
         thread::Builder::new()
             .name("admin-texts".into())
-            .spawn(move || thread.run(&woken))
+            .spawn(move || write_pending(&writer, &pending))
             .map_err(IndexError::Thread)?;
-        Ok(Self { writer, pending })
+        Ok(texts)
     }
 
-    /// Writes texts, or notes in the index's transaction that they are pending.
-    pub(super) fn put(
-        &self,
-        transaction: &Transaction<'_>,
-        changed: &Changed<'_>,
-    ) -> Result<(), IndexError> {
-        // Who waits for an edit does not wait for the thread as well.
-        let free = match changed.0.len() {
-            0 => return Ok(()),
-            1..=FEW => self.writer.try_lock().ok(),
-            _ => None,
-        };
-        let Some(mut writer) = free else {
-            return self.defer(transaction, changed);
-        };
-        let mut later = Changed::default();
-        let texts = writer.transaction()?;
-        for (id, tag) in &changed.0 {
-            // The thread may have begun with what is pending: its text must not come behind a newer one.
-            if is_pending(transaction, *id)? {
-                later.push(*id, tag);
-            } else {
-                write(&texts, *id, &searched_text(tag))?;
-            }
+    /// Keeps texts that are to be written, once their tags can be seen.
+    pub(super) fn defer(&self, changed: &Changed<'_>) {
+        if !changed.0.is_empty() {
+            let texts = changed.0.iter().map(|(id, tag)| (*id, searched_text(tag)));
+            self.pending.add(texts, FEW);
         }
-        texts.commit()?;
-        self.defer(transaction, &later)
     }
 
-    fn defer(
+    /// Places of a workspace's tags, in order behind one, whose pending texts have this in them, or had.
+    pub(super) fn find_pending(
         &self,
-        transaction: &Transaction<'_>,
-        changed: &Changed<'_>,
-    ) -> Result<(), IndexError> {
-        if changed.0.is_empty() {
-            return Ok(());
-        }
-        for (id, tag) in &changed.0 {
-            transaction
-                .prepare_cached("INSERT OR REPLACE INTO pending VALUES (?1, ?2)")?
-                .execute(params![id, tag.version.get().cast_signed()])?;
-        }
-        // A thread that has ended has said why; what is pending is found all the same.
-        let _ = self.pending.send(());
-        Ok(())
+        workspace: &WorkspaceId,
+        text: &str,
+        (order, behind): (Order, i64),
+        most: usize,
+    ) -> Vec<i64> {
+        let mut mark = workspace_mark(workspace);
+        mark.make_ascii_lowercase();
+        self.pending.find(&Sought {
+            text: &text.to_ascii_lowercase(),
+            mark: &mark,
+            order,
+            behind,
+            most,
+        })
     }
 }
 
-fn is_pending(transaction: &Transaction<'_>, id: i64) -> Result<bool, IndexError> {
-    let mut statement = transaction.prepare_cached("SELECT 1 FROM pending WHERE id = ?1")?;
-    Ok(statement.exists([id])?)
+impl Drop for Texts {
+    fn drop(&mut self) {
+        self.pending.end();
+    }
 }
 
 fn write(texts: &Transaction<'_>, id: i64, text: &str) -> Result<(), IndexError> {
@@ -126,72 +105,28 @@ fn write(texts: &Transaction<'_>, id: i64, text: &str) -> Result<(), IndexError>
     Ok(())
 }
 
-/// The thread that writes what is pending.
-struct Pending {
-    texts: Arc<Mutex<Connection>>,
-    reader: Connection,
-    index: Arc<Mutex<Connection>>,
+/// Writes what is pending, until nobody adds to it any more.
+fn write_pending(writer: &Mutex<Connection>, pending: &Pending) {
+    priority::lower(Priority::Delivery);
+    while let Some(blocks) = pending.oldest() {
+        if let Err(error) = write_blocks(writer, &blocks) {
+            tracing::error!(%error, "texts for searches are no longer written, so that searches are slow; restart the admin");
+            pending.end();
+            return;
+        }
+        // Only now: who searches sees a text here or there.
+        pending.written(blocks.len());
+    }
 }
 
-impl Pending {
-    fn run(self, woken: &Receiver<()>) {
-        priority::lower(Priority::Delivery);
-        while woken.recv().is_ok() {
-            loop {
-                // One look is enough for all that have called.
-                while woken.try_recv().is_ok() {}
-                match self.step() {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        tracing::error!(%error, "texts for searches are no longer written, so that searches are slow; restart the admin");
-                        return;
-                    }
-                }
-            }
-        }
+fn write_blocks(writer: &Mutex<Connection>, blocks: &[Arc<Block>]) -> Result<(), IndexError> {
+    let mut writer = lock(writer);
+    let transaction = writer.transaction()?;
+    for (id, text) in blocks.iter().flat_map(|block| block.texts()) {
+        write(&transaction, id, text)?;
     }
-
-    /// Writes some texts; false when none is pending.
-    fn step(&self) -> Result<bool, IndexError> {
-        let mut texts = lock(&self.texts);
-        let Some(written) = self.write_some(&mut texts)? else {
-            return Ok(false);
-        };
-        drop(texts);
-        // Only now: who searches sees a text here or there.
-        let mut index = lock(&self.index);
-        let transaction = index.transaction()?;
-        for (id, version) in written {
-            transaction
-                .prepare_cached("DELETE FROM pending WHERE id = ?1 AND version = ?2")?
-                .execute([id, version])?;
-        }
-        transaction.commit()?;
-        Ok(true)
-    }
-
-    fn write_some(
-        &self,
-        texts: &mut MutexGuard<'_, Connection>,
-    ) -> Result<Option<Vec<(i64, i64)>>, IndexError> {
-        let mut written = Vec::new();
-        let transaction = texts.transaction()?;
-        let mut statement = self.reader.prepare_cached(
-            "SELECT pending.id, pending.version, tags.workspace, tags.code, tags.name, tags.destination
-             FROM pending CROSS JOIN tags USING (id) ORDER BY pending.id LIMIT ?1",
-        )?;
-        let mut rows = statement.query([BATCH])?;
-        while let Some(row) = rows.next()? {
-            let id = row.get(0)?;
-            let column = |number| row.get_ref(number)?.as_str().map_err(rusqlite::Error::from);
-            let text = text_of(column(2)?, column(3)?, column(4)?, column(5)?);
-            write(&transaction, id, &text)?;
-            written.push((id, row.get(1)?));
-        }
-        transaction.commit()?;
-        Ok((!written.is_empty()).then_some(written))
-    }
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Lets a connection to the index read texts too.

@@ -19,12 +19,16 @@ use crate::support::{PUBLIC_URL, Server, listed};
 #[derive(Clone, Default)]
 pub struct Faults {
     reader_ends: Arc<AtomicBool>,
+    /// Nothing is taken in.
+    pub reader_rests: Arc<AtomicBool>,
     pub nothing_is_written: Arc<AtomicBool>,
     outcomes_lost: Arc<AtomicUsize>,
     refused_after_loss: Arc<AtomicUsize>,
     /// Whoever writes to it keeps all publishing waiting.
     pub held: Arc<RwLock<()>>,
     pub publishing: Arc<AtomicUsize>,
+    /// How often something was written.
+    pub published: Arc<AtomicUsize>,
 }
 
 /// Takes one, if there is one left.
@@ -72,6 +76,7 @@ impl Journal for FaultyJournal {
                 return Err(PublishError::Unavailable { place, reason });
             }
             let written = self.journal.publish(changes).await?;
+            self.faults.published.fetch_add(1, Ordering::SeqCst);
             if is_lost {
                 let reason = "a test says so".to_owned();
                 return Err(PublishError::InDoubt { reason });
@@ -89,6 +94,10 @@ impl Journal for FaultyJournal {
 
 impl Follower for FaultyFollower {
     fn next(&mut self, wait: Duration) -> Result<Option<Event>, FollowError> {
+        if self.faults.reader_rests.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+            return Ok(None);
+        }
         let next = self.follower.next(wait)?;
         if self.faults.reader_ends.load(Ordering::SeqCst) {
             let (place, reason) = ("here".to_owned(), "a test says so".to_owned());

@@ -34,6 +34,7 @@ mod mmdb;
 mod numbers;
 mod people;
 mod permission;
+mod pipeline;
 mod races;
 mod rate_limits;
 mod receiver;

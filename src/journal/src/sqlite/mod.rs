@@ -77,8 +77,8 @@ impl Journal for SqliteJournal {
         self.commits.publish(Lane::Interactive, records).await
     }
 
-    async fn publish_in_bulk(&self, changes: Vec<Change>) -> Result<Positions, PublishError> {
-        let records = Record::encode_all(&changes)?;
+    async fn publish_in_bulk(&self, changes: &[Change]) -> Result<Positions, PublishError> {
+        let records = Record::encode_all(changes)?;
         self.commits.publish(Lane::Bulk, records).await
     }
 

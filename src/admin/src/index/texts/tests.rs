@@ -4,6 +4,7 @@ use ::tags::{Change, Code, Destination, Domain, Status, Version};
 use jiff::Timestamp;
 
 use super::*;
+use crate::index::lead::MOST_LOOKED_AT;
 use crate::index::{Index, TagFilter};
 
 const TAGS: u32 = 3_000;
@@ -33,10 +34,26 @@ fn found(index: &Index, text: &str) -> Vec<String> {
     page.items.iter().map(|tag| tag.code.to_string()).collect()
 }
 
-fn pending(index: &Index) -> u32 {
-    let reader = index.list();
-    let count = "SELECT count(*) FROM pending";
-    reader.query_row(count, [], |row| row.get(0)).unwrap()
+/// The same, of all pages of a few.
+fn found_page_by_page(index: &Index, text: &str) -> Vec<String> {
+    let filter = TagFilter {
+        text: Some(text.to_owned()),
+        ..TagFilter::default()
+    };
+    let workspace = WorkspaceId::default_workspace();
+    let (mut codes, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = index.tags(&workspace, &filter, cursor, 7).unwrap();
+        codes.extend(page.items.iter().map(|tag| tag.code.to_string()));
+        cursor = page.next;
+        if cursor.is_none() {
+            return codes;
+        }
+    }
+}
+
+fn pending(index: &Index) -> usize {
+    index.texts.pending.count()
 }
 
 fn until_written(index: &Index) {
@@ -57,8 +74,17 @@ fn texts_are_found_while_they_are_pending_and_when_they_are_written() {
     // The thread does not get to it.
     let held = lock(&index.texts.writer);
     index.apply(&many).unwrap();
-    assert_eq!(pending(&index), TAGS);
+    assert_eq!(pending(&index), TAGS as usize);
     assert_eq!(found(&index, "POSTER 2999 in"), ["t2999"]);
+    let last: Vec<_> = (0..100)
+        .map(|back| format!("t{}", TAGS - 1 - back))
+        .collect();
+    assert_eq!(found(&index, "in Wien"), last);
+    assert_eq!(found_page_by_page(&index, "poster 29"), {
+        let of_29 = (0..TAGS).rev().map(|number| number.to_string());
+        let of_29 = of_29.filter(|number| number.starts_with("29"));
+        of_29.map(|number| format!("t{number}")).collect::<Vec<_>>()
+    });
     // One whose text is pending changes, and one that is new comes.
     let changed = [
         Change::Tag(tag(7, 2, "changed")),
@@ -72,7 +98,7 @@ fn texts_are_found_while_they_are_pending_and_when_they_are_written() {
     until_written(&index);
     assert_eq!(found(&index, "poster 2999 in"), ["t2999"]);
     assert_eq!(found(&index, "changed"), ["t7"]);
-    // A few are written with what they belong to.
+    // A few are written as well.
     let changed = [Change::Tag(tag(7, 3, "changed again"))];
     index.apply(&changed).unwrap();
     until_written(&index);
@@ -89,6 +115,28 @@ fn texts_are_found_while_they_are_pending_and_when_they_are_written() {
         .collect();
     assert_eq!(found(&index, "poster"), newest);
     drop(held);
+}
+
+#[test]
+fn of_more_pending_tags_than_a_page_looks_at_the_next_page_has_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::create(&folder.path().join("index.sqlite")).unwrap();
+    let count = MOST_LOOKED_AT + 50;
+    let many: Vec<_> = (0..count)
+        .map(|number| Change::Tag(tag(number as u32, 1, "poster")))
+        .collect();
+    let _held = lock(&index.texts.writer);
+    index.apply(&many).unwrap();
+    let filter = TagFilter {
+        text: Some("poster".to_owned()),
+        ..TagFilter::default()
+    };
+    let workspace = WorkspaceId::default_workspace();
+    let page = |cursor| index.tags(&workspace, &filter, cursor, 2 * count).unwrap();
+    let first = page(None);
+    assert_eq!(first.items.len(), MOST_LOOKED_AT);
+    let second = page(first.next);
+    assert_eq!((second.items.len(), second.next), (50, None));
 }
 
 #[test]
