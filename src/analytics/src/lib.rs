@@ -1,12 +1,13 @@
 //! The scan store: what is kept of a scan, how blocks of scans enter, what can be asked. ClickHouse and SQLite.
 //!
 //! Read in this order: [`Row`] and [`Block`], what the sink brings; [`ScanQuery`] and [`ScanReport`], what the admin asks, and [`TagHours`],
-//! what it asks of all workspaces; and
+//! what it asks of all workspaces; [`ledger()`], which compares what was accepted with what is stored; and
 //! [`ScanStore`], which both implementations stand behind.
 
 mod block;
 mod clickhouse_store;
 mod hours;
+mod ledger;
 mod query;
 mod row;
 mod sqlite_store;
@@ -17,6 +18,10 @@ pub use block::{
 };
 pub use clickhouse_store::{ClickHouseOptions, ClickHouseStore};
 pub use hours::{Hour, ScannedTag, TagHours};
+pub use ledger::{
+    Compared, Headers, Kept, LedgerReport, Period, Standing, UnderWay, WriterHeaders, WriterLedger,
+    ledger,
+};
 pub use query::{Bots, Dimension, Interval, InvalidQuery, Point, ScanQuery, ScanReport, Select};
 pub use row::Row;
 pub use sqlite_store::SqliteStore;

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use scans::ScanId;
 use tags::WorkspaceId;
 
-use crate::{Block, Hour, Positions, Run, ScanQuery, ScanReport, ScannedTag, Source, TagHours};
+use crate::{
+    Block, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport, ScannedTag, Source,
+    TagHours,
+};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +52,7 @@ pub struct Counted {
 }
 
 /// Keeps scans and answers about them. What is answered to a tenant is bound to one workspace: there is no way to ask without. Hours are
-/// for the admin's own watch over all of them.
+/// for the admin's own watch over all of them, headers and what is kept for the ledger ([`crate::ledger()`]).
 #[async_trait]
 pub trait ScanStore: Send + Sync + 'static {
     /// Inserts a block: its rows, its headers into the ledger, its dead records, its positions. May have to be tried again
@@ -98,4 +101,10 @@ pub trait ScanStore: Send + Sync + 'static {
         hours: &[Hour],
         since: Hour,
     ) -> Result<Vec<TagHours>, StoreError>;
+
+    /// What the writers say of themselves that had a settled batch in this period, in the order of their keys.
+    async fn headers(&self, period: &Period) -> Result<Headers, StoreError>;
+
+    /// What there is of these scans, counted by identity; with a workspace, of its scans alone, and of no dead ones, which are nobody's.
+    async fn kept(&self, run: &Run, workspace: Option<&WorkspaceId>) -> Result<Kept, StoreError>;
 }

@@ -98,15 +98,9 @@ const SCANS: u32 = 8;
 impl ScanBatch {
     /// How many of the dropped scans took a number. So many gaps are explained; those of newer releases' reasons count as numbered.
     pub fn dropped_numbers(&self) -> u64 {
-        let without = |reason: &str| {
-            let known = DropReason::ALL
-                .into_iter()
-                .find(|known| known.as_str() == reason);
-            known.is_some_and(|known| !known.takes_number())
-        };
         let dropped = self.dropped.iter();
         dropped
-            .filter(|(reason, _)| !without(reason))
+            .filter(|(reason, _)| DropReason::word_takes_number(reason))
             .fold(0, |sum: u64, (_, count)| sum.saturating_add(*count))
     }
 

@@ -35,6 +35,12 @@ impl DropReason {
         !matches!(self, Self::UnknownCap)
     }
 
+    /// The same of a word in a batch. What newer releases call by words of theirs counts as numbered.
+    pub fn word_takes_number(word: &str) -> bool {
+        let known = Self::ALL.into_iter().find(|known| known.as_str() == word);
+        known.is_none_or(Self::takes_number)
+    }
+
     /// The word in metrics, batches and the ledger.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::client;
 use crate::config::Flag;
+use crate::{client, ledger};
 
 /// Answers the URL inside printed QR codes and broadcast short links.
 #[derive(Debug, Parser)]
@@ -24,6 +24,9 @@ pub(crate) enum Command {
     Role(Role),
     #[command(flatten)]
     Client(client::Command),
+    /// Compare what was accepted with what is stored, scan by scan
+    #[command(after_help = LEDGER)]
+    Ledger(ledger::Ledger),
     /// Print a script by which a shell completes these commands
     Completions {
         /// The shell
@@ -35,6 +38,11 @@ const CONFIGURATION: &str = "\
 Configuration: a TOML file (--config; config/*.toml explain every key), then environment variables such as
 TAGWIRE_EDGE__LISTEN for edge.listen, then flags; the later wins.
 Exit codes: 0 drained, 1 could not start or run (standard error says why), 2 wrong usage.";
+
+const LEDGER: &str = "\
+Where the scans are: in ClickHouse, where clickhouse.url is configured, else in the standalone's file in the data directory. Configuration is
+read as the roles read it: --config, then environment variables such as TAGWIRE_CLICKHOUSE__URL, then flags. docs/ledger.md explains every number.
+Exit codes: 0 no difference, 1 a difference, or it could not be looked for (standard error says which), 2 wrong usage.";
 
 /// What this process does.
 #[derive(Debug, Subcommand)]
@@ -112,7 +120,7 @@ struct EveryRole {
 }
 
 #[derive(Debug, Args)]
-struct Data {
+pub(crate) struct Data {
     /// Directory for what has to outlive the process [node.data_dir, default ./data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -182,7 +190,7 @@ impl EveryRole {
 }
 
 impl Data {
-    fn flags(&self) -> Option<Flag> {
+    pub(crate) fn flags(&self) -> Option<Flag> {
         given("--data-dir", "node.data_dir", &self.data_dir)
     }
 }

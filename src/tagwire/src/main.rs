@@ -5,6 +5,7 @@
 mod cli;
 mod client;
 mod config;
+mod ledger;
 mod parts;
 mod program;
 mod reload;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
             format!("tagwire: {line}")
         }),
         Command::Client(command) => client::run(&command),
+        Command::Ledger(command) => ledger::run(&command),
         Command::Completions { shell } => {
             cli::print_completions(shell);
             Ok(())

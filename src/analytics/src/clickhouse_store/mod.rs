@@ -1,7 +1,9 @@
-//! The scan store over ClickHouse. Which tables there are is in `schema`, how rows enter in `insert`, how questions are put in `report`.
+//! The scan store over ClickHouse. Which tables there are is in `schema`, how rows enter in `insert`, how questions are put in `report`,
+//! `hours` and `ledger`.
 
 mod hours;
 mod insert;
+mod ledger;
 mod positions;
 mod report;
 mod schema;
@@ -18,8 +20,8 @@ use tags::WorkspaceId;
 use tokio::sync::OnceCell;
 
 use crate::{
-    Block, Counted, Hour, Positions, Run, ScanQuery, ScanReport, ScanStore, ScannedTag, Source,
-    StoreError, TagHours,
+    Block, Counted, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport, ScanStore,
+    ScannedTag, Source, StoreError, TagHours,
 };
 
 /// Where the server is and who we are to it.
@@ -182,6 +184,16 @@ impl ScanStore for ClickHouseStore {
     ) -> Result<Vec<TagHours>, StoreError> {
         let client = self.client().await?;
         hours::of_tags(client, tags, hours, since).await
+    }
+
+    async fn headers(&self, period: &Period) -> Result<Headers, StoreError> {
+        let client = self.client().await?;
+        ledger::headers(client, period).await
+    }
+
+    async fn kept(&self, run: &Run, workspace: Option<&WorkspaceId>) -> Result<Kept, StoreError> {
+        let client = self.client().await?;
+        ledger::kept(client, run, workspace).await
     }
 }
 

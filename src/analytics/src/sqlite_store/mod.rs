@@ -1,8 +1,9 @@
 //! The scan store over SQLite, for standalone: one file, write-ahead logging, one writing connection and one for questions.
-//! The schema is in `schema`, how blocks enter in `insert`, how questions are put in `report` and `hours`.
+//! The schema is in `schema`, how blocks enter in `insert`, how questions are put in `report`, `hours` and `ledger`.
 
 mod hours;
 mod insert;
+mod ledger;
 mod report;
 mod schema;
 
@@ -16,8 +17,8 @@ use scans::{ScanId, WriterKey};
 use tags::WorkspaceId;
 
 use crate::{
-    Block, Counted, Hour, Positions, Run, ScanQuery, ScanReport, ScanStore, ScannedTag, Source,
-    StoreError, TagHours, WriterPosition,
+    Block, Counted, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport, ScanStore,
+    ScannedTag, Source, StoreError, TagHours, WriterPosition,
 };
 
 /// A store in a SQLite file.
@@ -180,6 +181,24 @@ impl ScanStore for SqliteStore {
             "count scans hour by hour",
             move |connection| hours::of_tags(connection, &tags, &hours, since),
         )
+        .await
+    }
+
+    async fn headers(&self, period: &Period) -> Result<Headers, StoreError> {
+        let period = *period;
+        self.on(
+            &self.asking,
+            "read what the writers say of themselves",
+            move |connection| ledger::headers(connection, &period),
+        )
+        .await
+    }
+
+    async fn kept(&self, run: &Run, workspace: Option<&WorkspaceId>) -> Result<Kept, StoreError> {
+        let (run, workspace) = (run.clone(), workspace.cloned());
+        self.on(&self.asking, "count a writer's scans", move |connection| {
+            ledger::kept(connection, &run, workspace.as_ref())
+        })
         .await
     }
 }

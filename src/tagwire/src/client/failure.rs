@@ -12,14 +12,14 @@ use super::output::printable;
 pub(crate) enum Failure {
     /// The API has refused it, with these problem details (RFC 9457).
     Refused(Value),
-    /// It did not come to an answer.
+    /// It did not come to an answer, or to one that is a failure.
     Other(String),
     /// Nobody reads any more what is written, which is no failure.
     NobodyReads,
 }
 
 impl Failure {
-    pub(super) fn new(reason: impl fmt::Display) -> Self {
+    pub(crate) fn new(reason: impl fmt::Display) -> Self {
         Self::Other(reason.to_string())
     }
 

@@ -8,7 +8,7 @@ mod connection;
 mod failure;
 mod fields;
 mod keys;
-mod output;
+pub(crate) mod output;
 mod pages;
 mod tags;
 mod transfer;
@@ -17,7 +17,7 @@ mod workspaces;
 use clap::{Args, Subcommand};
 
 use self::connection::{Connection, Reach};
-use self::failure::Failure;
+pub(crate) use self::failure::Failure;
 use self::output::Output;
 
 const ENVIRONMENT: &str = "\

@@ -10,14 +10,14 @@ use super::Failure;
 
 /// For whom.
 #[derive(Clone, Copy, Debug, Args)]
-pub(super) struct Output {
-    /// Print the API's JSON; failures too, as problem details
+pub(crate) struct Output {
+    /// Print JSON, the API's where it is asked; failures too, as problem details
     #[arg(long, global = true)]
-    pub(super) json: bool,
+    pub(crate) json: bool,
 }
 
 /// A list's item is one row.
-pub(super) struct Column {
+pub(crate) struct Column {
     head: &'static str,
     cell: fn(&Value) -> String,
 }
@@ -28,10 +28,10 @@ macro_rules! columns {
         &[$($crate::client::output::Column::new($field, |item| $crate::client::output::cell(&item[$field]))),+]
     };
 }
-pub(super) use columns;
+pub(crate) use columns;
 
 impl Column {
-    pub(super) const fn new(head: &'static str, cell: fn(&Value) -> String) -> Self {
+    pub(crate) const fn new(head: &'static str, cell: fn(&Value) -> String) -> Self {
         Self { head, cell }
     }
 }
@@ -40,7 +40,7 @@ impl Output {
     /// One thing, field by field, without those that are not set.
     pub(super) fn thing(self, thing: &Value) -> Result<(), Failure> {
         if self.json {
-            return write(&pretty(thing)?);
+            return print_json(thing);
         }
         let mut table = table();
         for (name, value) in thing.as_object().into_iter().flatten() {
@@ -61,14 +61,14 @@ impl Output {
     /// A list: its items in a table, or the whole answer.
     pub(super) fn list(self, answer: &Value, columns: &[Column]) -> Result<(), Failure> {
         if self.json {
-            return write(&pretty(answer)?);
+            return print_json(answer);
         }
         let items = answer["items"].as_array().map(Vec::as_slice);
         self.rows(items.unwrap_or_default(), columns)
     }
 
     /// Rows of a table.
-    pub(super) fn rows(self, items: &[Value], columns: &[Column]) -> Result<(), Failure> {
+    pub(crate) fn rows(self, items: &[Value], columns: &[Column]) -> Result<(), Failure> {
         let mut table = table();
         table.set_header(columns.iter().map(|column| column.head.to_uppercase()));
         for item in items {
@@ -78,7 +78,7 @@ impl Output {
     }
 
     /// A word to people beside what is printed.
-    pub(super) fn note(self, text: &str) {
+    pub(crate) fn note(self, text: &str) {
         if !self.json {
             let _ = writeln!(io::stderr(), "{}", printable(text)); // nobody is left to tell
         }
@@ -86,7 +86,7 @@ impl Output {
 }
 
 /// One value as a table shows it.
-pub(super) fn cell(value: &Value) -> String {
+pub(crate) fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -136,6 +136,11 @@ fn terminal_width() -> Option<u16> {
     }
     let size = rustix::termios::tcgetwinsize(&out).ok()?;
     Some(size.ws_col).filter(|width| *width > 0)
+}
+
+/// JSON for programs.
+pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
+    write(&pretty(value)?)
 }
 
 fn pretty(value: &Value) -> Result<String, Failure> {

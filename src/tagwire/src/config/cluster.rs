@@ -88,6 +88,11 @@ impl ClickHouse {
         })
     }
 
+    /// Whether there is one.
+    pub(crate) fn is_configured(&self) -> bool {
+        self.url.is_some()
+    }
+
     /// Its HTTP interface.
     pub(crate) fn url(&self, role: &'static str) -> Result<&Url, ConfigError> {
         self.url

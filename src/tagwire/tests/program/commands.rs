@@ -40,7 +40,7 @@ impl Done {
 }
 
 /// Runs a command with this environment alone.
-async fn run(environment: &[(&str, &str)], arguments: &[&str]) -> Done {
+pub async fn run(environment: &[(&str, &str)], arguments: &[&str]) -> Done {
     run_with(environment, arguments, b"").await
 }
 
@@ -69,7 +69,7 @@ async fn run_with(environment: &[(&str, &str)], arguments: &[&str], input: &[u8]
 
 /// A standalone, and its data, where the key is.
 pub struct Installation {
-    process: Process,
+    pub process: Process,
     pub data: tempfile::TempDir,
 }
 

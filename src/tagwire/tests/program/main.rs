@@ -16,6 +16,7 @@ mod descriptors;
 mod files;
 mod https;
 mod import;
+mod ledger;
 mod refusals;
 mod reload;
 mod site;
