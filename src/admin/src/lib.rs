@@ -23,6 +23,7 @@ pub mod fuzzing;
 mod idempotency;
 mod index;
 mod inspection;
+mod live_scans;
 mod metrics;
 mod passwords;
 mod problem;

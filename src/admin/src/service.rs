@@ -32,6 +32,7 @@ use crate::follow::{self, Progress, Reader};
 use crate::idempotency::Idempotency;
 use crate::index::{Index, IndexError, Installation, Tenant};
 use crate::inspection::{self, BlocklistAction, Overtaken};
+use crate::live_scans::LiveScans;
 use crate::metrics::AdminMetrics;
 use crate::passwords::Passwords;
 use crate::problem::Problem;
@@ -179,6 +180,7 @@ struct Parts {
     claims: Claims,
     jobs: Jobs,
     overtaken: Overtaken,
+    live_scans: LiveScans,
     /// When something was last published: this admin was the writer then.
     published: std::sync::Mutex<Option<Instant>>,
     /// Whether another admin is known to have taken this one's place.
@@ -212,6 +214,7 @@ impl Admin {
         let locks = (0..EDIT_LOCKS).map(|_| Mutex::new(())).collect();
         let jobs = Jobs::new(&options.data_dir);
         Ok(Self(Arc::new(Parts {
+            live_scans: LiveScans::new(Arc::clone(&store)),
             options,
             journal,
             store,
@@ -365,6 +368,10 @@ impl Admin {
 
     pub(crate) fn store(&self) -> &Arc<dyn ScanStore> {
         &self.0.store
+    }
+
+    pub(crate) fn live_scans(&self) -> &LiveScans {
+        &self.0.live_scans
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {

@@ -35,7 +35,7 @@ pub enum InvalidQuery {
 }
 
 /// Which of a workspace's scans.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Select {
     /// All of them.
     Workspace,
@@ -53,6 +53,8 @@ pub enum Select {
 /// The length of a point of the series, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interval {
+    /// 1 second.
+    Second,
     /// 60 seconds.
     Minute,
     /// 60 minutes.
@@ -136,7 +138,7 @@ macro_rules! names {
     };
 }
 
-names!(Interval { Minute = "minute", Hour = "hour", Day = "day" });
+names!(Interval { Second = "second", Minute = "minute", Hour = "hour", Day = "day" });
 names!(Bots { Exclude = "exclude", Include = "include", Only = "only" });
 names!(Dimension {
     Country = "country",
@@ -159,6 +161,7 @@ impl Interval {
     /// Its length in seconds.
     pub fn seconds(self) -> i64 {
         match self {
+            Self::Second => 1,
             Self::Minute => 60,
             Self::Hour => 3_600,
             Self::Day => 86_400,
@@ -298,7 +301,7 @@ impl ScanQuery {
 /// One interval of the series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// When it begins: a whole minute, hour or day.
+    /// When it begins: a whole second, minute, hour or day.
     pub start: Timestamp,
     /// The scans in it that are also in the query's range.
     pub scans: u64,
@@ -397,6 +400,9 @@ mod tests {
             assert_eq!(dimension.as_str().parse(), Ok(*dimension));
         }
         let refused = "week".parse::<Interval>().expect_err("no such interval");
-        assert_eq!(refused.to_string(), "'week' is none of minute, hour, day");
+        assert_eq!(
+            refused.to_string(),
+            "'week' is none of second, minute, hour, day"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! `/api/v1/analytics/scans`: how often, when, by whom.
 
 use analytics::{
-    Bots, Dimension, Interval, InvalidQuery, ScanQuery, ScanReport, Select, StoreError,
+    Bots, Dimension, Interval, InvalidQuery, Point, ScanQuery, ScanReport, Select, StoreError,
 };
 use axum::Json;
 use axum::extract::State;
@@ -47,6 +47,12 @@ pub(crate) struct PointAnswer {
     scans: u64,
 }
 
+impl From<Point> for PointAnswer {
+    fn from(Point { start, scans }: Point) -> Self {
+        Self { start, scans }
+    }
+}
+
 /// The scans of one value.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents the entries of `breakdown`")]
@@ -64,7 +70,7 @@ pub(crate) struct ValueAnswer {
         ("campaign" = Option<String>, Query, description = "Of one campaign; with neither, of the whole workspace"),
         ("from" = Option<String>, Query, description = "By default a day before `to`"),
         ("to" = Option<String>, Query, description = "By default now"),
-        ("interval" = Option<String>, Query, description = "minute, hour (the default) or day"),
+        ("interval" = Option<String>, Query, description = "second, minute, hour (the default) or day"),
         ("by" = Option<String>, Query, description = "Comma-separated: country region city device os browser referrer language outcome rule destination campaign code bot_reason"),
         ("bots" = Option<String>, Query, description = "exclude (the default), include or only; HEAD and prefetches go with the bots")
     ),
@@ -119,7 +125,8 @@ pub(crate) async fn scans(
     Ok(Json(answer(&query, report)))
 }
 
-fn select(admin: &Admin, who: &Principal, params: &Params) -> Result<Select, Problem> {
+/// Which scans are asked for: by `code` and `domain`, by `campaign`, or all of the workspace's.
+pub(super) fn select(admin: &Admin, who: &Principal, params: &Params) -> Result<Select, Problem> {
     match (params.text("code"), params.text("campaign")) {
         (Some(_), Some(_)) => Err(Problem::parameter(
             "campaign",
@@ -172,14 +179,7 @@ fn answer(query: &ScanQuery, report: ScanReport) -> ReportAnswer {
         from: query.from(),
         to: query.to(),
         interval: query.interval().as_str(),
-        series: report
-            .series
-            .into_iter()
-            .map(|point| PointAnswer {
-                start: point.start,
-                scans: point.scans,
-            })
-            .collect(),
+        series: report.series.into_iter().map(Into::into).collect(),
         breakdown: report
             .breakdown
             .into_iter()

@@ -15,6 +15,7 @@ mod import;
 mod invitations;
 mod job;
 mod keys;
+mod live;
 mod once;
 mod params;
 mod qr;
@@ -104,6 +105,7 @@ fn endpoints() -> Endpoints {
         .needs(TagsRead, routes!(qr::svg))
         .needs(TagsRead, routes!(qr::png))
         .needs(AnalyticsRead, routes!(analytics::scans))
+        .needs(AnalyticsRead, routes!(live::live))
         .needs(AuditRead, routes!(audit::list))
         .needs(AuditRead, routes!(alerts::list))
         .needs(Operations, routes!(workspaces::create))
@@ -159,6 +161,12 @@ pub async fn serve_within(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let (router, document) = routes();
+    let watched = admin.clone();
+    let shutdown = async move {
+        shutdown.await;
+        // These would not end by themselves, and the drain waits for all that is being answered.
+        watched.live_scans().close();
+    };
     let app = router
         .route(
             "/api/v1/openapi.json",

@@ -29,6 +29,12 @@ async fn a_tag_without_scans_has_a_series_of_zeros() {
         report["series"],
         json!([{"start": "2026-01-01T00:00:00Z", "scans": 0}])
     );
+    let path = "/analytics/scans?interval=second&from=2026-01-01T00:00:00Z&to=2026-01-01T00:00:02Z";
+    let report = owner.get(path).await.ok();
+    assert_eq!(
+        report["series"],
+        json!([{"start": "2026-01-01T00:00:00Z", "scans": 0}, {"start": "2026-01-01T00:00:01Z", "scans": 0}])
+    );
 }
 
 #[tokio::test]
@@ -42,6 +48,10 @@ async fn a_parameter_that_is_wrong_is_named() {
         ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "to"),
         ("from=2090-01-01T00:00:00Z", "from"),
         ("interval=week", "interval"),
+        (
+            "interval=second&from=2026-01-01T00:00:00Z&to=2026-01-02T00:00:00Z",
+            "interval",
+        ),
         (
             "interval=minute&from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z",
             "interval",

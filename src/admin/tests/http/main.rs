@@ -27,6 +27,7 @@ mod keys;
 mod lapsed;
 mod life;
 mod list;
+mod live;
 mod loops;
 #[path = "../../../facts/tests/mmdb/mod.rs"]
 #[allow(dead_code)] // forged files are `facts`' matter

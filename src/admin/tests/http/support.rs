@@ -359,12 +359,20 @@ impl Api {
         }
     }
 
+    /// What is answered; of a stream of events, which has no end, the head alone.
     pub async fn send(&self, request: RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let kind = headers.get(CONTENT_TYPE);
+        let is_stream = kind.is_some_and(|kind| kind == "text/event-stream");
+        let body = match is_stream {
+            true => Vec::new(),
+            false => response.bytes().await.unwrap().to_vec(),
+        };
         Answer {
-            status: response.status(),
-            headers: response.headers().clone(),
-            body: response.bytes().await.unwrap().to_vec(),
+            status,
+            headers,
+            body,
         }
     }
 }

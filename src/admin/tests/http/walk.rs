@@ -187,6 +187,12 @@ impl Victim {
                 OwnAlone,
             ),
             step(
+                "get /analytics/live",
+                format!("/analytics/live?code={CODE}&domain={DOMAIN}"),
+                none.clone(),
+                NotFound,
+            ),
+            step(
                 "post /workspaces",
                 "/workspaces",
                 json!({"name": "n"}),

@@ -133,6 +133,13 @@ fn both_stores_answer_what_a_plain_count_answers() {
         ] {
             queries.push(query(
                 select.clone(),
+                ("2026-11-25T09:59:30.5Z", "2026-11-25T10:10:00Z"),
+                Interval::Second,
+                &[],
+                bots,
+            ));
+            queries.push(query(
+                select.clone(),
                 ("2026-11-25T09:30:00.5Z", "2026-11-25T11:00:00Z"),
                 Interval::Minute,
                 &[],
