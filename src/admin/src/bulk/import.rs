@@ -160,7 +160,7 @@ struct Import<'a> {
     seen: HashMap<u64, u64>,
     /// The next chunk's tags are dated no earlier, so that they follow those before them.
     earliest: Timestamp,
-    /// Ends when the last chunk that was written can be seen, and has given back its room.
+    /// Ends when the last chunk that was written, and all before it, can be seen and have given back their room.
     before: Option<oneshot::Receiver<Infallible>>,
     /// Where the last parts lie that were written, some of which cannot be seen yet.
     on_their_way: VecDeque<Positions>,
@@ -248,13 +248,17 @@ impl Import<'_> {
             return Err(stop);
         }
         let written = self.on_their_way.clone();
-        let (held, before) = oneshot::channel();
-        self.before = Some(before);
+        let (held, end) = oneshot::channel();
+        let before = self.before.replace(end);
         let admin = self.admin.clone();
         Ok(Some(async move {
             let seen = all_seen(&admin, written).await;
-            // In this order.
-            drop((room, claim, judging, held));
+            drop((room, claim, judging));
+            if let Some(before) = before {
+                // Nothing is ever sent: this is its end.
+                let _ = before.await;
+            }
+            drop(held);
             seen
         }))
     }
@@ -273,7 +277,7 @@ impl Import<'_> {
         let tags = made + verdict.new.len() as u64;
         let mut room = self.admin.room_for_tags(who, tags);
         let is_full = |problem: &Problem| problem.status == StatusCode::CONFLICT;
-        // Those of the last chunk have room of their own until they are counted themselves.
+        // Those of earlier chunks have room of their own until they are counted themselves.
         if room.as_ref().is_err_and(is_full)
             && let Some(before) = self.before.take()
         {

@@ -8,6 +8,7 @@ mod pending;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use ::tags::{Tag, WorkspaceId};
 use priority::Priority;
@@ -24,6 +25,8 @@ CREATE VIRTUAL TABLE texts USING fts5 (text, tokenize = 'trigram', detail = 'non
 ";
 /// Bytes of memory for pieces of texts that are not written yet.
 const MEMORY: i64 = 16 * 1024 * 1024;
+/// How long until texts are written again that could not be.
+const RETRY: Duration = Duration::from_secs(10);
 /// So many texts that come together are no reason to put writing off.
 const FEW: usize = 100;
 
@@ -80,11 +83,9 @@ impl Texts {
         (order, behind): (Order, i64),
         most: usize,
     ) -> Vec<i64> {
-        let mut mark = workspace_mark(workspace);
-        mark.make_ascii_lowercase();
         self.pending.find(&Sought {
             text: &text.to_ascii_lowercase(),
-            mark: &mark,
+            mark: &workspace_mark(workspace),
             order,
             behind,
             most,
@@ -108,14 +109,25 @@ fn write(texts: &Transaction<'_>, id: i64, text: &str) -> Result<(), IndexError>
 /// Writes what is pending, until nobody adds to it any more.
 fn write_pending(writer: &Mutex<Connection>, pending: &Pending) {
     priority::lower(Priority::Delivery);
+    // Whatever ends this thread, nobody waits for it then.
+    let _end = EndsWith(pending);
     while let Some(blocks) = pending.oldest() {
-        if let Err(error) = write_blocks(writer, &blocks) {
-            tracing::error!(%error, "texts for searches are no longer written, so that searches are slow; restart the admin");
-            pending.end();
-            return;
+        match write_blocks(writer, &blocks) {
+            // Only now: who searches sees a text here or there.
+            Ok(()) => pending.written(blocks.len()),
+            Err(error) => {
+                tracing::error!(%error, "texts for searches cannot be written, so that searches are slow, and edits wait once there are many; trying again");
+                pending.rest(RETRY);
+            }
         }
-        // Only now: who searches sees a text here or there.
-        pending.written(blocks.len());
+    }
+}
+
+struct EndsWith<'a>(&'a Pending);
+
+impl Drop for EndsWith<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

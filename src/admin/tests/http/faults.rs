@@ -21,6 +21,8 @@ pub struct Faults {
     reader_ends: Arc<AtomicBool>,
     /// Nothing is taken in.
     pub reader_rests: Arc<AtomicBool>,
+    /// How often nothing was.
+    pub rested: Arc<AtomicUsize>,
     pub nothing_is_written: Arc<AtomicBool>,
     outcomes_lost: Arc<AtomicUsize>,
     refused_after_loss: Arc<AtomicUsize>,
@@ -95,6 +97,7 @@ impl Journal for FaultyJournal {
 impl Follower for FaultyFollower {
     fn next(&mut self, wait: Duration) -> Result<Option<Event>, FollowError> {
         if self.faults.reader_rests.load(Ordering::SeqCst) {
+            self.faults.rested.fetch_add(1, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(5));
             return Ok(None);
         }

@@ -31,6 +31,10 @@ async fn half_way(
     parts: usize,
 ) -> String {
     faults.reader_rests.store(true, Ordering::SeqCst);
+    // What it waited for just then it has taken in.
+    let rested = faults.rested.load(Ordering::SeqCst);
+    let rests = || faults.rested.load(Ordering::SeqCst) > rested;
+    server.until("the reader rests", rests).await;
     let before = faults.published.load(Ordering::SeqCst);
     let job = api.upload("/tags/import", "application/x-ndjson", file);
     let job = job.await.accepted();

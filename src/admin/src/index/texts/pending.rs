@@ -52,6 +52,8 @@ struct Blocks {
     bytes: usize,
     /// How often many came together.
     surges: u64,
+    /// How often they had when it was last quiet.
+    surges_before_quiet: u64,
     /// Nobody adds any more, or nobody writes.
     ended: bool,
 }
@@ -107,6 +109,9 @@ impl Pending {
                 continue;
             }
             let before = blocks.surges;
+            if blocks.surges_before_quiet == before && blocks.has(SOME) {
+                return Some(blocks.oldest(MANY));
+            }
             let waits = |now: &mut Blocks| {
                 let may_wait = now.bytes <= self.bounds.patient_bytes;
                 now.surges == before && may_wait && !now.ended
@@ -117,6 +122,7 @@ impl Pending {
             let quiet;
             (blocks, quiet) = waited.unwrap_or_else(PoisonError::into_inner);
             if quiet.timed_out() {
+                blocks.surges_before_quiet = before;
                 return Some(blocks.oldest(MANY));
             }
         }
@@ -133,6 +139,12 @@ impl Pending {
         self.changed.notify_all();
     }
 
+    /// Comes after so long, or when nobody adds any more.
+    pub(super) fn rest(&self, time: Duration) {
+        let goes_on = |blocks: &mut Blocks| !blocks.ended;
+        drop(self.changed.wait_timeout_while(self.lock(), time, goes_on));
+    }
+
     /// Nobody adds or writes any more.
     pub(super) fn end(&self) {
         self.lock().ended = true;
@@ -143,7 +155,9 @@ impl Pending {
     pub(super) fn find(&self, sought: &Sought<'_>) -> Vec<i64> {
         let Sought { order, most, .. } = *sought;
         let finder = Finder::new(sought.text);
-        let mut blocks: Vec<_> = self.lock().pending.iter().cloned().collect();
+        let pending = self.lock().pending.clone();
+        let is_ahead = |block: &Arc<Block>| block.farthest(order) > order.rank(sought.behind);
+        let mut blocks: Vec<_> = pending.into_iter().filter(is_ahead).collect();
         blocks.sort_by_key(|block| block.nearest(order));
         let mut ranks = Vec::new();
         for block in blocks {
@@ -199,6 +213,12 @@ pub(super) struct Sought<'a> {
 }
 
 impl Blocks {
+    /// Whether there are so many texts.
+    fn has(&self, count: usize) -> bool {
+        let counts = self.pending.iter().map(|block| block.entries.len());
+        counts.sum::<usize>() >= count
+    }
+
     /// The oldest with so many texts together, and one in any case.
     fn oldest(&self, most: usize) -> Vec<Arc<Block>> {
         let mut count = 0;
@@ -248,6 +268,14 @@ impl Block {
         order.rank(match order {
             Order::NewestFirst => self.greatest,
             Order::OldestFirst => self.least,
+        })
+    }
+
+    /// The rank of the place in it that comes last.
+    fn farthest(&self, order: Order) -> i64 {
+        order.rank(match order {
+            Order::NewestFirst => self.least,
+            Order::OldestFirst => self.greatest,
         })
     }
 
