@@ -12,6 +12,7 @@ use futures_util::stream::poll_fn;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::analytics::{PointAnswer, select};
 use super::params::Params;
@@ -25,7 +26,7 @@ const PARAMETERS: [&str; 4] = ["code", "domain", "campaign", "bots"];
 const LAST_EVENT_ID: &str = "last-event-id";
 /// What is said while the scan store does not answer.
 const UNAVAILABLE: &str = "The scan store cannot be reached now; redirects go on, scans are kept, and the missing seconds come later.";
-/// How long a reader may take for an event when all buffers are full; then the stream ends, and may be resumed.
+/// How long a reader may take for what is told at a time when all buffers are full; then the stream ends, and may be resumed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type SentEvent = Result<Event, axum::Error>;
@@ -110,10 +111,14 @@ async fn tell(admin: Admin, asks: Asks, mut viewer: Viewer, sender: mpsc::Sender
         if may_still.is_err() {
             return;
         }
-        for event in events(update) {
-            if sender.send_timeout(event, PATIENCE).await.is_err() {
-                return;
+        let sending = async {
+            for event in events(update) {
+                sender.send(event).await?;
             }
+            Ok::<_, mpsc::error::SendError<SentEvent>>(())
+        };
+        if !matches!(timeout(PATIENCE, sending).await, Ok(Ok(()))) {
+            return;
         }
     }
 }

@@ -47,10 +47,15 @@ impl Poller {
         }
     }
 
-    /// Asks once a second, and no sooner than it was answered; does not end.
+    /// Asks once a second, and no sooner than it was answered. Ends when the clock was set back, so that who comes anew is told anew.
     async fn poll(&self) {
         loop {
-            let due = self.window.borrow().due(Timestamp::now());
+            let now = Timestamp::now();
+            if self.window.borrow().is_ahead_of(now) {
+                lock(&self.windows).remove(&self.subject);
+                return;
+            }
+            let due = self.window.borrow().due(now);
             if let Some(seconds) = due {
                 match self.answer(seconds).await {
                     Ok(points) => self.window.send_modify(|window| window.extend(points)),

@@ -41,6 +41,11 @@ impl Window {
         (begin < end).then_some((moment(begin)?, moment(end)?))
     }
 
+    /// Whether seconds have been told that are still to come, as the clock was ahead.
+    pub(super) fn is_ahead_of(&self, now: Timestamp) -> bool {
+        self.points.back().is_some_and(|point| point.start > now)
+    }
+
     /// Takes in what was answered about the seconds that were due.
     pub(super) fn extend(&mut self, points: Vec<Point>) {
         self.is_unavailable = false;
@@ -116,7 +121,9 @@ mod tests {
             Some((to, at("2026-11-25T10:00:02Z")))
         );
         // A clock that is set back makes nothing due again.
-        assert_eq!(window.due(at("2026-11-25T09:00:00Z")), None);
+        let before = at("2026-11-25T09:00:00Z");
+        assert_eq!(window.due(before), None);
+        assert!(window.is_ahead_of(before) && !window.is_ahead_of(now));
     }
 
     #[test]
