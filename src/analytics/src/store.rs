@@ -40,6 +40,16 @@ pub enum StoreError {
         /// In this program.
         known: u32,
     },
+    /// The schema is an older program's, and who only asks does not change it.
+    #[error(
+        "the scan store's schema has version {found}, this program knows {known}: run the older program, or start a newer one that stores scans first"
+    )]
+    OlderSchema {
+        /// In the store.
+        found: u32,
+        /// In this program.
+        known: u32,
+    },
 }
 
 /// What is stored of a set of scans.

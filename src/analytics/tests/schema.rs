@@ -1,6 +1,9 @@
 //! Opening a store again: what is there stays, what is newer is refused.
 
-use analytics::{ClickHouseOptions, ClickHouseStore, SqliteStore, StoreError};
+use analytics::{
+    ClickHouseOptions, ClickHouseStore, Period, ScanStore as _, SqliteStore, StoreError,
+};
+use jiff::Timestamp;
 
 #[test]
 fn a_sqlite_store_is_opened_again_and_a_newer_one_refused() {
@@ -20,6 +23,23 @@ fn a_sqlite_store_is_opened_again_and_a_newer_one_refused() {
             known: 2
         })
     ));
+}
+
+#[test]
+fn who_only_asks_makes_and_changes_nothing_in_sqlite() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("scans.db");
+    assert!(SqliteStore::to_ask(&path).is_err());
+    assert!(!path.exists());
+    std::fs::write(&path, b"").expect("a file without tables");
+    let refused = SqliteStore::to_ask(&path).err();
+    assert!(matches!(
+        refused,
+        Some(StoreError::OlderSchema { found: 0, known: 2 })
+    ));
+    assert_eq!(std::fs::read(&path).expect("the same file"), b"");
+    SqliteStore::open(&path).expect("tables");
+    SqliteStore::to_ask(&path).expect("as this program knows them");
 }
 
 #[test]
@@ -77,7 +97,7 @@ async fn a_clickhouse_database_is_prepared_and_brought_up_to_date_by_two_at_once
     let database = format!(
         "schema_{}_{}",
         std::process::id(),
-        jiff::Timestamp::now().as_microsecond()
+        Timestamp::now().as_microsecond()
     );
     let options = ClickHouseOptions {
         url: url.clone(),
@@ -85,11 +105,21 @@ async fn a_clickhouse_database_is_prepared_and_brought_up_to_date_by_two_at_once
         password: None,
         database: database.clone(),
     };
+    let everything = Period::new(Timestamp::UNIX_EPOCH, Timestamp::now()).expect("a period");
+    let asked = async || {
+        let store = ClickHouseStore::to_ask(&options);
+        store.headers(&everything).await
+    };
+    let refused = asked().await.expect_err("there is no such database");
+    let again = asked().await.expect_err("asking has made none");
+    assert_eq!(refused.to_string(), again.to_string());
+    assert!(refused.to_string().contains(&database), "{refused}");
     let (one, other) = tokio::join!(
         ClickHouseStore::connect(&options),
         ClickHouseStore::connect(&options)
     );
     one.and(other).expect("both");
+    asked().await.expect("it is there");
     ClickHouseStore::connect(&options).await.expect("again");
     let client = clickhouse::Client::default()
         .with_url(url)
@@ -104,6 +134,11 @@ async fn a_clickhouse_database_is_prepared_and_brought_up_to_date_by_two_at_once
         let done = client.query_raw(statement).execute().await;
         done.expect(statement);
     }
+    let refused = asked().await.expect_err("asking brings nothing up to date");
+    assert!(matches!(
+        refused,
+        StoreError::OlderSchema { found: 1, known: 2 }
+    ));
     let (one, other) = tokio::join!(
         ClickHouseStore::connect(&options),
         ClickHouseStore::connect(&options)

@@ -46,6 +46,9 @@ struct DroppedLine {
 pub(super) async fn headers(client: &Client, period: &Period) -> Result<Headers, StoreError> {
     const DOING: &str = "read what the writers say of themselves";
     let mut writers: BTreeMap<WriterKey, WriterHeaders> = BTreeMap::new();
+    // First: drops that are told of meanwhile must not explain what was missing before.
+    let dropped = dropped(client, period).fetch_all::<DroppedLine>();
+    let dropped = within(DOING, dropped).await?;
     let lines = standings(client, period).fetch_all::<StandingLine>();
     for line in within(DOING, lines).await? {
         let standing = |next| Standing {
@@ -62,8 +65,7 @@ pub(super) async fn headers(client: &Client, period: &Period) -> Result<Headers,
         };
         writers.insert(key(line.edge, line.boot, line.writer), said);
     }
-    let lines = dropped(client, period).fetch_all::<DroppedLine>();
-    for line in within(DOING, lines).await? {
+    for line in dropped {
         if let Some(said) = writers.get_mut(&key(line.edge, line.boot, line.writer)) {
             for (standing, count) in [
                 (&mut said.before, line.before),

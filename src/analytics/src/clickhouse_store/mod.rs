@@ -48,6 +48,7 @@ const RUNS_IN_A_QUERY: usize = 64;
 pub struct ClickHouseStore {
     server: Client,
     database: String,
+    makes_tables: bool,
     prepared: Arc<OnceCell<Client>>,
 }
 
@@ -65,7 +66,17 @@ impl ClickHouseStore {
         Self {
             server,
             database: options.database.clone(),
+            makes_tables: true,
             prepared: Arc::default(),
+        }
+    }
+
+    /// The same, to ask alone: makes no database, no table and no newer schema, and is refused where they are not as this program knows
+    /// them.
+    pub fn to_ask(options: &ClickHouseOptions) -> Self {
+        Self {
+            makes_tables: false,
+            ..Self::new(options)
         }
     }
 
@@ -78,9 +89,12 @@ impl ClickHouseStore {
 
     /// The database's client.
     async fn client(&self) -> Result<&Client, StoreError> {
-        self.prepared
-            .get_or_try_init(|| schema::prepare(self.server.clone(), &self.database))
-            .await
+        let server = || self.server.clone();
+        let prepare = async || match self.makes_tables {
+            true => schema::prepare(server(), &self.database).await,
+            false => schema::check(server(), &self.database).await,
+        };
+        self.prepared.get_or_try_init(prepare).await
     }
 }
 

@@ -125,12 +125,7 @@ pub(super) async fn prepare(client: Client, database: &str) -> Result<Client, St
     within(DOING, create.execute()).await?;
     let client = client.with_database(database);
     within(DOING, client.query_raw(VERSIONS).execute()).await?;
-    let version = client.query_raw("SELECT max(version) FROM schema_versions");
-    let found: u32 = within(DOING, version.fetch_one()).await?;
-    let known = STEPS.len() as u32;
-    if found > known {
-        return Err(StoreError::NewerSchema { found, known });
-    }
+    let found = version(DOING, &client).await?;
     for (number, step) in (1..).zip(STEPS).skip(found as usize) {
         for statement in *step {
             within(DOING, client.query_raw(statement).execute()).await?;
@@ -140,4 +135,27 @@ pub(super) async fn prepare(client: Client, database: &str) -> Result<Client, St
         within(DOING, done.param("version", number as u32).execute()).await?;
     }
     Ok(client)
+}
+
+/// Makes nothing; the client given back is the database's.
+pub(super) async fn check(client: Client, database: &str) -> Result<Client, StoreError> {
+    let client = client.with_database(database);
+    let found = version("look at the database's schema", &client).await?;
+    let known = STEPS.len() as u32;
+    if found < known {
+        return Err(StoreError::OlderSchema { found, known });
+    }
+    Ok(client)
+}
+
+async fn version(doing: &'static str, client: &Client) -> Result<u32, StoreError> {
+    let version = client.query_raw("SELECT max(version) FROM schema_versions");
+    let (found, known) = (
+        within(doing, version.fetch_one()).await?,
+        STEPS.len() as u32,
+    );
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    Ok(found)
 }

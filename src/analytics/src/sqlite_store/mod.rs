@@ -41,6 +41,17 @@ impl SqliteStore {
         })
     }
 
+    /// Opens the file to ask alone: makes and changes nothing, and is refused where the tables are not as this program knows them.
+    pub fn to_ask(path: &Path) -> Result<Self, StoreError> {
+        let connection = schema::connect_to_ask(path)?;
+        schema::check(&connection)?;
+        let connection = Arc::new(Mutex::new(connection));
+        Ok(Self {
+            writing: Arc::clone(&connection),
+            asking: connection,
+        })
+    }
+
     async fn on<T: Send + 'static>(
         &self,
         connection: &Arc<Mutex<Connection>>,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 
 use super::{REPAIR, failure};
@@ -115,6 +115,17 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     open().map_err(|error: rusqlite::Error| unopened(path, &error))
 }
 
+/// A connection that can only read.
+pub(super) fn connect_to_ask(path: &Path) -> Result<Connection, StoreError> {
+    let open = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        Ok(connection)
+    };
+    open().map_err(|error: rusqlite::Error| unopened(path, &error))
+}
+
 fn unopened(path: &Path, error: &rusqlite::Error) -> StoreError {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     let (doing, path) = ("open the scan store's file", path.display());
@@ -132,15 +143,30 @@ fn unopened(path: &Path, error: &rusqlite::Error) -> StoreError {
 
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     const DOING: &str = "prepare the scan store's tables";
-    let version = connection.pragma_query_value(None, "user_version", |line| line.get::<_, u32>(0));
-    let (found, known) = (version.map_err(|e| failure(DOING, &e))?, STEPS.len() as u32);
-    if found > known {
-        return Err(StoreError::NewerSchema { found, known });
-    }
+    version(DOING, connection)?;
     Migrations::from_slice(STEPS)
         .to_latest(connection)
         .map_err(|error| StoreError::Refused {
             doing: DOING,
             reason: error.to_string(),
         })
+}
+
+/// Whether the tables are as this program knows them; makes nothing.
+pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
+    let found = version("look at the scan store's tables", connection)?;
+    let known = STEPS.len() as u32;
+    if found < known {
+        return Err(StoreError::OlderSchema { found, known });
+    }
+    Ok(())
+}
+
+fn version(doing: &'static str, connection: &Connection) -> Result<u32, StoreError> {
+    let version = connection.pragma_query_value(None, "user_version", |line| line.get::<_, u32>(0));
+    let (found, known) = (version.map_err(|e| failure(doing, &e))?, STEPS.len() as u32);
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    Ok(found)
 }

@@ -65,8 +65,12 @@ fn compare(command: &Ledger) -> Result<(), Failure> {
         let asked = analytics::ledger(&*store, &period, command.workspace.as_ref(), now).await;
         asked.map_err(Failure::new)
     })?;
-    report::print(&report, &period, command.workspace.as_ref(), command.output)?;
-    tell(&report, command)
+    let printed = report::print(&report, &period, command.workspace.as_ref(), command.output);
+    // A difference is one also where nobody reads what it is.
+    match printed {
+        Ok(()) | Err(Failure::NobodyReads) => tell(&report, command),
+        failed => failed,
+    }
 }
 
 fn tell(report: &LedgerReport, command: &Ledger) -> Result<(), Failure> {
@@ -82,7 +86,7 @@ fn tell(report: &LedgerReport, command: &Ledger) -> Result<(), Failure> {
 fn open(config: &Config) -> Result<Arc<dyn ScanStore>, Failure> {
     if config.clickhouse.is_configured() {
         let options = cluster::clickhouse_options(config, "ledger").map_err(Failure::new)?;
-        return Ok(Arc::new(ClickHouseStore::new(&options)));
+        return Ok(Arc::new(ClickHouseStore::to_ask(&options)));
     }
     let file = config.node.data_dir.join("scans.sqlite");
     if !file.is_file() {
@@ -92,7 +96,7 @@ fn open(config: &Config) -> Result<Arc<dyn ScanStore>, Failure> {
             file.display()
         )));
     }
-    let store = SqliteStore::open(&file);
+    let store = SqliteStore::to_ask(&file);
     Ok(Arc::new(store.map_err(Failure::new)?))
 }
 

@@ -132,6 +132,9 @@ async fn what_cannot_be_asked_is_refused_by_its_name() {
         !data.path().join("scans.sqlite").exists(),
         "looking makes nothing"
     );
+    std::fs::write(data.path().join("scans.sqlite"), b"").unwrap();
+    let empty = run(&environment, &["ledger"]).await.failed();
+    assert!(empty.contains("schema has version 0"), "{empty}");
     // Port 1 (tcpmux) is served nowhere.
     let away = [("TAGWIRE_CLICKHOUSE__URL", "http://127.0.0.1:1")];
     let told = run(&away, &["ledger"]).await.failed();
