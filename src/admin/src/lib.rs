@@ -26,6 +26,7 @@ mod inspection;
 mod live_scans;
 mod metrics;
 mod passwords;
+mod places;
 mod problem;
 mod proof;
 mod public_url;

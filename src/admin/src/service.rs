@@ -19,7 +19,7 @@ use journal::{
     RefusedRecord, Since,
 };
 use prometheus::Registry;
-use tags::{Change, Permission, Topic};
+use tags::{Change, Permission, Topic, WorkspaceId};
 use tokio::sync::Mutex;
 
 use crate::alerts::{self, AlertStore, AlertsError};
@@ -35,8 +35,9 @@ use crate::inspection::{self, BlocklistAction, Overtaken};
 use crate::live_scans::LiveScans;
 use crate::metrics::AdminMetrics;
 use crate::passwords::Passwords;
+use crate::places::{Bounds, Full, Place, Places};
 use crate::problem::Problem;
-use crate::proof::{DomainProof, ProofsUnderWay};
+use crate::proof::DomainProof;
 use crate::public_url::PublicUrl;
 use crate::rate_limits::RateLimiter;
 use crate::schedules;
@@ -45,6 +46,17 @@ use crate::webhooks::{self, WebhookOptions};
 
 /// Edits of one key wait for one another; this many keys at a time do not.
 const EDIT_LOCKS: usize = 1024;
+
+/// Proofs of domains that are looked for: each may hold a connection for as long as it is waited for.
+const PROOFS: Bounds = Bounds {
+    of_a_workspace: 1,
+    in_all: 8,
+};
+/// Exports that are sent: each waits for its turn at every page, behind all others.
+const EXPORTS: Bounds = Bounds {
+    of_a_workspace: 4,
+    in_all: 64,
+};
 
 /// How long to wait before writing again what is in doubt.
 const DOUBT_PAUSE: Duration = Duration::from_millis(200);
@@ -175,7 +187,8 @@ struct Parts {
     sessions: Sessions,
     attempts: Attempts,
     rate_limiter: RateLimiter,
-    proofs: ProofsUnderWay,
+    proofs: Places,
+    exports: Places,
     idempotency: Idempotency,
     claims: Claims,
     jobs: Jobs,
@@ -229,7 +242,8 @@ impl Admin {
             sessions: Sessions::default(),
             attempts: Attempts::default(),
             rate_limiter: RateLimiter::default(),
-            proofs: ProofsUnderWay::default(),
+            proofs: Places::new(PROOFS),
+            exports: Places::new(EXPORTS),
             idempotency: Idempotency::default(),
             claims: Claims::default(),
             jobs,
@@ -402,8 +416,22 @@ impl Admin {
     }
 
     /// Whoever holds one may look for a domain's proof.
-    pub(crate) fn proofs(&self) -> &ProofsUnderWay {
+    pub(crate) fn proofs(&self) -> &Places {
         &self.0.proofs
+    }
+
+    /// A place for an export, while it is sent; 429 when there is none.
+    pub(crate) fn place_for_export(&self, workspace: &WorkspaceId) -> Result<Place, Problem> {
+        self.0.exports.take(workspace).map_err(|full| {
+            Problem::busy(match full {
+                Full::Workspace => {
+                    "This workspace has as many exports under way as it may; wait for one to end."
+                }
+                Full::All => {
+                    "There are as many exports under way as there may be; try again later."
+                }
+            })
+        })
     }
 
     pub(crate) fn jobs(&self) -> &Jobs {

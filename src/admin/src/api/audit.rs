@@ -20,6 +20,7 @@ use super::tags::named;
 use crate::auth::Principal;
 use crate::difference::{Difference, contents, differences};
 use crate::index::{AuditCursor, AuditFilter, AuditPage, Tenant};
+use crate::places::Place;
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
 use crate::texts::check_text;
@@ -79,8 +80,9 @@ pub(crate) async fn list(
             return Err(Problem::parameter(name, detail));
         }
     }
+    let place = admin.place_for_export(&who.workspace)?;
     let tenant = admin.tenant(&who);
-    Ok(export(admin, tenant, filter, format))
+    Ok(export(admin, tenant, filter, format, place))
 }
 
 fn filter(admin: &Admin, who: &Principal, params: &Params) -> Result<AuditFilter, Problem> {
@@ -150,9 +152,16 @@ async fn read(
 
 /// The whole log, page by page as fast as the client takes it. One that cannot be read to its end is broken off, so that it is not taken for
 /// whole.
-fn export(admin: Admin, tenant: Tenant, filter: AuditFilter, format: Format) -> Response {
+fn export(
+    admin: Admin,
+    tenant: Tenant,
+    filter: AuditFilter,
+    format: Format,
+    place: Place,
+) -> Response {
     let begin = Some((true, None::<AuditCursor>));
     let pages = try_unfold(begin, move |next| {
+        let _until_it_is_sent = &place;
         let (admin, tenant, filter) = (admin.clone(), tenant.clone(), filter.clone());
         async move {
             let Some((is_first, cursor)) = next else {

@@ -28,7 +28,8 @@ use crate::service::Admin;
     ),
     responses(
         (status = 200, description = "The file", content((String = "application/x-ndjson"), (String = "text/csv"))),
-        (status = 406, description = "Neither NDJSON nor CSV is accepted", body = ProblemDetails)
+        (status = 406, description = "Neither NDJSON nor CSV is accepted", body = ProblemDetails),
+        (status = 429, description = "The workspace, or all together, have as many exports under way as they may, or as many requests were made in a second", body = ProblemDetails)
     )
 )]
 pub(crate) async fn export(
@@ -48,7 +49,8 @@ pub(crate) async fn export(
         Format::Csv => (bulk::Format::Csv, "attachment; filename=\"tags.csv\""),
         _ => (bulk::Format::Ndjson, "attachment; filename=\"tags.ndjson\""),
     };
-    let export = Export::begin(&admin, admin.tenant(&who), filter, written)?;
+    let place = admin.place_for_export(&who.workspace)?;
+    let export = Export::begin(&admin, admin.tenant(&who), filter, written, place)?;
     let headers = [
         (header::CONTENT_TYPE, format.content_type()),
         (header::CONTENT_DISPOSITION, name),

@@ -17,7 +17,8 @@ use tokio::time::timeout;
 use super::analytics::{PointAnswer, select};
 use super::params::Params;
 use crate::auth::Asks;
-use crate::live_scans::{Begin, Full, Subject, Update, Viewer};
+use crate::live_scans::{Begin, Subject, Update, Viewer};
+use crate::places::Full;
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
 use crate::texts::parse_time;
@@ -68,18 +69,17 @@ pub(crate) async fn live(
         select,
         bots,
     };
-    let viewer = admin.live_scans().watch(subject, begin)?;
+    let viewer = admin.live_scans().watch(subject, begin).map_err(|full| {
+        Problem::busy(match full {
+            Full::Workspace => "This workspace watches its scans as often as it may at once; end one of its streams, or try again in a moment.",
+            Full::All => "Scans are being watched as often as they may at once; try again in a moment.",
+        })
+    })?;
     let (sender, mut receiver) = mpsc::channel(1);
     tokio::spawn(tell(admin, asks, viewer, sender));
     let events = poll_fn(move |context| receiver.poll_recv(context));
     // nginx would keep events back until it has a buffer full of them.
     Ok(([("x-accel-buffering", "no")], Sse::new(events)).into_response())
-}
-
-impl From<Full> for Problem {
-    fn from(full: Full) -> Self {
-        Self::busy(full)
-    }
 }
 
 /// Where the client wants to go on.

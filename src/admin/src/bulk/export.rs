@@ -12,6 +12,7 @@ use super::form;
 use super::source::Format;
 use crate::edits::NewTag;
 use crate::index::{Cursor, IndexError, TagFilter, Tenant};
+use crate::places::Place;
 use crate::service::Admin;
 
 /// Tags that are read and sent at a time.
@@ -26,6 +27,7 @@ pub(crate) struct Export {
     names: Vec<&'static str>,
     /// What is made later belongs to the next export; so this one ends.
     last: Cursor,
+    _place: Place,
 }
 
 /// Why an export ended early; its client sees that it is not whole.
@@ -54,6 +56,7 @@ impl Export {
         tenant: Tenant,
         filter: TagFilter,
         format: Format,
+        place: Place,
     ) -> Result<Self, IndexError> {
         Ok(Self {
             admin: admin.clone(),
@@ -62,6 +65,7 @@ impl Export {
             filter,
             format,
             names: NewTag::field_names(),
+            _place: place,
         })
     }
 

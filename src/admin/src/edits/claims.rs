@@ -151,7 +151,7 @@ impl Admin {
         let DomainProof::Required { resolver } = &self.options().domain_proof else {
             return Ok(());
         };
-        let Some(_place) = self.proofs().begin(&claim.workspace) else {
+        let Ok(_place) = self.proofs().take(&claim.workspace) else {
             return Err(Problem::unavailable(
                 "The proof of a domain of this workspace, or of many others, is being looked for just now; try again in a moment.",
             ));

@@ -1,7 +1,6 @@
 //! Scans as they come in, second by second: who watches what. `window` says which seconds are told when, `poller` asks the scan store for
-//! them, once for all who watch the same, and `places` counts the watchers.
+//! them, once for all who watch the same.
 
-mod places;
 mod poller;
 mod window;
 
@@ -12,14 +11,20 @@ use analytics::{Bots, Point, ScanStore, Select};
 use tags::WorkspaceId;
 use tokio::sync::{Semaphore, watch};
 
-pub(crate) use self::places::Full;
-use self::places::{Place, Places};
 use self::poller::Poller;
 pub(crate) use self::window::Begin;
 use self::window::Window;
+use crate::places::{Bounds, Full, Place, Places};
 
 /// Questions to the scan store at a time, whatever is watched: each holds a connection or a thread.
 const QUESTIONS: usize = 4;
+
+/// Of a workspace, a few dashboards, each with some charts. In all, as many subjects cost the store as many questions a second, if no two
+/// watch the same.
+const PLACES: Bounds = Bounds {
+    of_a_workspace: 32,
+    in_all: 256,
+};
 
 /// What is watched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +42,7 @@ pub(crate) struct LiveScans {
     store: Arc<dyn ScanStore>,
     turns: Arc<Semaphore>,
     windows: Arc<Windows>,
-    places: Arc<Places>,
+    places: Places,
     closed: watch::Sender<bool>,
 }
 
@@ -47,7 +52,7 @@ impl LiveScans {
             store,
             turns: Arc::new(Semaphore::new(QUESTIONS)),
             windows: Arc::default(),
-            places: Arc::default(),
+            places: Places::new(PLACES),
             closed: watch::Sender::new(false),
         }
     }

@@ -3,7 +3,6 @@
 
 mod dns;
 mod file;
-mod under_way;
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -13,7 +12,6 @@ use ipnet::IpNet;
 use tags::Domain;
 
 pub use self::dns::SystemResolver;
-pub(crate) use self::under_way::ProofsUnderWay;
 
 /// Below this name of the domain, DNS has the token in a TXT record.
 const RECORD: &str = "_tagwire-challenge";

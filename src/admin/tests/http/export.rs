@@ -1,5 +1,7 @@
 //! Files of a workspace's tags, and that they import unchanged.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -168,4 +170,43 @@ async fn an_export_is_narrowed_like_a_list_and_holds_the_keys_own_workspace_alon
     export(&owner, "/tags/export", "application/json")
         .await
         .problem(406);
+}
+
+#[tokio::test]
+async fn a_workspace_has_four_exports_under_way_and_leaves_others_theirs() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    // More than lies between a server and a client that does not read.
+    let name = "n".repeat(200);
+    let line = |number| {
+        let tag = json!({"code": format!("t{number}"), "destination": "https://example.com/", "name": name});
+        tag.to_string() + "\n"
+    };
+    let file: String = (0..40_000).map(line).collect();
+    import(&owner, NDJSON, &file).await;
+    let begin = async || {
+        let request = owner.request(Method::GET, "/tags/export");
+        request.send().await.unwrap()
+    };
+    let mut under_way = Vec::new();
+    for _ in 0..4 {
+        let export = begin().await;
+        assert_eq!(export.status(), 200);
+        under_way.push(export);
+    }
+    assert_eq!(begin().await.status(), 429);
+    let log = export(&owner, "/audit", NDJSON).await;
+    log.problem(429);
+    let other = server.other_tenant().await;
+    assert_eq!(export(&other, "/tags/export", NDJSON).await.text(), "");
+    // One that is over, and one that is given up.
+    let whole = under_way.remove(0).text().await.unwrap();
+    assert_eq!(whole.lines().count(), 40_000);
+    assert_eq!(begin().await.status(), 200);
+    drop(under_way);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while begin().await.status() == 429 {
+        assert!(Instant::now() < deadline, "none has ended");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

@@ -25,18 +25,13 @@ impl LanguageTag {
 
     /// A well-formed tag, of a language and a country that there are.
     pub fn parse(text: &str) -> Result<Self, InvalidRuleValue> {
-        let tag = Self::from_stored(text).map_err(|refusal| {
+        let tag = Self::from_stored(text);
+        let (Ok(tag), Ok(parts)) = (tag, WellFormed::parse(text)) else {
             let with_hyphens = text.replace('_', "-");
             if with_hyphens != text && Self::parse(&with_hyphens).is_ok() {
-                return not_a_language(text, Some(&with_hyphens));
+                return Err(not_a_language(text, Some(&with_hyphens)));
             }
-            match nearest_language(text) {
-                Some(near) => not_a_language(text, Some(near)),
-                None => refusal,
-            }
-        })?;
-        let Ok(parts) = WellFormed::parse(text) else {
-            return Ok(tag);
+            return Err(not_a_language(text, nearest_language(text)));
         };
         let language = parts.primary_language().to_ascii_lowercase();
         if !is_language(&language) {
@@ -53,22 +48,17 @@ impl LanguageTag {
         Ok(tag)
     }
 
-    /// One that was taken before.
+    /// One that was taken before. Only its form is judged: subtags of letters and digits.
     pub fn from_stored(text: &str) -> Result<Self, InvalidRuleValue> {
-        if text.len() > Self::MAX_LEN || WellFormed::parse(text).is_err() {
-            return Err(not_a_language(text, None));
-        }
-        Ok(Self(text.into()))
-    }
-
-    /// As [`LanguageTag::from_stored`], by the form alone: subtags of letters and digits.
-    pub(super) fn from_compiled(text: &str) -> Option<Self> {
         let of_subtag = |byte: u8| byte.is_ascii_alphanumeric();
         let well_formed = text.len() <= Self::MAX_LEN
             && text
                 .split('-')
                 .all(|subtag| (1..=8).contains(&subtag.len()) && subtag.bytes().all(of_subtag));
-        well_formed.then(|| Self(text.into()))
+        if !well_formed {
+            return Err(not_a_language(text, None));
+        }
+        Ok(Self(text.into()))
     }
 
     /// The tag.

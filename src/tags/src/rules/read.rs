@@ -249,7 +249,7 @@ fn when(cursor: &mut Cursor<'_>, languages: Languages<'_>) -> Option<When> {
     if has(Condition::Language) {
         when.language = cursor.list(|item| {
             let tag = languages.get(item.u16()?);
-            LanguageTag::from_compiled(str::from_utf8(tag).ok()?)
+            LanguageTag::from_stored(str::from_utf8(tag).ok()?).ok()
         })?;
     }
     if has(Condition::Dates) {
@@ -269,7 +269,7 @@ fn when(cursor: &mut Cursor<'_>, languages: Languages<'_>) -> Option<When> {
         };
         let from = TimeOfDay::from_minutes(cursor.u16()?)?;
         let to = TimeOfDay::from_minutes(cursor.u16()?)?;
-        let zone = Zone::from_compiled(cursor.utf8()?)?;
+        let zone = Zone::from_stored(cursor.utf8()?).ok()?;
         when.hours = Some(Hours::new(days, from, to, zone).ok()?);
     }
     if has(Condition::Query) {

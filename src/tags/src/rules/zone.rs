@@ -17,6 +17,8 @@ use super::place::unknown;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone(Box<str>);
 
+const A_ZONE: &str = "a time zone of the IANA database, such as Europe/Berlin";
+
 /// All zones, by their names.
 static KNOWN: LazyLock<HashMap<String, OnceLock<Option<TimeZone>>>> = LazyLock::new(|| {
     let database = TimeZoneDatabase::bundled();
@@ -41,19 +43,19 @@ impl Zone {
                     .is_some_and(|last| last.eq_ignore_ascii_case(&city))
             });
             let near = by_city.or_else(|| nearest(name, names.into_iter()));
-            unknown(
-                "a time zone of the IANA database, such as Europe/Berlin",
-                name,
-                near,
-            )
+            unknown(A_ZONE, name, near)
         })
     }
 
-    /// One that was taken before, maybe by a build whose database has more zones. Only its form is judged.
-    pub(super) fn from_compiled(name: &str) -> Option<Self> {
+    /// One that was taken before, maybe by a build whose database has more zones. Only its form is judged; where this build does not know
+    /// it, a rule of it holds for nobody.
+    pub fn from_stored(name: &str) -> Result<Self, InvalidRuleValue> {
         let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+-".contains(&byte);
         let well_formed = (1..=Self::MAX_LEN).contains(&name.len()) && name.bytes().all(of_name);
-        well_formed.then(|| Self(name.into()))
+        if !well_formed {
+            return Err(unknown(A_ZONE, name, None));
+        }
+        Ok(Self(name.into()))
     }
 
     /// The longest name, in bytes: twice that of the longest zone that there is.

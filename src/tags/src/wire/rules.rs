@@ -229,7 +229,7 @@ fn hours(record: HoursRecord) -> Result<Hours, WireError> {
         })
     };
     let days = values(FIELD, record.days, |word| word.parse())?;
-    let zone = field(FIELD, Zone::parse(&record.zone))?;
+    let zone = field(FIELD, Zone::from_stored(&record.zone))?;
     field(
         FIELD,
         Hours::new(

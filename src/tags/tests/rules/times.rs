@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use tags::{
-    Code, Day, Destination, Domain, Hours, Rule, Rules, Tag, TagView, Targets, When, WorkspaceId,
-    Zone, decide,
+    Change, Code, Day, Destination, Domain, Hours, Rule, Rules, Tag, TagView, Targets, Topic, When,
+    WorkspaceId, Zone, decide,
 };
 
 use crate::facts::Told;
@@ -191,4 +191,12 @@ fn a_zone_of_another_build_is_kept_and_holds_for_nobody() {
     assert_eq!(rule_at_noon(&of_zone(b"Europe/Berlin")), name("hours"));
     assert_eq!(rule_at_noon(&of_zone(b"Europe/Utopia")), name(""));
     assert_eq!(rule_at_noon(&of_zone(b"Europe Berlin")), None);
+
+    // What a snapshot keeps, the topic does.
+    let change = Change::Tag(Tag {
+        rules: Rules::from_compiled(&of_zone(b"Europe/Utopia")).unwrap(),
+        ..tag
+    });
+    let read = Change::decode(Topic::Tags, &change.key(), &change.encode());
+    assert_eq!(read.expect("what we write"), change);
 }
