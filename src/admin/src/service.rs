@@ -1,6 +1,8 @@
 //! The admin's parts, and its start: take over as the writer, read the journal to its end, and only then serve.
 
-use std::collections::BTreeSet;
+mod commit;
+mod publishing;
+
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -14,17 +16,14 @@ use blocklist::Blocklists;
 use facts::{CrawlerNetworks, LazyAgents, PlacesFile, TrustedProxies};
 use ipnet::IpNet;
 use jiff::Timestamp;
-use journal::{
-    Applied, Edges, EdgesError, FollowError, Heartbeat, Journal, Positions, PublishError,
-    RefusedRecord, Since,
-};
+use journal::{Applied, Edges, EdgesError, FollowError, Journal, Positions, PublishError, Since};
 use prometheus::Registry;
-use tags::{Change, Permission, Topic, WorkspaceId};
+use tags::{Permission, Topic, WorkspaceId};
 use tokio::sync::Mutex;
 
 use crate::alerts::{self, AlertStore, AlertsError};
 use crate::auth::Principal;
-use crate::bulk::{Claim, Claims, Jobs};
+use crate::bulk::{Claims, Jobs};
 use crate::edits::Rooms;
 use crate::first_start::{self, FirstStartError};
 use crate::fleet::{self, Fleet};
@@ -44,6 +43,9 @@ use crate::schedules;
 use crate::sessions::{Attempts, Sessions};
 use crate::webhooks::{self, WebhookOptions};
 
+pub(crate) use self::commit::{Commit, Records, Standing};
+pub(crate) use self::publishing::PublishOutcome;
+
 /// Edits of one key wait for one another; this many keys at a time do not.
 const EDIT_LOCKS: usize = 1024;
 
@@ -57,9 +59,6 @@ const EXPORTS: Bounds = Bounds {
     of_a_workspace: 4,
     in_all: 64,
 };
-
-/// How long to wait before writing again what is in doubt.
-const DOUBT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often it is asked what taking over waits for, which is for people.
 const LOOK: Duration = Duration::from_millis(500);
@@ -447,285 +446,9 @@ impl Admin {
         &self.0.options
     }
 
-    /// Keeps other edits of the same key out until the guard is dropped. Waits for a job that has claimed it.
-    pub(crate) async fn lock(&self, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
-        loop {
-            let lock = self.0.locks[lock_of(key)].lock().await;
-            if !self.0.claims.contains(key) {
-                return lock;
-            }
-            drop(lock);
-            self.0.claims.released(key).await;
-        }
-    }
-
-    /// Keeps edits of all these keys out until the claim is dropped, and no others.
-    pub(crate) async fn claim(&self, keys: Vec<Arc<str>>) -> Claim {
-        let locks: BTreeSet<usize> = keys.iter().map(|key| lock_of(key)).collect();
-        let claim = self.0.claims.claim(keys).await;
-        // Who has a lock now may not know of the claim, and has it until the edit can be seen.
-        for lock in locks {
-            drop(self.0.locks[lock].lock().await);
-        }
-        claim
-    }
-
-    /// Publishes changes and waits until they can be seen. The caller holds the lock of what they change.
-    pub(crate) async fn publish(&self, changes: Vec<Change>) -> Result<Commit, PublishOutcome> {
-        self.require_reader()?;
-        let began = Timestamp::now();
-        let written = changes.iter().map(Change::topic).collect();
-        let publish = || self.0.journal.publish(changes.clone());
-        let published = publish_for_certain(publish).await;
-        self.note_lead(&published);
-        let positions = published?;
-        let commit = Commit::now(&positions, Some(began), Records::Written(written));
-        self.until_seen(&positions).await?;
-        Ok(commit)
-    }
-
-    /// Publishes a part of many changes, behind edits for which somebody waits, and says where they lie, just behind the last of them. The
-    /// caller holds the claim of what they change until they can be seen.
-    pub(crate) async fn write(&self, changes: &[Change]) -> Result<Positions, PublishOutcome> {
-        self.require_reader()?;
-        publish_for_certain(|| self.0.journal.publish_in_bulk(changes)).await
-    }
-
-    /// How long ago this admin was known to be the journal's writer; none: it is not known to be.
-    pub(crate) fn since_published(&self) -> Option<Duration> {
-        let published = self.0.published.lock();
-        let published = *published.unwrap_or_else(PoisonError::into_inner);
-        published.map(|at| at.elapsed())
-    }
-
-    /// Whether another admin is known to publish by now, or nobody can before a restart.
-    pub(crate) fn is_fenced(&self) -> bool {
-        self.0.fenced.load(Ordering::Relaxed)
-    }
-
-    fn note_lead(&self, published: &Result<Positions, PublishOutcome>) {
-        let leads = match published {
-            Ok(_) => Some(Instant::now()),
-            Err(outcome) if outcome.is_final() => {
-                // Relaxed: nothing else depends on when it is seen.
-                self.0.fenced.store(true, Ordering::Relaxed);
-                None
-            }
-            Err(_) => return,
-        };
-        let published = self.0.published.lock();
-        *published.unwrap_or_else(PoisonError::into_inner) = leads;
-    }
-
-    /// What the index does not show any more must not be changed: the next version would be counted from an old one.
-    fn require_reader(&self) -> Result<(), PublishOutcome> {
-        match self.0.reader.has_ended() {
-            true => Err(PublishOutcome::ReaderEnded),
-            false => Ok(()),
-        }
-    }
-
-    /// Waits until everyone for whom edits wait has applied the journal up to these positions.
-    pub(crate) async fn until_seen(&self, positions: &Positions) -> Result<(), PublishOutcome> {
-        for visible in &self.0.visible {
-            let seen = visible.wait_for(positions).await;
-            seen.map_err(PublishOutcome::NotVisible)?;
-        }
-        Ok(())
-    }
-
-    /// What this admin has applied itself.
-    pub(crate) fn applied(&self) -> Positions {
-        // The first is its own.
-        let own = self.0.visible.first();
-        own.map(|own| own.applied.positions()).unwrap_or_default()
-    }
-
-    /// The commit of an edit that changes nothing: whatever made things as they are has been applied here.
-    pub(crate) fn earlier_commit(&self) -> Commit {
-        let own = self.0.visible.first();
-        let refused_here = own.map(|own| own.applied.refused());
-        let records = Records::Earlier {
-            refused_here: refused_here.unwrap_or_default(),
-        };
-        Commit::now(&self.applied(), None, records)
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         let now = Timestamp::now();
         // The journal keeps microseconds; what is answered must be what is kept.
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
-    }
-}
-
-/// Publishes the same changes until it is known that they are written, or that they are not. An edit in doubt must not be followed
-/// by one that takes its version, of which every reader would keep the first alone; the same one written twice changes nothing.
-async fn publish_for_certain<F>(publish: impl Fn() -> F) -> Result<Positions, PublishOutcome>
-where
-    F: Future<Output = Result<Positions, PublishError>>,
-{
-    let mut in_doubt = false;
-    loop {
-        match publish().await {
-            Err(error @ PublishError::InDoubt { .. }) => {
-                tracing::warn!(%error, "whether a change was written is not known; writing it again");
-                in_doubt = true;
-            }
-            // Of this attempt nothing was written.
-            Err(error) if in_doubt && error.is_retryable() => {}
-            outcome => return outcome.map_err(PublishOutcome::Refused),
-        }
-        tokio::time::sleep(DOUBT_PAUSE).await;
-    }
-}
-
-/// Which of the locks is a key's.
-fn lock_of(key: &str) -> usize {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    usize::try_from(hasher.finish() % (EDIT_LOCKS as u64)).unwrap_or(0)
-}
-
-/// When something was published, and what an edge has applied that has applied it.
-#[derive(Clone, Debug)]
-pub(crate) struct Commit {
-    pub(crate) positions: Positions,
-    /// No change of it was published before that, by this process's clock, which dates them in the journal. None: not known.
-    pub(crate) not_before: Option<Timestamp>,
-    pub(crate) records: Records,
-    pub(crate) at: Instant,
-}
-
-/// Which records a commit is made of.
-#[derive(Clone, Debug)]
-pub(crate) enum Records {
-    /// One in each of these topics, just before the commit's positions.
-    Written(Vec<Topic>),
-    /// Some before the positions; this admin took all but these.
-    Earlier { refused_here: Vec<RefusedRecord> },
-}
-
-/// How an edge stands to a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing<'a> {
-    /// Its next redirect goes by it.
-    Applied,
-    /// It has read it, and goes by what was there before.
-    Refused {
-        /// Why, for people.
-        reason: &'a str,
-    },
-    /// It has not read it yet.
-    Behind,
-}
-
-/// What is said of another's record, whose content is no matter of who asks.
-const ANOTHERS: &str = "it has refused a record of the journal that this admin has taken";
-
-impl Commit {
-    fn now(positions: &Positions, began: Option<Timestamp>, records: Records) -> Self {
-        let followed = positions.iter();
-        let followed = followed.filter(|(topic, ..)| Topic::EDGE.contains(topic));
-        // Kafka keeps milliseconds.
-        let began = began.map(|at| at.as_millisecond());
-        Self {
-            positions: followed.collect(),
-            not_before: began.and_then(|at| Timestamp::from_millisecond(at).ok()),
-            records,
-            at: Instant::now(),
-        }
-    }
-
-    /// How an edge stands to it that says this.
-    pub(crate) fn on<'a>(&self, edge: &'a Heartbeat) -> Standing<'a> {
-        if !self.is_passed_by(edge) {
-            return Standing::Behind;
-        }
-        let mut refused = edge.refused.iter();
-        match refused.find(|refused| self.holds(refused)) {
-            None => Standing::Applied,
-            Some(refused) => Standing::Refused {
-                reason: match self.records {
-                    Records::Written(_) => &refused.reason,
-                    Records::Earlier { .. } => ANOTHERS,
-                },
-            },
-        }
-    }
-
-    /// Whether a record that an edge has refused is one of its own, or may be.
-    fn holds(&self, refused: &RefusedRecord) -> bool {
-        let (topic, partition, offset) = (refused.topic, refused.partition, refused.offset);
-        let Some(end) = self.positions.get(topic, partition) else {
-            return false;
-        };
-        let begin = match &self.records {
-            Records::Written(topics) => {
-                let count = topics.iter().filter(|written| **written == topic).count();
-                end.saturating_sub(i64::try_from(count).unwrap_or(i64::MAX))
-            }
-            Records::Earlier { refused_here } => {
-                let is_it = |here: &RefusedRecord| {
-                    (here.topic, here.partition, here.offset) == (topic, partition, offset)
-                };
-                if refused_here.iter().any(is_it) {
-                    return false;
-                }
-                0
-            }
-        };
-        (begin..end).contains(&offset)
-    }
-
-    /// Whether the edge has read as far as that.
-    fn is_passed_by(&self, edge: &Heartbeat) -> bool {
-        // Where topics were made anew, an edge that has not noticed yet stands at larger positions of the old ones.
-        let of_this_log = match (self.not_before, edge.newest) {
-            (Some(not_before), Some(newest)) => newest >= not_before,
-            _ => true,
-        };
-        self.positions == Positions::default()
-            || of_this_log && edge.positions.covers(&self.positions)
-    }
-}
-
-/// How a publication that did not succeed ended.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PublishOutcome {
-    /// Nothing was written, or it is not known.
-    #[error(transparent)]
-    Refused(PublishError),
-    /// Nothing was written, since nobody would apply it.
-    #[error(
-        "the admin's reader of the journal has ended; see the log for why, and restart the process"
-    )]
-    ReaderEnded,
-    /// It was written, but no one applies it.
-    #[error(transparent)]
-    NotVisible(journal::Closed),
-}
-
-impl PublishOutcome {
-    /// Whether another admin publishes by now, or nobody can before a restart.
-    pub(crate) fn is_final(&self) -> bool {
-        match self {
-            Self::Refused(error) => matches!(error, PublishError::Fenced { .. }),
-            Self::ReaderEnded | Self::NotVisible(_) => true,
-        }
-    }
-}
-
-impl From<PublishOutcome> for Problem {
-    fn from(outcome: PublishOutcome) -> Self {
-        match outcome {
-            PublishOutcome::Refused(error) => error.into(),
-            PublishOutcome::ReaderEnded => Self::unavailable(
-                "This admin no longer reads its journal and must be restarted; nothing was written.",
-            ),
-            PublishOutcome::NotVisible(_) => Self::unavailable(
-                "The change was published, but this admin no longer reads the journal; read it elsewhere.",
-            ),
-        }
     }
 }

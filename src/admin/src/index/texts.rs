@@ -157,29 +157,16 @@ fn beside(index: &Path) -> PathBuf {
 
 /// What searches look into: one tag's texts, and a mark of whose it is.
 pub(super) fn searched_text(tag: &Tag) -> String {
-    text_of(
-        tag.workspace.as_str(),
-        tag.code.as_str(),
-        &tag.name,
-        tag.destination.as_str(),
-    )
+    let mark = workspace_mark(&tag.workspace);
+    format!("{mark}{}\n{}\n{}", tag.code, tag.name, tag.destination)
 }
 
-fn text_of(workspace: &str, code: &str, name: &str, destination: &str) -> String {
-    format!("{}{code}\n{name}\n{destination}", mark(workspace))
-}
-
-/// Three characters that stand for a workspace in searched texts; see [`mark`].
+/// Three characters for private use (U+E000 to U+F8FF) that stand for a workspace in searched texts, so that a search goes through no other
+/// tenant's tags. Should two workspaces have the same, the search is slower and no less right: whose a tag is, is checked.
 pub(super) fn workspace_mark(workspace: &WorkspaceId) -> String {
-    mark(workspace.as_str())
-}
-
-/// Three characters for private use (U+E000 to U+F8FF), so that a search goes through no other tenant's tags. Should two workspaces have the
-/// same, the search is slower and no less right: whose a tag is, is checked.
-fn mark(workspace: &str) -> String {
     const PRIVATE_USE: std::ops::RangeInclusive<u32> = 0xE000..=0xF8FF;
     let count = u64::from(PRIVATE_USE.end() - PRIVATE_USE.start() + 1);
-    let mut hash = SipHasher13::new().hash(workspace.as_bytes());
+    let mut hash = SipHasher13::new().hash(workspace.as_str().as_bytes());
     (0..3)
         .filter_map(|_| {
             let offset = u32::try_from(hash % count).ok()?;
