@@ -31,6 +31,7 @@ mod problem;
 mod proof;
 mod public_url;
 mod rate_limits;
+mod retention;
 mod rules;
 mod schedules;
 mod service;

@@ -4,7 +4,8 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+use jiff::Timestamp;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::alerts::AlertKind;
 use crate::service::Admin;
@@ -23,6 +24,8 @@ pub(crate) struct AdminMetrics {
     deliveries: IntCounterVec,
     waiting_deliveries: IntGauge,
     judged: IntGauge,
+    expired: IntCounter,
+    none_expired_at: IntGauge,
 }
 
 /// What became of an event for a webhook.
@@ -87,7 +90,18 @@ impl AdminMetrics {
             "tagwire_admin_judged_hour_end_seconds",
             "End of the newest hour whose scans were judged for what is unusual, in Unix time; 0: none by this process",
         );
+        let expired = Opts::new(
+            "tagwire_admin_retention_scans_total",
+            "Scans that were deleted as their workspaces keep them no longer",
+        );
+        let none_expired_at = Opts::new(
+            "tagwire_admin_retention_timestamp_seconds",
+            "When no scan was left that its workspace keeps no longer, in Unix time; 0: not since the start",
+        );
         Self {
+            expired: IntCounter::with_opts(expired).expect("the name is a valid constant"),
+            none_expired_at: IntGauge::with_opts(none_expired_at)
+                .expect("the name is a valid constant"),
             judged: IntGauge::with_opts(judged).expect("the name is a valid constant"),
             deliveries,
             waiting_deliveries: IntGauge::with_opts(waiting).expect("the name is a valid constant"),
@@ -104,6 +118,8 @@ impl AdminMetrics {
         registry.register(Box::new(self.requests.clone()))?;
         registry.register(Box::new(self.duration.clone()))?;
         registry.register(Box::new(self.judged.clone()))?;
+        registry.register(Box::new(self.expired.clone()))?;
+        registry.register(Box::new(self.none_expired_at.clone()))?;
         registry.register(Box::new(self.deliveries.clone()))?;
         registry.register(Box::new(self.waiting_deliveries.clone()))?;
         registry.register(Box::new(self.alerts.clone()))
@@ -123,6 +139,16 @@ impl AdminMetrics {
     /// An hour's scans were judged.
     pub(crate) fn judged(&self, hour: Hour) {
         self.judged.set(hour.before(-1).start().as_second());
+    }
+
+    /// So many scans were kept no longer.
+    pub(crate) fn expired(&self, scans: u64) {
+        self.expired.inc_by(scans);
+    }
+
+    /// At that time none was left that is.
+    pub(crate) fn nothing_expired_is_left(&self, now: Timestamp) {
+        self.none_expired_at.set(now.as_second());
     }
 
     /// So many wait.

@@ -39,6 +39,7 @@ use crate::problem::Problem;
 use crate::proof::DomainProof;
 use crate::public_url::PublicUrl;
 use crate::rate_limits::RateLimiter;
+use crate::retention;
 use crate::schedules;
 use crate::sessions::{Attempts, Sessions};
 use crate::webhooks::{self, WebhookOptions};
@@ -294,6 +295,7 @@ impl Admin {
         inspection::run(WeakAdmin(Arc::downgrade(&self.0)));
         alerts::run(WeakAdmin(Arc::downgrade(&self.0)));
         webhooks::run(WeakAdmin(Arc::downgrade(&self.0)));
+        retention::run(WeakAdmin(Arc::downgrade(&self.0)));
         let jobs = &self.0.jobs;
         jobs.resume(self).map_err(StartError::Jobs)?;
         // Release: who sees the admin ready sees what was prepared.
@@ -347,7 +349,8 @@ impl Admin {
 
     /// Shows in a registry what the admin counts: `tagwire_admin_requests_total{method,status}`,
     /// `tagwire_admin_request_duration_seconds`, `tagwire_admin_alerts_total{kind}`, `tagwire_admin_webhook_deliveries_total{outcome}`,
-    /// `tagwire_admin_webhook_waiting` and `tagwire_admin_judged_hour_end_seconds`. Fails when the registry has them already.
+    /// `tagwire_admin_webhook_waiting`, `tagwire_admin_judged_hour_end_seconds`, `tagwire_admin_retention_scans_total` and
+    /// `tagwire_admin_retention_timestamp_seconds`. Fails when the registry has them already.
     pub fn register_metrics(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         self.0.metrics.register(registry)
     }

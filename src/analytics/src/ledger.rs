@@ -105,6 +105,8 @@ pub struct Kept {
     pub stored: u64,
     /// Scans that are not stored, and lie among the dead records.
     pub dead: u64,
+    /// Scans that are neither, and were stored until their workspace kept them no longer; of a workspace alone it is not known.
+    pub expired: u64,
 }
 
 /// A writer's scans of a period: those whose numbers its batches of that period passed for the first time.
@@ -131,7 +133,7 @@ pub struct Compared {
     pub accepted: u64,
     /// What it said for the first time that it had dropped, by reason; none with 0.
     pub dropped: BTreeMap<String, u64>,
-    /// Numbers that are neither stored nor dead.
+    /// Numbers that are neither stored, nor dead, nor expired.
     pub missing: u64,
     /// So many of the missing no drop explains: over its whole life so far, so many more are missing than it dropped.
     pub unexplained: u64,
@@ -169,7 +171,8 @@ impl LedgerReport {
         sum(self.writers.iter().map(WriterLedger::duplicates))
     }
 
-    /// Whether every scan that was accepted is stored once, set aside as dead, or counted as dropped.
+    /// Whether every scan that was accepted is stored once, or was until its workspace kept it no longer, is set aside as dead, or counted as
+    /// dropped.
     pub fn is_exact(&self) -> bool {
         self.unexplained() == 0 && self.duplicates() == 0
     }
@@ -268,6 +271,7 @@ fn missing(numbers: &Range<u64>, kept: &Kept) -> u64 {
     length(numbers)
         .saturating_sub(kept.stored)
         .saturating_sub(kept.dead)
+        .saturating_sub(kept.expired)
 }
 
 fn length(numbers: &Range<u64>) -> u64 {

@@ -9,9 +9,11 @@ mod clickhouse_store;
 mod hours;
 mod ledger;
 mod query;
+mod retention;
 mod row;
 mod sqlite_store;
 mod store;
+mod usage;
 
 pub use block::{
     BatchHeader, Block, BlockRange, DeadRecord, Positions, Run, Source, WriterPosition,
@@ -23,6 +25,8 @@ pub use ledger::{
     ledger,
 };
 pub use query::{Bots, Dimension, Interval, InvalidQuery, Point, ScanQuery, ScanReport, Select};
+pub use retention::Expiry;
 pub use row::Row;
 pub use sqlite_store::SqliteStore;
 pub use store::{Counted, ScanStore, StoreError};
+pub use usage::Usage;

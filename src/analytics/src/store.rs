@@ -1,14 +1,16 @@
 //! What a scan store does, for the sink and for the admin; and how it fails.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
+use jiff::civil::Date;
 use scans::ScanId;
 use tags::WorkspaceId;
 
 use crate::{
-    Block, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport, ScannedTag, Source,
-    TagHours,
+    Block, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport, ScannedTag,
+    Source, TagHours, Usage,
 };
 
 /// Why a store did not do what it was asked.
@@ -117,4 +119,15 @@ pub trait ScanStore: Send + Sync + 'static {
 
     /// What there is of these scans, counted by identity; with a workspace, of its scans alone, and of no dead ones, which are nobody's.
     async fn kept(&self, run: &Run, workspace: Option<&WorkspaceId>) -> Result<Kept, StoreError>;
+
+    /// Deletes these scans, and keeps of each its identity alone, so that the ledger does not miss it ([`Kept::expired`]). Tells how many;
+    /// none while an earlier call's are still being deleted, and it has to be asked again, as after an error.
+    async fn expire(&self, expiries: &[Expiry]) -> Result<Option<u64>, StoreError>;
+
+    /// How many scans each workspace made, or one, on each day of a range (UTC, both ends inside), and what they take; days without are left out.
+    async fn usage(
+        &self,
+        days: RangeInclusive<Date>,
+        workspace: Option<&WorkspaceId>,
+    ) -> Result<Vec<Usage>, StoreError>;
 }

@@ -108,21 +108,22 @@ pub(crate) async fn scans(
         };
         Problem::parameter(parameter, error)
     })?;
-    let report =
-        admin
-            .store()
-            .scans(&who.workspace, &query)
-            .await
-            .map_err(|error| match error {
-                StoreError::Unavailable { .. } => {
-                    tracing::warn!(%error, "analytics are not available");
-                    Problem::unavailable(
-                        "The scan store cannot be reached now; redirects go on and scans are kept.",
-                    )
-                }
-                error => Problem::internal(&error),
-            })?;
+    let report = admin.store().scans(&who.workspace, &query).await;
+    let report = report.map_err(|error| not_answered(&error))?;
     Ok(Json(answer(&query, report)))
+}
+
+/// The scan store did not answer.
+pub(super) fn not_answered(error: &StoreError) -> Problem {
+    match error {
+        StoreError::Unavailable { .. } => {
+            tracing::warn!(%error, "analytics are not available");
+            Problem::unavailable(
+                "The scan store cannot be reached now; redirects go on and scans are kept.",
+            )
+        }
+        error => Problem::internal(error),
+    }
 }
 
 /// Which scans are asked for: by `code` and `domain`, by `campaign`, or all of the workspace's.

@@ -25,6 +25,7 @@ mod segment;
 mod session;
 mod simulate;
 mod tags;
+mod usage;
 mod users;
 mod wait;
 mod webhooks;
@@ -106,6 +107,7 @@ fn endpoints() -> Endpoints {
         .needs(TagsRead, routes!(qr::png))
         .needs(AnalyticsRead, routes!(analytics::scans))
         .needs(AnalyticsRead, routes!(live::live))
+        .needs(AnalyticsRead, routes!(usage::usage))
         .needs(AuditRead, routes!(audit::list))
         .needs(AuditRead, routes!(alerts::list))
         .needs(Operations, routes!(workspaces::create))

@@ -25,6 +25,8 @@ CREATE INDEX tags_of_workspace ON tags (workspace);
 CREATE INDEX tags_of_campaign ON tags (workspace, campaign) WHERE campaign <> '';
 CREATE INDEX tags_not_active ON tags (workspace, status) WHERE status <> 'active';
 CREATE TABLE tag_counts (workspace TEXT PRIMARY KEY, live INTEGER NOT NULL) WITHOUT ROWID;
+-- By the number of the day since 1970.
+CREATE TABLE tags_made (workspace TEXT NOT NULL, day INTEGER NOT NULL, made INTEGER NOT NULL, PRIMARY KEY (workspace, day)) WITHOUT ROWID;
 CREATE TABLE labels (workspace TEXT NOT NULL, label TEXT NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (workspace, label, id)) WITHOUT ROWID;
 -- Not by its key, so that only the key's small entries, and no records, go to random places.
 CREATE TABLE versions (

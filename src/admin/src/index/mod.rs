@@ -145,6 +145,8 @@ struct Taken<'a> {
     texts: Changed<'a>,
     /// By how many there are more tags that are not revoked.
     live: HashMap<&'a WorkspaceId, i64>,
+    /// How many are new, by the day in which they were made.
+    made: HashMap<(&'a WorkspaceId, i64), i64>,
 }
 
 impl<'a> Taken<'a> {
@@ -155,6 +157,10 @@ impl<'a> Taken<'a> {
         if change != 0 {
             *self.live.entry(&tag.workspace).or_default() += change;
         }
+        if before.is_none() {
+            let day = tag.created_at.as_second().div_euclid(86_400);
+            *self.made.entry((&tag.workspace, day)).or_default() += 1;
+        }
     }
 
     fn count(&self, transaction: &Transaction<'_>) -> Result<(), IndexError> {
@@ -164,6 +170,13 @@ impl<'a> Taken<'a> {
                     "INSERT INTO tag_counts VALUES (?1, ?2) ON CONFLICT DO UPDATE SET live = live + ?2",
                 )?
                 .execute(params![workspace.as_str(), change])?;
+        }
+        for ((workspace, day), count) in &self.made {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO tags_made VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET made = made + ?3",
+                )?
+                .execute(params![workspace.as_str(), day, count])?;
         }
         Ok(())
     }

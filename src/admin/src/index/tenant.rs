@@ -135,6 +135,11 @@ impl Tenant {
         self.index.newest(&self.workspace)
     }
 
+    /// How many tags the workspace has made, by the number of the day since 1970, in order.
+    pub fn tags_made(&self) -> Result<Vec<(i64, u64)>, IndexError> {
+        self.index.tags_made(&self.workspace)
+    }
+
     /// How many of the workspace's tags are not revoked.
     pub fn live_tags(&self) -> Result<u64, IndexError> {
         self.index.live_tags(&self.workspace)

@@ -264,6 +264,14 @@ impl Server {
         self.with_key(made.created()["key"]["secret"].as_str().unwrap())
     }
 
+    /// The workspace's id of who asks, who is not the operator.
+    pub async fn workspace_of(&self, tenant: &Api) -> String {
+        let workspaces = tenant.get("/workspaces").await.ok();
+        let own = workspaces["items"].as_array().unwrap();
+        assert_eq!(own.len(), 1);
+        own[0]["id"].as_str().unwrap().to_owned()
+    }
+
     /// Makes a domain a tenant's, who is not the operator.
     pub async fn verified(&self, tenant: &Api, name: &str) {
         let made = tenant.post("/domains", json!({"name": name})).await;

@@ -192,6 +192,13 @@ impl Victim {
                 none.clone(),
                 NotFound,
             ),
+            step("get /usage", "/usage", none.clone(), OwnAlone),
+            step(
+                "get /usage",
+                "/usage?workspaces=all",
+                none.clone(),
+                Forbidden,
+            ),
             step(
                 "post /workspaces",
                 "/workspaces",

@@ -198,18 +198,22 @@ pub(super) async fn kept(
     };
     let counted = match workspace {
         None => format!(
-            "SELECT countIf(stored), uniqExactIf(seq, stored), uniqExact(seq) FROM (
-                 SELECT seq, true AS stored FROM scans WHERE {OF_RUN}
-                 UNION ALL SELECT seq, false AS stored FROM scans_dead WHERE {OF_RUN})"
+            "SELECT countIf(place = 0), uniqExactIf(seq, place = 0), uniqExactIf(seq, place < 2), uniqExact(seq) FROM (
+                 SELECT seq, 0 AS place FROM scans WHERE {OF_RUN}
+                 UNION ALL SELECT seq, 1 AS place FROM scans_dead WHERE {OF_RUN}
+                 UNION ALL SELECT seq, 2 AS place FROM scans_expired WHERE {OF_RUN})"
         ),
         Some(_) => format!(
-            "SELECT count(), uniqExact(seq) AS stored, stored FROM scans WHERE workspace = {{workspace:String}} AND {OF_RUN}"
+            "SELECT count(), uniqExact(seq) AS stored, stored, stored FROM scans WHERE workspace = {{workspace:String}} AND {OF_RUN}"
         ),
     };
     let (mut kept, mut parts) = (Kept::default(), vec![run.clone()]);
     while let Some(part) = parts.pop() {
         if part.scans() > AT_ONCE {
-            let rows = of(&part, &format!("SELECT count() FROM scans WHERE {OF_RUN}"));
+            let rows = format!(
+                "SELECT count() FROM (SELECT seq FROM scans WHERE {OF_RUN} UNION ALL SELECT seq FROM scans_expired WHERE {OF_RUN})"
+            );
+            let rows = of(&part, &rows);
             if within(DOING, rows.fetch_one::<u64>()).await? > AT_ONCE {
                 let middle = part.first + (part.last - part.first) / 2;
                 let (writer, first) = (part.writer.clone(), middle + 1);
@@ -230,10 +234,12 @@ pub(super) async fn kept(
             Some(workspace) => query.param("workspace", workspace.as_str()),
             None => query,
         };
-        let (rows, stored, known): (u64, u64, u64) = within(DOING, query.fetch_one()).await?;
+        let (rows, stored, not_expired, known): (u64, u64, u64, u64) =
+            within(DOING, query.fetch_one()).await?;
         kept.rows += rows;
         kept.stored += stored;
-        kept.dead += known - stored;
+        kept.dead += not_expired - stored;
+        kept.expired += known - not_expired;
     }
     Ok(kept)
 }

@@ -1,27 +1,31 @@
 //! The scan store over ClickHouse. Which tables there are is in `schema`, how rows enter in `insert`, how questions are put in `report`,
-//! `hours` and `ledger`.
+//! `hours`, `ledger` and `usage`, how scans are deleted in `retention`.
 
 mod hours;
 mod insert;
 mod ledger;
 mod positions;
 mod report;
+mod retention;
 mod schema;
+mod usage;
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use clickhouse::Client;
 use clickhouse::error::Error;
+use jiff::civil::Date;
 use scans::ScanId;
 use tags::WorkspaceId;
 use tokio::sync::OnceCell;
 
 use crate::{
-    Block, Counted, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport, ScanStore,
-    ScannedTag, Source, StoreError, TagHours,
+    Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport,
+    ScanStore, ScannedTag, Source, StoreError, TagHours, Usage,
 };
 
 /// Where the server is and who we are to it.
@@ -208,6 +212,20 @@ impl ScanStore for ClickHouseStore {
     async fn kept(&self, run: &Run, workspace: Option<&WorkspaceId>) -> Result<Kept, StoreError> {
         let client = self.client().await?;
         ledger::kept(client, run, workspace).await
+    }
+
+    async fn expire(&self, expiries: &[Expiry]) -> Result<Option<u64>, StoreError> {
+        let client = self.client().await?;
+        retention::expire(client, expiries).await
+    }
+
+    async fn usage(
+        &self,
+        days: RangeInclusive<Date>,
+        workspace: Option<&WorkspaceId>,
+    ) -> Result<Vec<Usage>, StoreError> {
+        let client = self.client().await?;
+        usage::of_days(client, &days, workspace).await
     }
 }
 

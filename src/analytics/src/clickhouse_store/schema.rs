@@ -6,7 +6,11 @@ use super::within;
 use crate::StoreError;
 
 /// One step a version. A step is a list of statements.
-const STEPS: &[&[&str]] = &[&[SCANS, WRITERS, SCANS_DEAD, LEDGER], &[BOT_REASON]];
+const STEPS: &[&[&str]] = &[
+    &[SCANS, WRITERS, SCANS_DEAD, LEDGER],
+    &[BOT_REASON],
+    &[SCANS_EXPIRED],
+];
 
 /// By month, so that retention drops whole partitions; ordered as questions are asked. The projection makes it cheap to count a
 /// block's scans by identity, which confirms every block. The window is how many inserts back a token is remembered.
@@ -111,6 +115,17 @@ ORDER BY (edge, boot, writer, first_seq, cluster, topic, partition, offset)";
 /// Scans from before have none.
 const BOT_REASON: &str =
     "ALTER TABLE scans ADD COLUMN IF NOT EXISTS bot_reason LowCardinality(String) AFTER bot";
+
+/// The identities of scans that were stored and are kept no longer: some bytes a thousand scans, as long as the headers that the ledger compares.
+const SCANS_EXPIRED: &str = "
+CREATE TABLE IF NOT EXISTS scans_expired (
+    edge LowCardinality(String),
+    boot UInt64 CODEC(ZSTD(1)),
+    writer UInt32 CODEC(ZSTD(1)),
+    seq UInt64 CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (edge, boot, writer, seq)";
 
 const VERSIONS: &str = "
 CREATE TABLE IF NOT EXISTS schema_versions (version UInt32, applied_at DateTime DEFAULT now())

@@ -165,11 +165,23 @@ pub(super) fn kept(
                 |line| number(line, 0),
             )?,
     };
+    let expired = match workspace {
+        Some(_) => 0,
+        None => moment
+            .prepare_cached(
+                "SELECT count(*) FROM scans_expired AS expired WHERE writer_id = ?1 AND seq BETWEEN ?2 AND ?3
+                 AND NOT EXISTS (SELECT 1 FROM scans WHERE scans.writer_id = ?1 AND scans.seq = expired.seq)",
+            )?
+            .query_row(params![writer_id, numbers.0, numbers.1], |line| {
+                number(line, 0)
+            })?,
+    };
     // The identity is the table's key: a row is a scan.
     Ok(Kept {
         rows: stored,
         stored,
         dead,
+        expired,
     })
 }
 

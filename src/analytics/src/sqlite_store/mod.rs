@@ -1,24 +1,29 @@
 //! The scan store over SQLite, for standalone: one file, write-ahead logging, one writing connection and one for questions.
-//! The schema is in `schema`, how blocks enter in `insert`, how questions are put in `report`, `hours` and `ledger`.
+//! The schema is in `schema`, how blocks enter in `insert`, how questions are put in `report`, `hours`, `ledger` and `usage`, how
+//! scans are deleted in `retention`.
 
 mod hours;
 mod insert;
 mod ledger;
 mod report;
+mod retention;
 mod schema;
+mod usage;
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use jiff::civil::Date;
 use rusqlite::{Connection, params};
 use scans::{ScanId, WriterKey};
 use tags::WorkspaceId;
 
 use crate::{
-    Block, Counted, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport, ScanStore,
-    ScannedTag, Source, StoreError, TagHours, WriterPosition,
+    Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport,
+    ScanStore, ScannedTag, Source, StoreError, TagHours, Usage, WriterPosition,
 };
 
 /// A store in a SQLite file.
@@ -210,6 +215,40 @@ impl ScanStore for SqliteStore {
         self.on(&self.asking, "count a writer's scans", move |connection| {
             ledger::kept(connection, &run, workspace.as_ref())
         })
+        .await
+    }
+
+    async fn expire(&self, expiries: &[Expiry]) -> Result<Option<u64>, StoreError> {
+        let mut expired = 0;
+        for expiry in expiries {
+            loop {
+                let expiry = expiry.clone();
+                // In small transactions: blocks enter between them.
+                let scans = self.on(
+                    &self.writing,
+                    "delete scans that are kept no longer",
+                    move |connection| retention::some(connection, &expiry),
+                );
+                match scans.await? {
+                    0 => break,
+                    scans => expired += scans,
+                }
+            }
+        }
+        Ok(Some(expired))
+    }
+
+    async fn usage(
+        &self,
+        days: RangeInclusive<Date>,
+        workspace: Option<&WorkspaceId>,
+    ) -> Result<Vec<Usage>, StoreError> {
+        let workspace = workspace.cloned();
+        self.on(
+            &self.asking,
+            "count what workspaces' scans take",
+            move |connection| usage::of_days(connection, &days, workspace.as_ref()),
+        )
         .await
     }
 }

@@ -9,7 +9,7 @@ use rusqlite_migration::{M, Migrations};
 use super::{REPAIR, failure};
 use crate::StoreError;
 
-const STEPS: &[M<'static>] = &[M::up(FIRST), M::up(BOT_REASON)];
+const STEPS: &[M<'static>] = &[M::up(FIRST), M::up(BOT_REASON), M::up(SCANS_EXPIRED)];
 
 /// Times are microseconds since 1970 (`scans`) or milliseconds. An identity is a key here, so a scan cannot be there twice.
 const FIRST: &str = r#"
@@ -101,6 +101,14 @@ CREATE TABLE ledger (
 
 /// Scans from before have none.
 const BOT_REASON: &str = "ALTER TABLE scans ADD COLUMN bot_reason TEXT NOT NULL DEFAULT ''";
+
+/// The identities of scans that were stored and are kept no longer.
+const SCANS_EXPIRED: &str = "
+CREATE TABLE scans_expired (
+    writer_id INTEGER NOT NULL REFERENCES writers,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (writer_id, seq)
+) STRICT, WITHOUT ROWID";
 
 /// A connection to the file, made if it is not there. FULL: what is committed survives a loss of power, not only of the process.
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {

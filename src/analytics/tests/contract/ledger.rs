@@ -148,6 +148,7 @@ fn every_number_is_seen() {
             rows: 14,
             stored: 14,
             dead: 1,
+            expired: 0,
         };
         assert_eq!(writer.kept, kept, "{name}");
         let dropped = [("log_full".to_owned(), 3), ("unknown_cap".to_owned(), 7)];
@@ -218,6 +219,7 @@ fn every_number_is_seen() {
             rows: 16 + duplicates,
             stored: 16,
             dead: 0,
+            expired: 0,
         };
         assert_eq!(
             report.writers[0].kept, kept,
@@ -234,6 +236,7 @@ fn every_number_is_seen() {
             rows: 5,
             stored: 5,
             dead: 0,
+            expired: 0,
         };
         assert_eq!(
             (other.writers[0].kept, &other.writers[0].compared),
@@ -275,6 +278,7 @@ fn millions_of_scans_and_numbers_without_end_are_counted_in_parts() {
         rows: ROWS + 1_000,
         stored: ROWS,
         dead: 0,
+        expired: 0,
     };
     assert_eq!(kept, expected);
 }

@@ -2,7 +2,9 @@
 
 mod data;
 mod ledger;
+mod retention;
 mod stores;
+mod usage;
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -18,6 +18,7 @@ const ALL: &[Column] = &[
     Column::new("stored", |item| cell(&item["stored"])),
     Column::new("dropped", dropped),
     Column::new("dead", |item| cell(&item["dead"])),
+    Column::new("expired", |item| cell(&item["expired"])),
     Column::new("missing", |item| cell(&item["missing"])),
     Column::new("unexplained", |item| cell(&item["unexplained"])),
     Column::new("duplicates", |item| cell(&item["duplicates"])),
@@ -100,6 +101,7 @@ fn of_writer(ledger: &WriterLedger) -> Value {
         told["accepted"] = compared.accepted.into();
         told["dropped"] = json!(compared.dropped);
         told["dead"] = kept.dead.into();
+        told["expired"] = kept.expired.into();
         told["missing"] = compared.missing.into();
         told["unexplained"] = compared.unexplained.into();
         told["deduplicated"] = compared.deduplicated.into();
@@ -127,6 +129,7 @@ fn total(report: &LedgerReport, with_accepted: bool) -> Value {
         told["accepted"] = sum(|writer| writer.compared.as_ref().map_or(0, |c| c.accepted)).into();
         told["dropped"] = json!(dropped);
         told["dead"] = sum(|writer| writer.kept.dead).into();
+        told["expired"] = sum(|writer| writer.kept.expired).into();
         told["missing"] = sum(|writer| writer.compared.as_ref().map_or(0, |c| c.missing)).into();
         told["unexplained"] = report.unexplained().into();
         told["deduplicated"] =
@@ -195,6 +198,7 @@ mod tests {
                 rows,
                 stored: 17,
                 dead: 1,
+                expired: 6,
             },
             compared: Some(Compared {
                 accepted: 25,
@@ -228,6 +232,7 @@ mod tests {
             ("duplicates", json!(2)),
             ("dropped", dropped),
             ("dead", json!(2)),
+            ("expired", json!(12)),
             ("missing", json!(5)),
             ("unexplained", json!(1)),
             ("deduplicated", json!(8)),

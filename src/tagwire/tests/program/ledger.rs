@@ -50,7 +50,7 @@ async fn what_was_accepted_is_stored_and_a_scan_that_goes_missing_is_told() {
     let all: Vec<_> = table.lines().last().unwrap().split_whitespace().collect();
     assert_eq!(
         all,
-        ["all", "25", "25", "0", "0", "0", "0", "0", "0"],
+        ["all", "25", "25", "0", "0", "0", "0", "0", "0", "0"],
         "{table}"
     );
     let of_workspace = here

@@ -1,0 +1,231 @@
+//! `/api/v1/usage`: what workspaces use, day by day, so that costs can be told apart.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use analytics::Usage;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use jiff::ToSpan;
+use jiff::civil::{Date, date};
+use jiff::tz::Offset;
+use serde::Serialize;
+use tags::WorkspaceId;
+use utoipa::ToSchema;
+
+use super::analytics::not_answered;
+use super::format::{Format, cell};
+use super::params::Params;
+use crate::auth::Principal;
+use crate::index::Tenant;
+use crate::problem::{Problem, ProblemDetails};
+use crate::service::Admin;
+
+/// A quarter of a year.
+const MOST_DAYS: usize = 92;
+const COLUMNS: [&str; 5] = ["workspace", "day", "scans", "tags", "stored_bytes"];
+
+/// Usage by workspace and day.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageList)]
+pub(crate) struct UsageList {
+    /// By workspace, then by day.
+    items: Vec<UsageAnswer>,
+}
+
+/// What a workspace used on a day.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Usage)]
+pub(crate) struct UsageAnswer {
+    workspace: String,
+    /// In UTC.
+    #[schema(value_type = String, format = Date)]
+    day: Date,
+    /// Scans that were made on it and are stored, those by bots and of unknown codes too.
+    scans: u64,
+    /// Tags that the workspace had made by its end, those that were revoked since too.
+    tags: u64,
+    /// What those scans take in the scan store, in bytes: as much as its average row of the month does.
+    stored_bytes: u64,
+}
+
+/// Tells what the workspace used on each day, or what all did. Days are UTC's.
+#[utoipa::path(
+    get, path = "/api/v1/usage", tag = "analytics",
+    params(
+        ("from" = Option<String>, Query, description = "The first day; by default the month's first of `to`", format = Date),
+        ("to" = Option<String>, Query, description = "The last day; by default today. At most 92 days", format = Date),
+        ("workspaces" = Option<String>, Query, description = "`all`: of all workspaces, for who runs the installation; days on which one used nothing are left out"),
+        ("Accept" = Option<String>, Header, description = "`application/x-ndjson` or `text/csv`: an item a line")
+    ),
+    responses(
+        (status = 200, description = "The usage", content(
+            (UsageList = "application/json"),
+            (UsageAnswer = "application/x-ndjson"),
+            (String = "text/csv")
+        )),
+        (status = 400, description = "A parameter is not valid", body = ProblemDetails),
+        (status = 406, description = "It is answered as JSON, NDJSON and CSV alone", body = ProblemDetails)
+    )
+)]
+pub(crate) async fn usage(
+    State(admin): State<Admin>,
+    who: Principal,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let params = params.allow(&["from", "to", "workspaces"])?;
+    let format = Format::wanted(&headers)?;
+    let days = days(&admin, &params)?;
+    let items = match params.text("workspaces") {
+        None => of_one(&admin, &who, days).await?,
+        Some("all") => of_all(&admin, &who, days).await?,
+        Some(_) => {
+            return Err(Problem::parameter(
+                "workspaces",
+                "must be all, or left out.",
+            ));
+        }
+    };
+    answer(items, format)
+}
+
+fn days(admin: &Admin, params: &Params) -> Result<RangeInclusive<Date>, Problem> {
+    let day = |name| {
+        let parse = |text: &str| {
+            let day = text.parse::<Date>().ok();
+            // Nothing but the one form.
+            let day = day.filter(|day| day.to_string() == text);
+            day.ok_or_else(|| Problem::parameter(name, "must be a day such as 2026-11-29."))
+        };
+        params.text(name).map(parse).transpose()
+    };
+    let today = || Offset::UTC.to_datetime(admin.now()).date();
+    let to = day("to")?.unwrap_or_else(today);
+    let from = day("from")?.unwrap_or_else(|| to.first_of_month());
+    if from > to {
+        let later = if params.text("to").is_some() {
+            "to"
+        } else {
+            "from"
+        };
+        let detail = format!("the days would be from {from} to {to}, which are none.");
+        return Err(Problem::parameter(later, detail));
+    }
+    let days = from..=to;
+    if each(&days).nth(MOST_DAYS).is_some() {
+        let detail = format!("at most {MOST_DAYS} days are answered; ask for fewer at a time.");
+        return Err(Problem::parameter("from", detail));
+    }
+    Ok(days)
+}
+
+fn each(days: &RangeInclusive<Date>) -> impl Iterator<Item = Date> {
+    let last = *days.end();
+    days.start()
+        .series(1.day())
+        .take_while(move |day| *day <= last)
+}
+
+async fn of_one(
+    admin: &Admin,
+    who: &Principal,
+    days: RangeInclusive<Date>,
+) -> Result<Vec<UsageAnswer>, Problem> {
+    let usage = admin.store().usage(days.clone(), Some(&who.workspace));
+    let usage = usage.await.map_err(|error| not_answered(&error))?;
+    let usage = by_day(&usage);
+    tell(admin, &who.workspace, &days, &usage)
+}
+
+async fn of_all(
+    admin: &Admin,
+    who: &Principal,
+    days: RangeInclusive<Date>,
+) -> Result<Vec<UsageAnswer>, Problem> {
+    let workspaces = admin.installation(who)?.workspaces()?;
+    let usage = admin.store().usage(days.clone(), None);
+    let usage = usage.await.map_err(|error| not_answered(&error))?;
+    let usage = by_day(&usage);
+    let mut items = Vec::new();
+    for workspace in &workspaces {
+        let told = tell(admin, &workspace.id, &days, &usage)?.into_iter();
+        items.extend(told.filter(|item| item.scans > 0 || item.tags > 0));
+    }
+    Ok(items)
+}
+
+type ByDay<'a> = HashMap<(&'a WorkspaceId, Date), &'a Usage>;
+
+fn by_day(usage: &[Usage]) -> ByDay<'_> {
+    let keyed = usage.iter().map(|it| ((&it.workspace, it.day), it));
+    keyed.collect()
+}
+
+/// A workspace's days, each of them.
+fn tell(
+    admin: &Admin,
+    workspace: &WorkspaceId,
+    days: &RangeInclusive<Date>,
+    usage: &ByDay<'_>,
+) -> Result<Vec<UsageAnswer>, Problem> {
+    let tenant = Tenant::new(admin.index().clone(), workspace.clone());
+    let mut made = tenant.tags_made()?.into_iter().peekable();
+    let mut tags = 0;
+    let mut items = Vec::new();
+    for day in each(days) {
+        let number = number(day);
+        while let Some((_, more)) = made.next_if(|(made_on, _)| *made_on <= number) {
+            tags += more;
+        }
+        let of_day = usage.get(&(workspace, day));
+        items.push(UsageAnswer {
+            workspace: workspace.to_string(),
+            day,
+            scans: of_day.map_or(0, |it| it.scans),
+            tags,
+            stored_bytes: of_day.map_or(0, |it| it.stored_bytes),
+        });
+    }
+    Ok(items)
+}
+
+/// Since 1970.
+fn number(day: Date) -> i64 {
+    day.duration_since(date(1970, 1, 1)).as_hours() / 24
+}
+
+fn answer(items: Vec<UsageAnswer>, format: Format) -> Result<Response, Problem> {
+    let lines = match format {
+        Format::Json => return Ok(Json(UsageList { items }).into_response()),
+        Format::Csv => csv(&items).map_err(|error| Problem::internal(&error))?,
+        Format::NdJson => nd_json(&items).map_err(|error| Problem::internal(&error))?,
+    };
+    Ok(([(header::CONTENT_TYPE, format.content_type())], lines).into_response())
+}
+
+fn csv(items: &[UsageAnswer]) -> std::io::Result<Vec<u8>> {
+    let mut lines = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    lines.write_record(COLUMNS)?;
+    for item in items {
+        let workspace = cell(&item.workspace);
+        let numbers = [item.scans, item.tags, item.stored_bytes].map(|number| number.to_string());
+        let [scans, tags, stored_bytes] = &numbers;
+        let day = item.day.to_string();
+        lines.write_record([&*workspace, &day, scans, tags, stored_bytes])?;
+    }
+    lines.into_inner().map_err(csv::IntoInnerError::into_error)
+}
+
+fn nd_json(items: &[UsageAnswer]) -> serde_json::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for item in items {
+        serde_json::to_writer(&mut lines, item)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}

@@ -1,0 +1,49 @@
+//! What workspaces' scans take in SQLite: rows by day, and the file's average row.
+
+use std::ops::RangeInclusive;
+
+use jiff::civil::Date;
+use rusqlite::{Connection, TransactionBehavior, params};
+use tags::WorkspaceId;
+
+use super::unreadable;
+use crate::Usage;
+use crate::usage::{bytes, day, micros};
+
+pub(super) fn of_days(
+    connection: &mut Connection,
+    days: &RangeInclusive<Date>,
+    workspace: Option<&WorkspaceId>,
+) -> rusqlite::Result<Vec<Usage>> {
+    let moment = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+    let (from, to) = micros(days);
+    let mut counts = moment.prepare_cached(
+        "SELECT workspace, time / 86400000000 AS day, count(*) FROM scans
+         WHERE time >= ?1 AND time < ?2 AND (?3 IS NULL OR workspace = ?3) GROUP BY workspace, day ORDER BY workspace, day",
+    )?;
+    let row_bytes = row_bytes(&moment)?;
+    let mut lines = counts.query(params![from, to, workspace.map(WorkspaceId::as_str)])?;
+    let mut usage = Vec::new();
+    while let Some(line) = lines.next()? {
+        let (workspace, scans): (String, i64) = (line.get(0)?, line.get(2)?);
+        let number = line.get(1)?;
+        let scans = scans.cast_unsigned();
+        usage.push(Usage {
+            workspace: WorkspaceId::parse(&workspace).map_err(|error| unreadable(0, error))?,
+            day: day(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(1, number))?,
+            scans,
+            stored_bytes: bytes(scans, row_bytes),
+        });
+    }
+    Ok(usage)
+}
+
+/// All of the file that is in use is there for scans.
+fn row_bytes(connection: &Connection) -> rusqlite::Result<f64> {
+    connection.query_row(
+        "SELECT (page_count - freelist_count) * page_size * 1.0 / max(1, (SELECT count(*) FROM scans))
+         FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+        [],
+        |line| line.get(0),
+    )
+}
