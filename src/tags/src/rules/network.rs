@@ -32,6 +32,11 @@ pub fn parse_network(text: &str) -> Result<IpNet, InvalidRuleValue> {
     Ok(unmapped(net))
 }
 
+/// Whether a network is as [`parse_network`] makes them.
+pub(super) fn is_parsed(net: &IpNet) -> bool {
+    net.addr() == net.network() && unmapped(*net) == *net
+}
+
 /// An IPv4-mapped network as the IPv4 one that it stands for.
 fn unmapped(net: IpNet) -> IpNet {
     const MAPPED: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96);

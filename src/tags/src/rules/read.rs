@@ -10,6 +10,7 @@ use super::language::Named;
 use super::model::{
     Dates, Day, Hours, Rule, ScanNumbers, Share, Target, Targets, TimeOfDay, Weight, When,
 };
+use super::network::is_parsed;
 use super::{Condition, Country, LanguageTag, Region, Zone};
 use crate::{Browser, Destination, Device, Os};
 
@@ -283,7 +284,7 @@ fn when(cursor: &mut Cursor<'_>, languages: Languages<'_>) -> Option<When> {
         when.bot = Some(cursor.u8()? == 1);
     }
     if has(Condition::Network) {
-        when.network = cursor.list(Cursor::network)?;
+        when.network = cursor.list(|item| item.network().filter(is_parsed))?;
     }
     if has(Condition::Share) {
         when.share = Some(Share::new(cursor.u8()?.into()).ok()?);
