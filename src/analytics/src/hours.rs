@@ -16,6 +16,11 @@ impl Hour {
         Self(moment.as_second().div_euclid(3_600))
     }
 
+    /// The one that a moment is in, given in microseconds since 1970.
+    pub(crate) fn of_micros(micros: i64) -> Self {
+        Self(micros.div_euclid(3_600_000_000))
+    }
+
     /// By its number since 1970.
     pub fn from_number(number: i64) -> Self {
         Self(number)

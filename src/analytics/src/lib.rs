@@ -1,7 +1,7 @@
 //! The scan store: what is kept of a scan, how blocks of scans enter, what can be asked. ClickHouse and SQLite.
 //!
 //! Read in this order: [`Row`] and [`Block`], what the sink brings; [`ScanQuery`] and [`ScanReport`], what the admin asks, and [`TagHours`],
-//! what it asks of all workspaces; [`ledger()`], which compares what was accepted with what is stored; and
+//! what it asks of all workspaces; [`rebuild()`] and what it needs, by which rollups are derived; [`ledger()`], which compares what was accepted with what is stored; and
 //! [`ScanStore`], which both implementations stand behind.
 
 mod block;
@@ -10,6 +10,7 @@ mod hours;
 mod ledger;
 mod query;
 mod retention;
+mod rollups;
 mod row;
 mod sqlite_store;
 mod store;
@@ -26,6 +27,9 @@ pub use ledger::{
 };
 pub use query::{Bots, Dimension, Interval, InvalidQuery, Point, ScanQuery, ScanReport, Select};
 pub use retention::Expiry;
+pub use rollups::{
+    HourRange, HoursToRollUp, MOST_HOURS_AT_ONCE, Rebuilt, SETTLED_AFTER, Which, rebuild,
+};
 pub use row::Row;
 pub use sqlite_store::SqliteStore;
 pub use store::{Counted, ScanStore, StoreError};

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use scans::ScanId;
 use tags::WorkspaceId;
 
+use crate::rollups::{HourRange, HoursToRollUp, Which};
 use crate::{
     Block, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport, ScannedTag,
     Source, TagHours, Usage,
@@ -90,12 +91,19 @@ pub trait ScanStore: Send + Sync + 'static {
     /// Saves the positions of writers that moved since they were last saved; the others' stay as they are.
     async fn save_positions(&self, positions: &Positions) -> Result<(), StoreError>;
 
-    /// Answers about a workspace's scans.
+    /// Answers about a workspace's scans: from rollups as far as they hold, from the scans themselves for the rest, and the same from both.
     async fn scans(
         &self,
         workspace: &WorkspaceId,
         query: &ScanQuery,
     ) -> Result<ScanReport, StoreError>;
+
+    /// Which hours' rollups can be computed, of those that have ended.
+    async fn hours_to_roll_up(&self, which: Which) -> Result<HoursToRollUp, StoreError>;
+
+    /// Computes the rollups of hours anew from their scans, and puts them in the place of what was there. Says how many hold then: all but
+    /// those that got scans meanwhile. May be ended at any time, and done by several at once.
+    async fn roll_up(&self, hours: &HourRange) -> Result<u64, StoreError>;
 
     /// The tags of all workspaces that people have scanned at least `least` times in an hour: the `most` with most scans, most first.
     async fn busiest(

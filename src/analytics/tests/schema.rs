@@ -20,7 +20,7 @@ fn a_sqlite_store_is_opened_again_and_a_newer_one_refused() {
         SqliteStore::open(&path),
         Err(StoreError::NewerSchema {
             found: 99,
-            known: 3
+            known: 4
         })
     ));
 }
@@ -35,7 +35,7 @@ fn who_only_asks_makes_and_changes_nothing_in_sqlite() {
     let refused = SqliteStore::to_ask(&path).err();
     assert!(matches!(
         refused,
-        Some(StoreError::OlderSchema { found: 0, known: 3 })
+        Some(StoreError::OlderSchema { found: 0, known: 4 })
     ));
     assert_eq!(std::fs::read(&path).expect("the same file"), b"");
     SqliteStore::open(&path).expect("tables");
@@ -50,6 +50,7 @@ fn an_older_sqlite_store_is_brought_up_to_date_with_its_scans() {
     let connection = rusqlite::Connection::open(&path).expect("the same file");
     let before = "
         DROP TABLE scans_expired;
+        DROP TABLE rollup_periods; DROP TABLE scans_1m; DROP TABLE scans_1h; DROP TABLE scans_1h_tags;
         ALTER TABLE scans DROP COLUMN bot_reason;
         PRAGMA user_version = 1;
         INSERT INTO writers VALUES (1, 'edge-1', 1, 0);
@@ -63,6 +64,12 @@ fn an_older_sqlite_store_is_brought_up_to_date_with_its_scans() {
         })
         .expect("the scan is there");
     assert_eq!(reason, (7, String::new()));
+    let hours: (i64, bool) = connection
+        .query_row("SELECT hour, holds FROM rollup_periods", [], |line| {
+            Ok((line.get(0)?, line.get(1)?))
+        })
+        .expect("its hour is known");
+    assert_eq!(hours, (0, false));
 }
 
 #[test]
@@ -138,7 +145,7 @@ async fn a_clickhouse_database_is_prepared_and_brought_up_to_date_by_two_at_once
     let refused = asked().await.expect_err("asking brings nothing up to date");
     assert!(matches!(
         refused,
-        StoreError::OlderSchema { found: 1, known: 3 }
+        StoreError::OlderSchema { found: 1, known: 4 }
     ));
     let (one, other) = tokio::join!(
         ClickHouseStore::connect(&options),
@@ -163,7 +170,7 @@ async fn a_clickhouse_database_is_prepared_and_brought_up_to_date_by_two_at_once
         refused,
         Err(StoreError::NewerSchema {
             found: 99,
-            known: 3
+            known: 4
         })
     ));
 }

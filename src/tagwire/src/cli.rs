@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Flag;
-use crate::{client, ledger};
+use crate::{client, ledger, rebuild};
 
 /// Answers the URL inside printed QR codes and broadcast short links.
 #[derive(Debug, Parser)]
@@ -27,6 +27,9 @@ pub(crate) enum Command {
     /// Compare what was accepted with what is stored, scan by scan
     #[command(after_help = LEDGER)]
     Ledger(ledger::Ledger),
+    /// What is derived from scans, by hand
+    #[command(subcommand, after_help = ANALYTICS)]
+    Analytics(rebuild::Command),
     /// Print a script by which a shell completes these commands
     Completions {
         /// The shell
@@ -43,6 +46,11 @@ const LEDGER: &str = "\
 Where the scans are: in ClickHouse, where clickhouse.url is configured, else in the standalone's file in the data directory. Configuration is
 read as the roles read it: --config, then environment variables such as TAGWIRE_CLICKHOUSE__URL, then flags. docs/ledger.md explains every number.
 Exit codes: 0 no difference, 1 a difference, or it could not be looked for (standard error says which), 2 wrong usage.";
+
+const ANALYTICS: &str = "\
+Rollups are computed by the sink, or by the standalone, without being asked for. A rebuild is for whoever does not trust what is there. It goes to
+the store itself, as `tagwire ledger` does, and may run beside everything else.
+Exit codes: 0 done, 1 failed, and what was done before holds (standard error says why), 2 wrong usage.";
 
 /// What this process does.
 #[derive(Debug, Subcommand)]

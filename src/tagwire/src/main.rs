@@ -8,6 +8,7 @@ mod config;
 mod ledger;
 mod parts;
 mod program;
+mod rebuild;
 mod reload;
 mod roles;
 mod upgrade;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         }),
         Command::Client(command) => client::run(&command),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Analytics(command) => rebuild::run(&command),
         Command::Completions { shell } => {
             cli::print_completions(shell);
             Ok(())

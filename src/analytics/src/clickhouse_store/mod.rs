@@ -1,12 +1,16 @@
-//! The scan store over ClickHouse. Which tables there are is in `schema`, how rows enter in `insert`, how questions are put in `report`,
-//! `hours`, `ledger` and `usage`, how scans are deleted in `retention`.
+//! The scan store over ClickHouse. Which tables there are is in `schema`, how rows enter in `insert`, how rollups are derived from them in
+//! `rollups` and when they hold in `periods`, how questions are put in `report`, `hours`, `ledger` and `usage`, how scans are deleted in
+//! `retention`.
 
+mod clock;
 mod hours;
 mod insert;
 mod ledger;
+mod periods;
 mod positions;
 mod report;
 mod retention;
+mod rollups;
 mod schema;
 mod usage;
 
@@ -23,10 +27,12 @@ use scans::ScanId;
 use tags::WorkspaceId;
 use tokio::sync::OnceCell;
 
+use crate::rollups::{HourRange, HoursToRollUp, SETTLED_AFTER, Which};
 use crate::{
     Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport,
     ScanStore, ScannedTag, Source, StoreError, TagHours, Usage,
 };
+use clock::Clock;
 
 /// Where the server is and who we are to it.
 #[derive(Clone, Debug)]
@@ -53,7 +59,9 @@ pub struct ClickHouseStore {
     server: Client,
     database: String,
     makes_tables: bool,
+    settled: Duration,
     prepared: Arc<OnceCell<Client>>,
+    clock: Arc<Clock>,
 }
 
 impl ClickHouseStore {
@@ -71,8 +79,17 @@ impl ClickHouseStore {
             server,
             database: options.database.clone(),
             makes_tables: true,
+            settled: SETTLED_AFTER,
             prepared: Arc::default(),
+            clock: Arc::default(),
         }
+    }
+
+    /// The same with another time than [`SETTLED_AFTER`] until an hour's rollup is computed, the same for all who use the database. An
+    /// insert must be done, or given up, within half of it.
+    #[must_use]
+    pub fn settled_after(self, settled: Duration) -> Self {
+        Self { settled, ..self }
     }
 
     /// The same, to ask alone: makes no database, no table and no newer schema, and is refused where they are not as this program knows
@@ -109,7 +126,11 @@ impl ScanStore for ClickHouseStore {
         // Headers and dead records replace themselves by their offset, so they may be there before the rows are.
         insert::headers(client, block).await?;
         insert::dead(client, block).await?;
+        // Before, as whoever is killed in between says nothing afterwards; and after, in case that the insert has taken its time.
+        let hours = periods::hours_of(block);
+        periods::mark_late(client, &self.clock, self.settled, &hours).await?;
         insert::rows(client, block).await?;
+        periods::mark_late(client, &self.clock, self.settled, &hours).await?;
         match &block.positions {
             Some(positions) => self.save_positions(positions).await,
             None => Ok(()),
@@ -181,7 +202,17 @@ impl ScanStore for ClickHouseStore {
         query: &ScanQuery,
     ) -> Result<ScanReport, StoreError> {
         let client = self.client().await?;
-        report::answer(client, workspace, query).await
+        report::answer(client, self.settled, workspace, query).await
+    }
+
+    async fn hours_to_roll_up(&self, which: Which) -> Result<HoursToRollUp, StoreError> {
+        let client = self.client().await?;
+        periods::to_roll_up(client, self.settled, which).await
+    }
+
+    async fn roll_up(&self, hours: &HourRange) -> Result<u64, StoreError> {
+        let client = self.client().await?;
+        rollups::compute(client, self.settled, hours).await
     }
 
     async fn busiest(
@@ -256,12 +287,20 @@ async fn within<T>(
     doing: &'static str,
     request: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, StoreError> {
-    match tokio::time::timeout(PATIENCE, request).await {
+    within_time(PATIENCE, doing, request).await
+}
+
+async fn within_time<T>(
+    patience: Duration,
+    doing: &'static str,
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(patience, request).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(failure(doing, &error)),
         Err(_) => Err(StoreError::Unavailable {
             doing,
-            reason: format!("no answer within {} s", PATIENCE.as_secs()),
+            reason: format!("no answer within {} s", patience.as_secs()),
         }),
     }
 }

@@ -1,29 +1,37 @@
-//! How questions are put to ClickHouse, straight to the raw scans. Every value is a parameter; only our own column names are pasted.
+//! How questions are put to ClickHouse: to the rollups for the hours of which they hold, to the scans for the rest. Every value is a
+//! parameter; only our own column names are pasted.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use clickhouse::Client;
 use clickhouse::query::Query;
 use tags::WorkspaceId;
 
-use super::within;
+use super::{periods, within};
+use crate::rollups::{Division, Key, Rolled, Table, runs, whole_hours};
 use crate::{Bots, Dimension, ScanQuery, ScanReport, Select, StoreError};
 
 pub(super) async fn answer(
     client: &Client,
+    settled: Duration,
     workspace: &WorkspaceId,
     query: &ScanQuery,
 ) -> Result<ScanReport, StoreError> {
     const DOING: &str = "answer a question about scans";
-    let micros = query.interval().seconds() * 1_000_000;
-    let series = format!(
-        "SELECT intDiv(toUnixTimestamp64Micro(time), {micros}) AS number, count() FROM scans"
+    let question = Question::new(client, settled, workspace, query).await?;
+    let unit = query.interval().seconds();
+    let number = format!(
+        "toInt64(intDiv(toUnixTimestamp64Micro(time), {}))",
+        unit * 1_000_000
     );
-    let series = bound(client, &series, "GROUP BY number", workspace, query);
-    let counts: HashMap<i64, u64> = within(DOING, series.fetch_all::<(i64, u64)>())
-        .await?
-        .into_iter()
-        .collect();
+    let series = question.count(Rolled::series(query.select(), unit), &number, "");
+    let counts: HashMap<i64, u64> = match series {
+        Some(series) => within(DOING, series.fetch_all::<(i64, u64)>()).await?,
+        None => Vec::new(),
+    }
+    .into_iter()
+    .collect();
 
     let mut report = ScanReport {
         total: counts.values().sum(),
@@ -31,61 +39,162 @@ pub(super) async fn answer(
         breakdown: Vec::new(),
     };
     for dimension in query.by() {
-        let select = format!(
-            "SELECT {} AS value, count() AS scans FROM scans",
-            expression(*dimension)
-        );
-        let rest = format!(
-            "GROUP BY value ORDER BY scans DESC, value LIMIT {}",
-            ScanQuery::MOST_VALUES
-        );
-        let values = bound(client, &select, &rest, workspace, query);
-        report.breakdown.push((
-            *dimension,
-            within(DOING, values.fetch_all::<(String, u64)>()).await?,
-        ));
+        let rolled = Rolled::breakdown(query.select(), *dimension);
+        let most = ScanQuery::MOST_VALUES;
+        let order = format!("ORDER BY sum(n) DESC, key LIMIT {most}");
+        let values = match question.count(rolled, expression(*dimension), &order) {
+            Some(values) => within(DOING, values.fetch_all::<(String, u64)>()).await?,
+            None => Vec::new(),
+        };
+        report.breakdown.push((*dimension, values));
     }
     Ok(report)
 }
 
-/// The whole statement for one workspace, its values bound.
-fn bound(
-    client: &Client,
-    select: &str,
-    rest: &str,
-    workspace: &WorkspaceId,
-    query: &ScanQuery,
-) -> Query {
-    let selected = match query.select() {
-        Select::Workspace => "",
-        Select::Code { .. } => " AND domain = {domain:String} AND code = {code:String}",
-        Select::Campaign(_) => " AND campaign = {campaign:String}",
-    };
-    let bots = match query.bots() {
-        Bots::Exclude => " AND NOT automated",
-        Bots::Include => "",
-        Bots::Only => " AND automated",
-    };
-    let (from, to) = query.stored_range();
-    let statement = client
-        .query_raw(&format!(
-            "{select} WHERE workspace = {{workspace:String}} AND tag_version > 0{selected}{bots}
-             AND time >= fromUnixTimestamp64Micro({{from:Int64}}, 'UTC') AND time < fromUnixTimestamp64Micro({{to:Int64}}, 'UTC') {rest}"
-        ))
-        .param("workspace", workspace.as_str())
-        .param("from", from)
-        .param("to", to);
-    match query.select() {
-        Select::Workspace => statement,
-        Select::Code { domain, code } => statement
-            .param("domain", domain.as_str())
-            .param("code", code.as_str()),
-        Select::Campaign(campaign) => statement.param("campaign", campaign),
+/// A workspace's question, and which of its hours the rollups answer.
+struct Question<'a> {
+    client: &'a Client,
+    workspace: &'a WorkspaceId,
+    query: &'a ScanQuery,
+    division: Division,
+    /// The hours in `division`, in seconds since 1970, and the generations of rows that hold for them.
+    hours: Vec<u32>,
+    generations: Vec<u64>,
+}
+
+impl<'a> Question<'a> {
+    async fn new(
+        client: &'a Client,
+        settled: Duration,
+        workspace: &'a WorkspaceId,
+        query: &'a ScanQuery,
+    ) -> Result<Self, StoreError> {
+        let (from, to) = query.stored_range();
+        let whole = whole_hours(&(from..to));
+        let holding = match whole.is_empty() {
+            true => Vec::new(),
+            // Before any rows are read: what holds now is in, and stays long enough.
+            false => periods::holding(client, settled, whole).await?,
+        };
+        let division = Division::of(from..to, runs(holding.iter().map(|(hour, _)| *hour)));
+        let read = holding.iter().filter(|(hour, _)| division.rolls(*hour));
+        let read = read.filter_map(|(hour, held)| Some((periods::second(*hour)?, *held)));
+        let (hours, generations) = read.unzip();
+        Ok(Self {
+            client,
+            workspace,
+            query,
+            division,
+            hours,
+            generations,
+        })
+    }
+
+    /// The statement that counts by a key, which is `rolled` in the rollups and an expression of the scans. None: there is nothing to
+    /// look at.
+    fn count(&self, rolled: Option<Rolled>, of_scans: &str, order: &str) -> Option<Query> {
+        let (from, to) = self.query.stored_range();
+        let scans_alone = Division::raw(from..to);
+        let division = match rolled {
+            Some(_) => &self.division,
+            None => &scans_alone,
+        };
+        let mut parts = Vec::new();
+        if let Some(rolled) = rolled.filter(|_| !division.rolled.is_empty()) {
+            parts.push(self.of_rollups(&rolled));
+        }
+        if !division.raw.is_empty() {
+            parts.push(self.of_scans(of_scans, division.raw.len()));
+        }
+        if parts.is_empty() {
+            return None;
+        }
+        let statement = format!(
+            "SELECT key, sum(n) FROM ({}) GROUP BY key {order}",
+            parts.join(" UNION ALL ")
+        );
+        let mut statement = self
+            .client
+            .query_raw(&statement)
+            .param("workspace", self.workspace.as_str())
+            .param("hours", &self.hours)
+            .param("generations", &self.generations);
+        for (n, range) in division.raw.iter().enumerate() {
+            statement = statement
+                .param(&format!("from{n}"), range.start)
+                .param(&format!("to{n}"), range.end);
+        }
+        Some(match self.query.select() {
+            Select::Workspace => statement,
+            Select::Code { domain, code } => statement
+                .param("domain", domain.as_str())
+                .param("code", code.as_str()),
+            Select::Campaign(campaign) => statement.param("campaign", campaign),
+        })
+    }
+
+    fn of_scans(&self, key: &str, ranges: usize) -> String {
+        let any: Vec<String> = (0..ranges)
+            .map(|n| {
+                format!(
+                    "time >= fromUnixTimestamp64Micro({{from{n}:Int64}}, 'UTC') AND time < fromUnixTimestamp64Micro({{to{n}:Int64}}, 'UTC')"
+                )
+            })
+            .collect();
+        format!(
+            "SELECT {key} AS key, count() AS n FROM scans
+             WHERE workspace = {{workspace:String}} AND tag_version > 0{}{} AND ({}) GROUP BY key",
+            self.selected(),
+            self.bots(),
+            any.join(" OR ")
+        )
+    }
+
+    fn of_rollups(&self, rolled: &Rolled) -> String {
+        let key = match rolled.key {
+            Key::Hour(unit) => format!("toInt64(intDiv(toUnixTimestamp(hour), {unit}))"),
+            Key::Minute(unit) => format!("toInt64(intDiv(toUnixTimestamp(minute), {unit}))"),
+            Key::Value => "value".to_owned(),
+            Key::Campaign => expression(Dimension::Campaign).to_owned(),
+            Key::Code => expression(Dimension::Code).to_owned(),
+        };
+        let per = match (rolled.table, rolled.by_campaign) {
+            (Table::Tags, _) => "",
+            (_, true) => " AND per = 'campaign'",
+            (_, false) => " AND per = 'workspace'",
+        };
+        let dimension = rolled
+            .dimension
+            .map(|one| format!(" AND dimension = '{one}'"));
+        format!(
+            "SELECT {key} AS key, sum(scans) AS n FROM {} WHERE workspace = {{workspace:String}}{per}{}{}{}
+             AND (hour, generation) IN arrayZip({{hours:Array(UInt32)}}, {{generations:Array(UInt64)}}) GROUP BY key",
+            rolled.table.name(),
+            dimension.unwrap_or_default(),
+            self.selected(),
+            self.bots(),
+        )
+    }
+
+    fn selected(&self) -> &'static str {
+        match self.query.select() {
+            Select::Workspace => "",
+            Select::Code { .. } => " AND domain = {domain:String} AND code = {code:String}",
+            Select::Campaign(_) => " AND campaign = {campaign:String}",
+        }
+    }
+
+    fn bots(&self) -> &'static str {
+        match self.query.bots() {
+            Bots::Exclude => " AND NOT automated",
+            Bots::Include => "",
+            Bots::Only => " AND automated",
+        }
     }
 }
 
 /// A dimension's value, as text.
-fn expression(dimension: Dimension) -> &'static str {
+pub(super) fn expression(dimension: Dimension) -> &'static str {
     match dimension {
         Dimension::Country => "if(country = '', 'unknown', country)",
         Dimension::Region => "if(region = '', 'unknown', region)",

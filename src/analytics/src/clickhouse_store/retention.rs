@@ -3,7 +3,7 @@
 use clickhouse::Client;
 use clickhouse::query::Query;
 
-use super::within;
+use super::{periods, within};
 use crate::{Expiry, StoreError};
 
 /// How many workspaces' a statement has, all within the server's longest URI (1 MiB).
@@ -28,12 +28,7 @@ pub(super) async fn expire(
 }
 
 async fn are_being_deleted(client: &Client) -> Result<bool, StoreError> {
-    const DOING: &str = "look whether scans are being deleted";
-    let mutations = client.query_raw(
-        "SELECT count(), max(latest_fail_reason) FROM system.mutations
-         WHERE database = currentDatabase() AND table = 'scans' AND NOT is_done",
-    );
-    let (count, reason) = within(DOING, mutations.fetch_one::<(u64, String)>()).await?;
+    let (count, reason) = under_way(client).await?;
     if !reason.is_empty() {
         return Err(StoreError::Refused {
             doing: "delete scans that are kept no longer",
@@ -41,6 +36,16 @@ async fn are_being_deleted(client: &Client) -> Result<bool, StoreError> {
         });
     }
     Ok(count > 0)
+}
+
+/// How many mutations are not done, and why one of them cannot be.
+pub(super) async fn under_way(client: &Client) -> Result<(u64, String), StoreError> {
+    const DOING: &str = "look whether scans are being deleted";
+    let mutations = client.query_raw(
+        "SELECT count(), max(latest_fail_reason) FROM system.mutations
+         WHERE database = currentDatabase() AND table = 'scans' AND NOT is_done",
+    );
+    within(DOING, mutations.fetch_one()).await
 }
 
 async fn expire_some(client: &Client, expiries: &[Expiry]) -> Result<u64, StoreError> {
@@ -60,6 +65,8 @@ async fn expire_some(client: &Client, expiries: &[Expiry]) -> Result<u64, StoreE
         within(DOING, identities.execute()).await?;
     }
     if !hours.is_empty() {
+        let changed = hours.iter().filter_map(|(hour, _)| periods::second(*hour));
+        periods::mark_changed(client, changed.collect()).await?;
         let delete = format!("ALTER TABLE scans DELETE WHERE {OLD}");
         within(DOING, of(client, &delete, expiries).execute()).await?;
     }

@@ -10,6 +10,7 @@ const STEPS: &[&[&str]] = &[
     &[SCANS, WRITERS, SCANS_DEAD, LEDGER],
     &[BOT_REASON],
     &[SCANS_EXPIRED],
+    &[ROLLUP_PERIODS, SCANS_1M, SCANS_1H, SCANS_1H_TAGS],
 ];
 
 /// By month, so that retention drops whole partitions; ordered as questions are asked. The projection makes it cheap to count a
@@ -126,6 +127,67 @@ CREATE TABLE IF NOT EXISTS scans_expired (
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (edge, boot, writer, seq)";
+
+/// What has happened to each hour's rollup: a computation has begun, its rows count, its scans have changed. Of the last, the
+/// latest stays.
+const ROLLUP_PERIODS: &str = "
+CREATE TABLE IF NOT EXISTS rollup_periods (
+    hour DateTime('UTC'),
+    event Enum8('begun' = 1, 'holds' = 2, 'changed' = 3),
+    generation UInt64,
+    at DateTime64(6, 'UTC') DEFAULT now64(6)
+)
+ENGINE = ReplacingMergeTree(at)
+ORDER BY (hour, event, generation)";
+
+/// The scans of a workspace (its campaign is empty then) and of each of its campaigns, minute by minute.
+const SCANS_1M: &str = "
+CREATE TABLE IF NOT EXISTS scans_1m (
+    workspace LowCardinality(String),
+    per Enum8('workspace' = 1, 'campaign' = 2),
+    campaign LowCardinality(String),
+    hour DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    minute DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    automated Bool CODEC(ZSTD(1)),
+    scans UInt64 CODEC(T64, ZSTD(1)),
+    generation UInt64 CODEC(ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(hour)
+ORDER BY (workspace, per, campaign, hour, minute, automated)";
+
+/// The same hour by hour, by the values of each dimension.
+const SCANS_1H: &str = "
+CREATE TABLE IF NOT EXISTS scans_1h (
+    workspace LowCardinality(String),
+    per Enum8('workspace' = 1, 'campaign' = 2),
+    dimension LowCardinality(String),
+    campaign LowCardinality(String),
+    hour DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    value LowCardinality(String),
+    automated Bool CODEC(ZSTD(1)),
+    scans UInt64 CODEC(T64, ZSTD(1)),
+    generation UInt64 CODEC(ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(hour)
+ORDER BY (workspace, per, dimension, campaign, hour, value, automated)";
+
+/// The scans of each tag hour by hour, by the campaign that it was scanned in.
+const SCANS_1H_TAGS: &str = "
+CREATE TABLE IF NOT EXISTS scans_1h_tags (
+    workspace LowCardinality(String),
+    domain LowCardinality(String),
+    code String CODEC(ZSTD(1)),
+    campaign LowCardinality(String),
+    hour DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    automated Bool CODEC(ZSTD(1)),
+    scans UInt64 CODEC(T64, ZSTD(1)),
+    generation UInt64 CODEC(ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(hour)
+ORDER BY (workspace, domain, code, hour, campaign, automated)";
 
 const VERSIONS: &str = "
 CREATE TABLE IF NOT EXISTS schema_versions (version UInt32, applied_at DateTime DEFAULT now())

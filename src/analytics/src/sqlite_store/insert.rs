@@ -1,13 +1,17 @@
 //! How a block enters SQLite: rows, headers, dead records and positions in one transaction, so all of it or nothing.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use scans::WriterKey;
 
-use crate::{BatchHeader, Block, DeadRecord, Positions, Row, Source};
+use super::rollups;
+use crate::{BatchHeader, Block, DeadRecord, Hour, Positions, Row, Source};
 
 pub(super) fn block(connection: &mut Connection, block: &Block) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    rows(&transaction, &block.rows)?;
+    let hours = rows(&transaction, &block.rows)?;
+    rollups::hold_no_more(&transaction, &hours)?;
     for header in &block.headers {
         ledger(&transaction, &block.range.source, header)?;
     }
@@ -20,7 +24,8 @@ pub(super) fn block(connection: &mut Connection, block: &Block) -> rusqlite::Res
     transaction.commit()
 }
 
-fn rows(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
+/// Gives back the hours that have got rows.
+fn rows(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<BTreeSet<Hour>> {
     let mut statement = transaction.prepare_cached(
         "INSERT OR IGNORE INTO scans (
             writer_id, seq, time, workspace, domain, code, campaign, tag_version, outcome, rule, destination_index, method,
@@ -28,6 +33,7 @@ fn rows(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
             browser, bot, bot_reason, country, region, city, time_replaced)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
+    let mut hours = BTreeSet::new();
     let mut writer: Option<(WriterKey, i64)> = None;
     for row in rows {
         let key = WriterKey {
@@ -44,7 +50,7 @@ fn rows(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
             }
         };
         let scan = &row.scan;
-        statement.execute(params![
+        let added = statement.execute(params![
             writer_id,
             row.id.seq as i64,
             scan.time.as_microsecond(),
@@ -76,8 +82,11 @@ fn rows(transaction: &Transaction<'_>, rows: &[Row]) -> rusqlite::Result<()> {
             row.city,
             row.time_replaced,
         ])?;
+        if added > 0 {
+            hours.insert(Hour::of(scan.time));
+        }
     }
-    Ok(())
+    Ok(hours)
 }
 
 fn ledger(

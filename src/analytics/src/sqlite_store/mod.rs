@@ -1,12 +1,14 @@
-//! The scan store over SQLite, for standalone: one file, write-ahead logging, one writing connection and one for questions.
-//! The schema is in `schema`, how blocks enter in `insert`, how questions are put in `report`, `hours`, `ledger` and `usage`, how
-//! scans are deleted in `retention`.
+//! The scan store over SQLite, for standalone: one file, write-ahead logging, one writing connection, one for questions and one that counts
+//! for rollups. The schema is in `schema`, how blocks enter in `insert`, how rollups are derived from them in `rollups` and `count`, how
+//! questions are put in `report`, `hours`, `ledger` and `usage`, how scans are deleted in `retention`.
 
+mod count;
 mod hours;
 mod insert;
 mod ledger;
 mod report;
 mod retention;
+mod rollups;
 mod schema;
 mod usage;
 
@@ -16,11 +18,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Connection, params};
 use scans::{ScanId, WriterKey};
 use tags::WorkspaceId;
 
+use crate::rollups::{HourRange, HoursToRollUp, Which};
 use crate::{
     Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport,
     ScanStore, ScannedTag, Source, StoreError, TagHours, Usage, WriterPosition,
@@ -32,6 +36,8 @@ pub struct SqliteStore {
     writing: Arc<Mutex<Connection>>,
     // Questions take their turn among themselves and never hold up a block, nor a block them.
     asking: Arc<Mutex<Connection>>,
+    // Nor does what counts for rollups hold up either.
+    counting: Arc<Mutex<Connection>>,
 }
 
 impl SqliteStore {
@@ -39,10 +45,11 @@ impl SqliteStore {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let mut writing = schema::connect(path)?;
         schema::prepare(&mut writing)?;
-        let asking = schema::connect(path)?;
+        let (asking, counting) = (schema::connect(path)?, schema::connect(path)?);
         Ok(Self {
             writing: Arc::new(Mutex::new(writing)),
             asking: Arc::new(Mutex::new(asking)),
+            counting: Arc::new(Mutex::new(counting)),
         })
     }
 
@@ -53,6 +60,7 @@ impl SqliteStore {
         let connection = Arc::new(Mutex::new(connection));
         Ok(Self {
             writing: Arc::clone(&connection),
+            counting: Arc::clone(&connection),
             asking: connection,
         })
     }
@@ -169,6 +177,35 @@ impl ScanStore for SqliteStore {
             move |connection| report::answer(connection, &workspace, &query),
         )
         .await
+    }
+
+    async fn hours_to_roll_up(&self, which: Which) -> Result<HoursToRollUp, StoreError> {
+        let now = Timestamp::now();
+        self.on(
+            &self.asking,
+            "look for hours to roll up",
+            move |connection| rollups::to_roll_up(connection, which, now),
+        )
+        .await
+    }
+
+    async fn roll_up(&self, hours: &HourRange) -> Result<u64, StoreError> {
+        const DOING: &str = "compute an hour's rollup";
+        let mut hold = 0;
+        for hour in hours.numbers().map(Hour::from_number) {
+            let begin = move |connection: &mut Connection| rollups::begin(connection, hour);
+            let Some(computing) = self.on(&self.writing, DOING, begin).await? else {
+                hold += 1; // it has no scans
+                continue;
+            };
+            let count = move |connection: &mut Connection| count::of_hour(connection, hour);
+            let counts = self.on(&self.counting, DOING, count).await?;
+            let replace = move |connection: &mut Connection| {
+                rollups::replace(connection, hour, computing, &counts)
+            };
+            hold += u64::from(self.on(&self.writing, DOING, replace).await?);
+        }
+        Ok(hold)
     }
 
     async fn busiest(

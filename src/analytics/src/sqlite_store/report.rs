@@ -1,11 +1,14 @@
-//! How questions are put to SQLite. Every value is a parameter; only our own column names are pasted.
+//! How questions are put to SQLite: to the rollups for the hours of which they hold, to the scans for the rest. Every value is a parameter;
+//! only our own column names, and numbers, are pasted.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, TransactionBehavior, params_from_iter};
+use rusqlite::types::{FromSql, Value};
+use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 use tags::WorkspaceId;
 
+use crate::rollups::{Division, Key, Rolled, Table, whole_hours, without};
 use crate::{Bots, Dimension, ScanQuery, ScanReport, Select};
 
 pub(super) fn answer(
@@ -15,72 +18,160 @@ pub(super) fn answer(
 ) -> rusqlite::Result<ScanReport> {
     // One transaction: all parts of the answer are of the same moment.
     let moment = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-    let (condition, bound) = condition(workspace, query);
-
-    let micros = query.interval().seconds() * 1_000_000;
-    let statement = format!(
-        "SELECT time / {micros} AS number, count(*) FROM scans WHERE {condition} GROUP BY number"
-    );
-    let mut counts: HashMap<i64, u64> = HashMap::new();
-    let mut series = moment.prepare_cached(&statement)?;
-    let mut lines = series.query(params_from_iter(&bound))?;
-    while let Some(line) = lines.next()? {
-        counts.insert(line.get(0)?, line.get::<_, i64>(1)? as u64);
-    }
+    let question = Question::new(&moment, workspace, query)?;
+    let unit = query.interval().seconds();
+    let number = format!("time / {}", unit * 1_000_000);
+    let series = Rolled::series(query.select(), unit);
+    let counts: HashMap<i64, u64> = question.count(series, &number, "")?.into_iter().collect();
 
     let mut report = ScanReport {
         total: counts.values().sum(),
         series: query.series(&counts),
         breakdown: Vec::new(),
     };
+    let order = format!("ORDER BY scans DESC, key LIMIT {}", ScanQuery::MOST_VALUES);
     for dimension in query.by() {
-        let statement = format!(
-            "SELECT {} AS value, count(*) AS scans FROM scans WHERE {condition}
-             GROUP BY value ORDER BY scans DESC, value LIMIT {}",
-            expression(*dimension),
-            ScanQuery::MOST_VALUES
-        );
-        let mut breakdown = moment.prepare_cached(&statement)?;
-        let values = breakdown
-            .query_map(params_from_iter(&bound), |line| {
-                Ok((line.get(0)?, line.get::<_, i64>(1)? as u64))
-            })?
-            .collect::<Result<_, _>>()?;
+        let rolled = Rolled::breakdown(query.select(), *dimension);
+        let values = question.count(rolled, expression(*dimension), &order)?;
         report.breakdown.push((*dimension, values));
     }
     Ok(report)
 }
 
-fn condition(workspace: &WorkspaceId, query: &ScanQuery) -> (String, Vec<Value>) {
-    let (from, to) = query.stored_range();
-    let mut bound: Vec<Value> = vec![workspace.as_str().to_owned().into(), from.into(), to.into()];
-    let selected = match query.select() {
-        Select::Workspace => "",
-        Select::Code { domain, code } => {
-            bound.extend([
-                domain.as_str().to_owned().into(),
-                code.as_str().to_owned().into(),
-            ]);
-            " AND domain = ? AND code = ?"
+/// A workspace's question, and which of its hours the rollups answer.
+struct Question<'a> {
+    moment: &'a Connection,
+    workspace: &'a WorkspaceId,
+    query: &'a ScanQuery,
+    division: Division,
+}
+
+impl<'a> Question<'a> {
+    fn new(
+        moment: &'a Connection,
+        workspace: &'a WorkspaceId,
+        query: &'a ScanQuery,
+    ) -> rusqlite::Result<Self> {
+        let (from, to) = query.stored_range();
+        let whole = whole_hours(&(from..to));
+        // An hour that is not there has no scans, which its rollup says as well.
+        let missing = moment
+            .prepare_cached(
+                "SELECT hour FROM rollup_periods WHERE NOT holds AND hour >= ?1 AND hour < ?2 ORDER BY hour",
+            )?
+            .query_map(params![whole.start, whole.end], |line| line.get(0))?
+            .collect::<rusqlite::Result<Vec<i64>>>()?;
+        Ok(Self {
+            moment,
+            workspace,
+            query,
+            division: Division::of(from..to, without(whole, missing)),
+        })
+    }
+
+    /// Counts by a key, which is `rolled` in the rollups and an expression of the scans.
+    fn count<K: FromSql>(
+        &self,
+        rolled: Option<Rolled>,
+        of_scans: &str,
+        order: &str,
+    ) -> rusqlite::Result<Vec<(K, u64)>> {
+        let (from, to) = self.query.stored_range();
+        let scans_alone = Division::raw(from..to);
+        let division = match rolled {
+            Some(_) => &self.division,
+            None => &scans_alone,
+        };
+        let (mut parts, mut bound) = (Vec::new(), Vec::new());
+        if let Some(rolled) = rolled {
+            for hours in &division.rolled {
+                parts.push(self.of_rollups(&rolled, hours, &mut bound));
+            }
         }
-        Select::Campaign(campaign) => {
-            bound.push(campaign.clone().into());
-            " AND campaign = ?"
+        for time in &division.raw {
+            parts.push(self.of_scans(of_scans, time, &mut bound));
         }
-    };
-    let bots = match query.bots() {
-        Bots::Exclude => " AND NOT automated",
-        Bots::Include => "",
-        Bots::Only => " AND automated",
-    };
-    (
-        format!("workspace = ? AND tag_version > 0 AND time >= ? AND time < ?{selected}{bots}"),
-        bound,
-    )
+        if parts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = format!(
+            "SELECT key, sum(n) AS scans FROM ({}) GROUP BY key {order}",
+            parts.join(" UNION ALL ")
+        );
+        let mut statement = self.moment.prepare_cached(&statement)?;
+        let lines = statement.query_map(params_from_iter(&bound), |line| {
+            Ok((line.get(0)?, line.get::<_, i64>(1)? as u64))
+        })?;
+        lines.collect()
+    }
+
+    fn of_scans(&self, key: &str, time: &Range<i64>, bound: &mut Vec<Value>) -> String {
+        bound.push(self.workspace.as_str().to_owned().into());
+        bound.extend([time.start.into(), time.end.into()]);
+        format!(
+            "SELECT {key} AS key, count(*) AS n FROM scans WHERE workspace = ? AND tag_version > 0 AND time >= ? AND time < ?{}{} GROUP BY key",
+            self.selected(bound),
+            self.bots()
+        )
+    }
+
+    /// From hour to hour, of each what is asked for alone.
+    fn of_rollups(&self, rolled: &Rolled, hours: &Range<i64>, bound: &mut Vec<Value>) -> String {
+        let key = match rolled.key {
+            Key::Hour(unit) => format!("hour / {}", unit / 3_600),
+            Key::Minute(unit) => format!("minute / {}", unit / 60),
+            Key::Value => "value".to_owned(),
+            Key::Campaign => expression(Dimension::Campaign).to_owned(),
+            Key::Code => expression(Dimension::Code).to_owned(),
+        };
+        let per = match (rolled.table, rolled.by_campaign) {
+            (Table::Tags, _) => "",
+            (_, true) => " AND per = 'campaign'",
+            (_, false) => " AND per = 'workspace'",
+        };
+        let dimension = rolled
+            .dimension
+            .map(|one| format!(" AND dimension = '{one}'"));
+        bound.extend([hours.start.into(), hours.end.into()]);
+        bound.push(self.workspace.as_str().to_owned().into());
+        format!(
+            "SELECT {key} AS key, sum(scans) AS n FROM rollup_periods CROSS JOIN {} USING (hour)
+             WHERE hour >= ? AND hour < ? AND workspace = ?{per}{}{}{} GROUP BY key",
+            rolled.table.name(),
+            dimension.unwrap_or_default(),
+            self.selected(bound),
+            self.bots(),
+        )
+    }
+
+    fn selected(&self, bound: &mut Vec<Value>) -> &'static str {
+        match self.query.select() {
+            Select::Workspace => "",
+            Select::Code { domain, code } => {
+                bound.extend([
+                    domain.as_str().to_owned().into(),
+                    code.as_str().to_owned().into(),
+                ]);
+                " AND domain = ? AND code = ?"
+            }
+            Select::Campaign(campaign) => {
+                bound.push(campaign.clone().into());
+                " AND campaign = ?"
+            }
+        }
+    }
+
+    fn bots(&self) -> &'static str {
+        match self.query.bots() {
+            Bots::Exclude => " AND NOT automated",
+            Bots::Include => "",
+            Bots::Only => " AND automated",
+        }
+    }
 }
 
 /// A dimension's value, as text.
-fn expression(dimension: Dimension) -> &'static str {
+pub(super) fn expression(dimension: Dimension) -> &'static str {
     match dimension {
         Dimension::Country => "iif(country = '', 'unknown', country)",
         Dimension::Region => "iif(region = '', 'unknown', region)",

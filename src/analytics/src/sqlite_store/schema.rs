@@ -9,7 +9,12 @@ use rusqlite_migration::{M, Migrations};
 use super::{REPAIR, failure};
 use crate::StoreError;
 
-const STEPS: &[M<'static>] = &[M::up(FIRST), M::up(BOT_REASON), M::up(SCANS_EXPIRED)];
+const STEPS: &[M<'static>] = &[
+    M::up(FIRST),
+    M::up(BOT_REASON),
+    M::up(SCANS_EXPIRED),
+    M::up(ROLLUPS),
+];
 
 /// Times are microseconds since 1970 (`scans`) or milliseconds. An identity is a key here, so a scan cannot be there twice.
 const FIRST: &str = r#"
@@ -109,6 +114,53 @@ CREATE TABLE scans_expired (
     seq INTEGER NOT NULL,
     PRIMARY KEY (writer_id, seq)
 ) STRICT, WITHOUT ROWID";
+
+/// Rollups, by hours and minutes numbered since 1970. `rollup_periods` has every hour with scans: whether its rollup holds, and who computes
+/// it, if somebody does. Keys begin with the hour, as it is replaced whole.
+const ROLLUPS: &str = r#"
+CREATE TABLE rollup_periods (
+    hour INTEGER PRIMARY KEY,
+    holds INTEGER NOT NULL,
+    computing INTEGER
+) STRICT;
+CREATE INDEX rollup_periods_missing ON rollup_periods (hour) WHERE NOT holds;
+
+CREATE TABLE scans_1m (
+    hour INTEGER NOT NULL,
+    workspace TEXT NOT NULL,
+    per TEXT NOT NULL,
+    campaign TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    automated INTEGER NOT NULL,
+    scans INTEGER NOT NULL,
+    PRIMARY KEY (hour, workspace, per, campaign, minute, automated)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scans_1h (
+    hour INTEGER NOT NULL,
+    workspace TEXT NOT NULL,
+    per TEXT NOT NULL,
+    dimension TEXT NOT NULL,
+    campaign TEXT NOT NULL,
+    value TEXT NOT NULL,
+    automated INTEGER NOT NULL,
+    scans INTEGER NOT NULL,
+    PRIMARY KEY (hour, workspace, per, dimension, campaign, value, automated)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scans_1h_tags (
+    hour INTEGER NOT NULL,
+    workspace TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    code TEXT NOT NULL,
+    campaign TEXT NOT NULL,
+    automated INTEGER NOT NULL,
+    scans INTEGER NOT NULL,
+    PRIMARY KEY (hour, workspace, domain, code, campaign, automated)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO rollup_periods SELECT DISTINCT time / 3600000000, FALSE, NULL FROM scans WHERE time >= 0;
+"#;
 
 /// A connection to the file, made if it is not there. FULL: what is committed survives a loss of power, not only of the process.
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {

@@ -3,6 +3,7 @@
 mod data;
 mod ledger;
 mod retention;
+mod rollups;
 mod stores;
 mod usage;
 

@@ -4,9 +4,8 @@
 mod report;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use analytics::{ClickHouseStore, LedgerReport, Period, ScanStore, SqliteStore};
+use analytics::{LedgerReport, Period};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _};
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +16,7 @@ use crate::cli::{Cli, Data};
 use crate::client::Failure;
 use crate::client::output::Output;
 use crate::config::Config;
-use crate::parts::cluster;
+use crate::parts::scan_store;
 
 /// From where to where, where nothing is said.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -61,7 +60,7 @@ fn compare(command: &Ledger) -> Result<(), Failure> {
     let config = config.map_err(Failure::new)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
-        let store = open(&config)?;
+        let store = scan_store::to_ask(&config).map_err(Failure::new)?;
         let asked = analytics::ledger(&*store, &period, command.workspace.as_ref(), now).await;
         asked.map_err(Failure::new)
     })?;
@@ -82,24 +81,6 @@ fn tell(report: &LedgerReport, command: &Ledger) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the roles would keep scans.
-fn open(config: &Config) -> Result<Arc<dyn ScanStore>, Failure> {
-    if config.clickhouse.is_configured() {
-        let options = cluster::clickhouse_options(config, "ledger").map_err(Failure::new)?;
-        return Ok(Arc::new(ClickHouseStore::to_ask(&options)));
-    }
-    let file = config.node.data_dir.join("scans.sqlite");
-    if !file.is_file() {
-        return Err(Failure::new(format!(
-            "there are no scans to look at: clickhouse.url is not set, and {} is not there; set clickhouse.url (--config, or TAGWIRE_CLICKHOUSE__URL), \
-             or node.data_dir (--data-dir) to a standalone's",
-            file.display()
-        )));
-    }
-    let store = SqliteStore::to_ask(&file);
-    Ok(Arc::new(store.map_err(Failure::new)?))
-}
-
 impl Ledger {
     /// Ends the process where the two times contradict each other, as any wrong usage does.
     fn period(&self, now: Timestamp) -> Period {
@@ -116,7 +97,8 @@ impl Ledger {
     }
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+/// A moment on the command line.
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|error: jiff::Error| {
         format!("{error}; it must be a moment as in RFC 3339, such as 2026-11-29T06:00:00Z")
     })

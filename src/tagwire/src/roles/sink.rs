@@ -8,13 +8,14 @@ use sink::Enricher;
 
 use super::Role;
 use crate::config::Config;
-use crate::parts::{Operations, PlacesWatch, ScanSink, bind, cluster};
+use crate::parts::{Operations, PlacesWatch, Rollups, ScanSink, bind, cluster};
 use crate::program::Program;
 
 const ROLE: &str = "sink";
 
 pub(crate) struct Sink {
     sink: ScanSink,
+    rollups: Rollups,
     places: PlacesWatch,
     operations: Operations,
 }
@@ -28,10 +29,12 @@ impl Sink {
         let places = PlacesWatch::open(&config.geoip, &program.registry, &[ROLE])?;
         let enricher = Arc::new(Enricher::new(Arc::new(Agents::new()?), places.file()));
         let store = cluster::clickhouse(program, clickhouse);
-        let sink = ScanSink::start(program, options, store, enricher)?;
+        let sink = ScanSink::start(program, options, Arc::clone(&store), enricher)?;
+        let rollups = Rollups::start(program, store)?;
         let operations = Operations::start(program, operations)?;
         Ok(Self {
             sink,
+            rollups,
             places,
             operations,
         })
@@ -50,6 +53,7 @@ impl Role for Sink {
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
+        self.rollups.end();
         self.sink.drain(deadline);
         self.places.end();
         self.operations.end(program);

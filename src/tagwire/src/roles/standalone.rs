@@ -15,13 +15,14 @@ use super::Role;
 use crate::config::Config;
 use crate::parts::{
     Api, Behind, BlocklistsWatch, CrawlersWatch, DataDir, Demo, InheritedRedirects, Operations,
-    PlacesWatch, Redirects, Welcome, bind, public_url, tls_options,
+    PlacesWatch, Redirects, Rollups, Welcome, bind, public_url, tls_options,
 };
 use crate::program::Program;
 
 pub(crate) struct Standalone {
     redirects: Redirects,
     api: Api,
+    rollups: Rollups,
     places: PlacesWatch,
     crawlers: CrawlersWatch,
     blocklists: BlocklistsWatch,
@@ -72,6 +73,7 @@ impl Standalone {
             crawlers: crawlers.lists(),
             agents: Arc::clone(&agents),
         };
+        let rollups = Rollups::start(program, store.clone())?;
         let inherited = InheritedRedirects::nothing();
         let redirects = Redirects::start(program, &data, any_host, behind, inherited)?;
         let public_url = match &config.node.public_url {
@@ -116,6 +118,7 @@ impl Standalone {
         Ok(Self {
             redirects,
             api,
+            rollups,
             places,
             crawlers,
             blocklists,
@@ -162,6 +165,7 @@ impl Role for Standalone {
     }
 
     fn drain(self: Box<Self>, program: &Program, deadline: Instant) {
+        self.rollups.end();
         self.redirects.begin_drain(deadline);
         // The API first: an edit under way waits for the edge to apply it. It gets half of the time at most.
         let half = deadline.saturating_duration_since(Instant::now()) / 2;

@@ -17,6 +17,7 @@ mod files;
 mod https;
 mod import;
 mod ledger;
+mod rebuild;
 mod refusals;
 mod reload;
 mod site;

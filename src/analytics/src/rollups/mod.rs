@@ -1,0 +1,108 @@
+//! Rollups: counts by the hour, derived from the scans and replaced whole, never added to. What they are, when they hold and which of a
+//! question's hours they answer; how a store computes and reads them is in the stores.
+//!
+//! A period is an hour. While scans may still come for it in the usual way it is *open*; scans that come later make it *dirty*. Open and
+//! dirty hours are answered from the scans themselves, so that neither a late block nor a repair is missed or counted twice.
+
+mod division;
+mod rebuild;
+mod source;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::Hour;
+
+pub(crate) use division::{Division, runs, whole_hours, without};
+pub use rebuild::{Rebuilt, rebuild};
+pub(crate) use source::{Key, Rolled, Table};
+
+/// How long after its end, and after scans came late, an hour's rollup is computed: ten times as long as an insert may take.
+pub const SETTLED_AFTER: Duration = Duration::from_secs(600);
+
+/// The most hours that are computed at once.
+pub const MOST_HOURS_AT_ONCE: usize = 24;
+
+/// Which hours' rollups are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that do not hold, wherever there are scans.
+    Missing,
+    /// All from the first to the second, which is outside.
+    Within(Hour, Hour),
+}
+
+/// Which hours' rollups can be computed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HoursToRollUp {
+    /// The newest first.
+    pub ready: Vec<Hour>,
+    /// So many more have ended and are not ready: scans have come for them too lately, or another process is at them.
+    pub later: u64,
+}
+
+impl HoursToRollUp {
+    /// The newest hours that follow one upon another, at most [`MOST_HOURS_AT_ONCE`]; none: there is nothing to do.
+    pub fn newest_run(&self) -> Option<HourRange> {
+        let last = *self.ready.first()?;
+        let follows = |(ago, hour): &(i64, &Hour)| **hour == last.before(*ago);
+        let run = (0..).zip(&self.ready).take_while(follows);
+        let length = run.take(MOST_HOURS_AT_ONCE).count() as i64;
+        Some(HourRange {
+            first: last.before(length - 1),
+            last,
+        })
+    }
+}
+
+/// Hours that follow one upon another; both are inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HourRange {
+    /// The first.
+    pub first: Hour,
+    /// The last.
+    pub last: Hour,
+}
+
+impl HourRange {
+    /// How many they are.
+    pub fn count(&self) -> u64 {
+        u64::try_from(self.last.number() - self.first.number() + 1).unwrap_or(0)
+    }
+
+    /// When the first begins.
+    pub fn start(&self) -> Timestamp {
+        self.first.start()
+    }
+
+    /// When the last ends.
+    pub fn end(&self) -> Timestamp {
+        self.last.before(-1).start()
+    }
+
+    pub(crate) fn numbers(&self) -> Range<i64> {
+        self.first.number()..self.last.number() + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn newest_run(numbers: &[i64]) -> Option<(i64, i64)> {
+        let ready = numbers.iter().copied().map(Hour::from_number).collect();
+        let run = HoursToRollUp { ready, later: 0 }.newest_run()?;
+        Some((run.first.number(), run.last.number()))
+    }
+
+    #[test]
+    fn hours_are_taken_newest_first_as_far_as_they_follow_one_upon_another() {
+        assert_eq!(newest_run(&[]), None);
+        assert_eq!(newest_run(&[9]), Some((9, 9)));
+        assert_eq!(newest_run(&[9, 8, 7, 5, 4]), Some((7, 9)));
+        let many: Vec<i64> = (0..100).rev().collect();
+        assert_eq!(newest_run(&many), Some((76, 99)));
+    }
+}

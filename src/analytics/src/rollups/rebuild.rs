@@ -1,0 +1,36 @@
+//! All rollups of a time, computed anew: what an operator asks for by hand.
+
+use super::{HourRange, Which};
+use crate::{Hour, ScanStore, StoreError};
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Hours whose rollups were computed, and replaced what was there.
+    pub hours: u64,
+    /// Hours that have ended and were left out: scans have come for them too lately, or they have been made dirty meanwhile.
+    pub later: u64,
+}
+
+/// Computes all rollups from the first hour to the second, which is outside, the newest first, as the job computes those that do not hold.
+/// `told` hears of each step when it is done. What was computed before an error holds.
+pub async fn rebuild(
+    store: &dyn ScanStore,
+    from: Hour,
+    to: Hour,
+    mut told: impl FnMut(&HourRange),
+) -> Result<Rebuilt, StoreError> {
+    let mut left = store.hours_to_roll_up(Which::Within(from, to)).await?;
+    let mut rebuilt = Rebuilt {
+        hours: 0,
+        later: left.later,
+    };
+    while let Some(run) = left.newest_run() {
+        let hold = store.roll_up(&run).await?;
+        rebuilt.hours += hold;
+        rebuilt.later += run.count() - hold;
+        told(&run);
+        left.ready.drain(..run.count() as usize);
+    }
+    Ok(rebuilt)
+}
