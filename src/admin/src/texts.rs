@@ -28,7 +28,7 @@ pub fn check_label(text: &str, max: usize) -> Result<(), String> {
 }
 
 /// The beginning of the year 0000; those before it have a sign.
-const FIRST: Timestamp = Timestamp::constant(-62_167_219_200, 0);
+pub(crate) const FIRST_TIME: Timestamp = Timestamp::constant(-62_167_219_200, 0);
 
 /// Why a text is no point in time that is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +53,7 @@ pub fn parse_time(text: &str) -> Result<Timestamp, InvalidTime> {
         return Err(InvalidTime::Form);
     }
     match text.parse::<Timestamp>() {
-        Ok(time) if time < FIRST => Err(InvalidTime::Range),
+        Ok(time) if time < FIRST_TIME => Err(InvalidTime::Range),
         Ok(time) => {
             Timestamp::from_microsecond(time.as_microsecond()).map_err(|_| InvalidTime::Range)
         }

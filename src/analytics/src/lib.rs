@@ -1,17 +1,20 @@
 //! The scan store: what is kept of a scan, how blocks of scans enter, what can be asked. ClickHouse and SQLite.
 //!
-//! Read in this order: [`Row`] and [`Block`], what the sink brings; [`ScanQuery`] and [`ScanReport`], what the admin asks, and [`TagHours`],
-//! what it asks of all workspaces; [`rebuild()`] and what it needs, by which rollups are derived; [`ledger()`], which compares what was accepted with what is stored; and
+//! Read in this order: [`Row`] and [`Block`], what the sink brings; [`ScanQuery`] and [`ScanReport`], what the admin asks, with [`Peaks`], and
+//! [`TagHours`], what it asks of all workspaces; [`rebuild()`] and what it needs, by which rollups are derived; [`ledger()`], which
+//! compares what was accepted with what is stored; and
 //! [`ScanStore`], which both implementations stand behind.
 
 mod block;
 mod clickhouse_store;
 mod hours;
 mod ledger;
+mod peaks;
 mod query;
 mod retention;
 mod rollups;
 mod row;
+mod series;
 mod sqlite_store;
 mod store;
 mod usage;
@@ -25,12 +28,16 @@ pub use ledger::{
     Compared, Headers, Kept, LedgerReport, Period, Standing, UnderWay, WriterHeaders, WriterLedger,
     ledger,
 };
-pub use query::{Bots, Dimension, Interval, InvalidQuery, Point, ScanQuery, ScanReport, Select};
+pub use peaks::Peaks;
+pub use query::{
+    Bots, Dimension, Interval, InvalidQuery, ScanFilter, ScanQuery, ScanReport, Select,
+};
 pub use retention::Expiry;
 pub use rollups::{
     HourRange, HoursToRollUp, MOST_HOURS_AT_ONCE, Rebuilt, SETTLED_AFTER, Which, rebuild,
 };
 pub use row::Row;
+pub use series::Point;
 pub use sqlite_store::SqliteStore;
 pub use store::{Counted, ScanStore, StoreError};
 pub use usage::Usage;

@@ -1,7 +1,13 @@
 //! What can be asked about scans, and what is answered. A query is checked when it is made; a store only answers it.
 
-use jiff::{SignedDuration, Timestamp};
-use tags::{Code, Domain};
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tags::{Code, Domain, Zone};
+
+use crate::Point;
+use crate::series::{Points, period_before};
 
 /// Why a query cannot be asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +29,15 @@ pub enum InvalidQuery {
         points: u64,
         /// What is answered.
         most: u64,
+    },
+    /// This build's database has no such time zone.
+    #[error("the time zone {0} is not in this program's database")]
+    Zone(Zone),
+    /// The period before would begin before the year 0000, which is where times begin (RFC 3339 §5.6).
+    #[error("there is no period of this length before 'from' ({from})")]
+    NothingBefore {
+        /// As given.
+        from: Timestamp,
     },
     /// Not one of the names.
     #[error("'{given}' is none of {allowed}")]
@@ -50,17 +65,19 @@ pub enum Select {
     Campaign(String),
 }
 
-/// The length of a point of the series, in UTC.
+/// The length of a point of the series, on the clocks of a time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Interval {
-    /// 1 second.
+    /// 1 second, the same in every zone.
     Second,
-    /// 60 seconds.
+    /// 60 seconds, the same in every zone.
     Minute,
-    /// 60 minutes.
+    /// 60 minutes, or what a change of clocks leaves of them.
     Hour,
-    /// 24 hours.
+    /// From midnight to midnight: 24 hours, mostly 23 and 25 on days on which clocks change.
     Day,
+    /// Seven days that begin with a Monday, as in ISO 8601.
+    Week,
 }
 
 /// Whether scans by bots count, and with them HEAD, prefetches and previews.
@@ -138,7 +155,7 @@ macro_rules! names {
     };
 }
 
-names!(Interval { Second = "second", Minute = "minute", Hour = "hour", Day = "day" });
+names!(Interval { Second = "second", Minute = "minute", Hour = "hour", Day = "day", Week = "week" });
 names!(Bots { Exclude = "exclude", Include = "include", Only = "only" });
 names!(Dimension {
     Country = "country",
@@ -157,68 +174,31 @@ names!(Dimension {
     BotReason = "bot_reason",
 });
 
-impl Interval {
-    /// Its length in seconds.
-    pub fn seconds(self) -> i64 {
-        match self {
-            Self::Second => 1,
-            Self::Minute => 60,
-            Self::Hour => 3_600,
-            Self::Day => 86_400,
-        }
-    }
-}
-
-/// A question about one workspace's scans in `[from, to)`.
+/// Which of a workspace's scans, in `[from, to)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScanQuery {
+pub struct ScanFilter {
     select: Select,
     from: Timestamp,
     to: Timestamp,
-    interval: Interval,
-    by: Vec<Dimension>,
     bots: Bots,
 }
 
-impl ScanQuery {
-    /// The longest series answered: a month of minutes and some.
-    pub const MOST_POINTS: u64 = 50_000;
-    /// The most values answered of a dimension, those with most scans.
-    pub const MOST_VALUES: usize = 1_000;
-
-    /// A question that can be answered; a dimension named twice is answered once.
+impl ScanFilter {
+    /// One that some scan may pass.
     pub fn new(
         select: Select,
         (from, to): (Timestamp, Timestamp),
-        interval: Interval,
-        by: &[Dimension],
         bots: Bots,
     ) -> Result<Self, InvalidQuery> {
         if to <= from {
             return Err(InvalidQuery::Range { from, to });
         }
-        let mut once: Vec<Dimension> = Vec::new();
-        for dimension in by {
-            if !once.contains(dimension) {
-                once.push(*dimension);
-            }
-        }
-        let query = Self {
+        Ok(Self {
             select,
             from,
             to,
-            interval,
-            by: once,
             bots,
-        };
-        let points = query.points();
-        if points > Self::MOST_POINTS {
-            return Err(InvalidQuery::TooManyPoints {
-                points,
-                most: Self::MOST_POINTS,
-            });
-        }
-        Ok(query)
+        })
     }
 
     /// Which scans.
@@ -236,6 +216,118 @@ impl ScanQuery {
         self.to
     }
 
+    /// Whether bots count.
+    pub fn bots(&self) -> Bots {
+        self.bots
+    }
+
+    /// The range in microseconds since 1970 as far as a store can hold scans.
+    pub(crate) fn stored_range(&self) -> (i64, i64) {
+        stored_range((self.from, self.to))
+    }
+}
+
+/// Microseconds since 1970 as far as a store can hold scans: from 1970, and below the year 2200.
+pub(crate) fn stored_range((from, to): (Timestamp, Timestamp)) -> (i64, i64) {
+    const YEAR_2200: i64 = 7_258_118_400_000_000;
+    (
+        from.as_microsecond().clamp(0, YEAR_2200),
+        to.as_microsecond().clamp(0, YEAR_2200),
+    )
+}
+
+/// A question about some scans: how many there are, when, and by which facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanQuery {
+    filter: ScanFilter,
+    interval: Interval,
+    zone: TimeZone,
+    points: Points,
+    by: Vec<Dimension>,
+}
+
+impl ScanQuery {
+    /// The longest series answered: a month of minutes and some.
+    pub const MOST_POINTS: u64 = 50_000;
+    /// The most values answered of a dimension, those with most scans.
+    pub const MOST_VALUES: usize = 1_000;
+
+    /// A question that can be answered, by the clock of UTC; a dimension named twice is answered once.
+    pub fn new(
+        select: Select,
+        range: (Timestamp, Timestamp),
+        interval: Interval,
+        by: &[Dimension],
+        bots: Bots,
+    ) -> Result<Self, InvalidQuery> {
+        let filter = ScanFilter::new(select, range, bots)?;
+        let mut once: Vec<Dimension> = Vec::new();
+        for dimension in by {
+            if !once.contains(dimension) {
+                once.push(*dimension);
+            }
+        }
+        Ok(Self {
+            filter,
+            interval,
+            points: Points::new(interval, &TimeZone::UTC, range)?,
+            zone: TimeZone::UTC,
+            by: once,
+        })
+    }
+
+    /// The same by the clocks of a zone.
+    pub fn in_zone(self, zone: &Zone) -> Result<Self, InvalidQuery> {
+        let clocks = zone.clocks();
+        self.by_clocks(clocks.ok_or_else(|| InvalidQuery::Zone(zone.clone()))?)
+    }
+
+    fn by_clocks(self, zone: TimeZone) -> Result<Self, InvalidQuery> {
+        let range = (self.filter.from, self.filter.to);
+        Ok(Self {
+            points: Points::new(self.interval, &zone, range)?,
+            zone,
+            ..self
+        })
+    }
+
+    /// The same of the period before, without breakdowns. It ends where this one begins, and has as many local days where this one is of
+    /// whole ones; otherwise it is as long.
+    pub fn previous(&self) -> Result<Self, InvalidQuery> {
+        let ScanFilter {
+            select, from, bots, ..
+        } = &self.filter;
+        let before = period_before(&self.zone, (*from, self.filter.to));
+        let before = before.ok_or(InvalidQuery::NothingBefore { from: *from })?;
+        let query = Self::new(select.clone(), (before, *from), self.interval, &[], *bots)?;
+        query.by_clocks(self.zone.clone())
+    }
+
+    /// Which scans, and when.
+    pub fn filter(&self) -> &ScanFilter {
+        &self.filter
+    }
+
+    /// Which scans.
+    pub fn select(&self) -> &Select {
+        &self.filter.select
+    }
+
+    /// The first moment inside.
+    pub fn from(&self) -> Timestamp {
+        self.filter.from
+    }
+
+    /// The first moment after.
+    pub fn to(&self) -> Timestamp {
+        self.filter.to
+    }
+
+    /// Whether bots count.
+    pub fn bots(&self) -> Bots {
+        self.filter.bots
+    }
+
     /// The length of a point.
     pub fn interval(&self) -> Interval {
         self.interval
@@ -246,65 +338,15 @@ impl ScanQuery {
         &self.by
     }
 
-    /// Whether bots count.
-    pub fn bots(&self) -> Bots {
-        self.bots
+    /// In units of how many seconds, numbered since 1970 in UTC, a store counts scans for the series: every point begins with one.
+    pub(crate) fn unit(&self) -> i64 {
+        self.points.unit()
     }
 
-    /// How many points the series has: of every interval that has a moment in `[from, to)`.
-    pub fn points(&self) -> u64 {
-        u64::try_from(self.index(self.last_moment()) + 1).unwrap_or(0)
+    /// The answer's series from counts by the number of their [unit](Self::unit): every point, those without scans too.
+    pub(crate) fn series(&self, counts: &HashMap<i64, u64>) -> Vec<Point> {
+        self.points.fold(counts)
     }
-
-    /// The range in microseconds since 1970 as far as a store can hold scans: from 1970, and below the year 2200.
-    pub(crate) fn stored_range(&self) -> (i64, i64) {
-        const YEAR_2200: i64 = 7_258_118_400_000_000;
-        (
-            self.from.as_microsecond().clamp(0, YEAR_2200),
-            self.to.as_microsecond().clamp(0, YEAR_2200),
-        )
-    }
-
-    /// Which point a moment belongs to, counted from that of `from`.
-    pub(crate) fn index(&self, moment: Timestamp) -> i64 {
-        self.number(moment) - self.number(self.from)
-    }
-
-    /// The answer's series from counts by interval number since 1970: every point, those without scans too.
-    pub(crate) fn series(&self, counts: &std::collections::HashMap<i64, u64>) -> Vec<Point> {
-        let (first, last) = (self.number(self.from), self.number(self.last_moment()));
-        (first..=last)
-            .filter_map(|number| {
-                // A range that begins at the calendar's first moment may have its first interval begin before it.
-                let start = Timestamp::from_second(number * self.interval.seconds()).ok()?;
-                Some(Point {
-                    start,
-                    scans: counts.get(&number).copied().unwrap_or(0),
-                })
-            })
-            .collect()
-    }
-
-    fn number(&self, moment: Timestamp) -> i64 {
-        moment
-            .as_microsecond()
-            .div_euclid(self.interval.seconds() * 1_000_000)
-    }
-
-    fn last_moment(&self) -> Timestamp {
-        self.to
-            .checked_sub(SignedDuration::from_micros(1))
-            .unwrap_or(self.from)
-    }
-}
-
-/// One interval of the series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Point {
-    /// When it begins: a whole second, minute, hour or day.
-    pub start: Timestamp,
-    /// The scans in it that are also in the query's range.
-    pub scans: u64,
 }
 
 /// The answer.
@@ -334,30 +376,6 @@ mod tests {
             &[],
             Bots::Exclude,
         )
-    }
-
-    #[test]
-    fn a_series_begins_with_the_interval_of_from_and_ends_before_to() {
-        let query = query(
-            "2026-11-25T10:59:59.5Z",
-            "2026-11-25T13:00:00Z",
-            Interval::Hour,
-        )
-        .expect("valid");
-        let starts: Vec<_> = query
-            .series(&Default::default())
-            .iter()
-            .map(|p| p.start.to_string())
-            .collect();
-        assert_eq!(
-            starts,
-            [
-                "2026-11-25T10:00:00Z",
-                "2026-11-25T11:00:00Z",
-                "2026-11-25T12:00:00Z"
-            ]
-        );
-        assert_eq!(query.points(), 3);
     }
 
     #[test]
@@ -399,10 +417,10 @@ mod tests {
         for dimension in Dimension::ALL {
             assert_eq!(dimension.as_str().parse(), Ok(*dimension));
         }
-        let refused = "week".parse::<Interval>().expect_err("no such interval");
+        let refused = "month".parse::<Interval>().expect_err("no such interval");
         assert_eq!(
             refused.to_string(),
-            "'week' is none of second, minute, hour, day"
+            "'month' is none of second, minute, hour, day, week"
         );
     }
 }

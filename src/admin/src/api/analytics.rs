@@ -1,4 +1,4 @@
-//! `/api/v1/analytics/scans`: how often, when, by whom.
+//! `/api/v1/analytics/scans`: how often, when, by whom. How its parameters are read that other questions about scans have too.
 
 use analytics::{
     Bots, Dimension, Interval, InvalidQuery, Point, ScanQuery, ScanReport, Select, StoreError,
@@ -8,7 +8,7 @@ use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tags::Code;
+use tags::{Code, Zone};
 use utoipa::ToSchema;
 
 use super::params::Params;
@@ -16,10 +16,22 @@ use crate::auth::Principal;
 use crate::edits::TagName;
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
+use crate::texts::FIRST_TIME;
 
-const PARAMETERS: [&str; 8] = [
-    "code", "domain", "campaign", "from", "to", "interval", "by", "bots",
+const PARAMETERS: [&str; 10] = [
+    "code",
+    "domain",
+    "campaign",
+    "from",
+    "to",
+    "interval",
+    "time_zone",
+    "by",
+    "bots",
+    "compare",
 ];
+/// The range by default.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// How many scans there were.
 #[derive(Serialize, ToSchema)]
@@ -32,11 +44,32 @@ pub(crate) struct ReportAnswer {
     #[schema(value_type = String, format = DateTime)]
     to: Timestamp,
     interval: &'static str,
+    /// On whose clocks hours, days and weeks are.
+    time_zone: String,
     /// Every interval of the range.
     series: Vec<PointAnswer>,
     /// For each dimension of `by`, its values with their scans, most first.
     #[schema(value_type = std::collections::BTreeMap<String, Vec<ValueAnswer>>)]
     breakdown: Map<String, Value>,
+    /// With `compare=previous`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<PreviousAnswer>,
+}
+
+/// The period before, with which it is compared.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PreviousPeriod)]
+pub(crate) struct PreviousAnswer {
+    total: u64,
+    /// By how many per cent the later total is higher, or if negative lower, to a tenth; null where this one is 0.
+    change: Option<f64>,
+    /// As many local days before the range, where that is of whole ones; otherwise it is as long.
+    #[schema(value_type = String, format = DateTime)]
+    from: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    to: Timestamp,
+    /// Every interval of it.
+    series: Vec<PointAnswer>,
 }
 
 /// The scans of one interval.
@@ -70,9 +103,11 @@ pub(crate) struct ValueAnswer {
         ("campaign" = Option<String>, Query, description = "Of one campaign; with neither, of the whole workspace"),
         ("from" = Option<String>, Query, description = "By default a day before `to`"),
         ("to" = Option<String>, Query, description = "By default now"),
-        ("interval" = Option<String>, Query, description = "second, minute, hour (the default) or day"),
+        ("interval" = Option<String>, Query, description = "second, minute, hour (the default), day or week, which begins with a Monday"),
+        ("time_zone" = Option<String>, Query, description = "On whose clocks hours, days and weeks are: a name of the IANA database, by default UTC", example = "Europe/Berlin"),
         ("by" = Option<String>, Query, description = "Comma-separated: country region city device os browser referrer language outcome rule destination campaign code bot_reason"),
-        ("bots" = Option<String>, Query, description = "exclude (the default), include or only; HEAD and prefetches go with the bots")
+        ("bots" = Option<String>, Query, description = "exclude (the default), include or only; HEAD and prefetches go with the bots"),
+        ("compare" = Option<String>, Query, description = "previous: with the period before")
     ),
     responses(
         (status = 200, description = "The counts", body = ReportAnswer),
@@ -87,30 +122,68 @@ pub(crate) async fn scans(
 ) -> Result<Json<ReportAnswer>, Problem> {
     let params = params.allow(&PARAMETERS)?;
     let select = select(&admin, &who, &params)?;
-    let to = params.time("to")?;
-    // The scan of this very moment belongs to the last 24 hours: a range ends behind the present.
-    let to = to.unwrap_or_else(|| after(admin.now()));
-    let from = params.time("from")?.unwrap_or_else(|| {
-        to.checked_sub(SignedDuration::from_hours(24))
-            .unwrap_or(Timestamp::MIN)
-    });
-    let interval = params
-        .parsed::<Interval>("interval")?
-        .unwrap_or(Interval::Hour);
+    let range = range(&params, admin.now(), DAY)?;
+    let interval = params.parsed::<Interval>("interval")?;
+    let zone = zone(&params)?;
     let bots = params.parsed::<Bots>("bots")?.unwrap_or_default();
     let by = dimensions(params.text("by").unwrap_or_default())?;
-    let query = ScanQuery::new(select, (from, to), interval, &by, bots).map_err(|error| {
-        let parameter = match &error {
-            InvalidQuery::TooManyPoints { .. } => "interval",
-            // The one of the two that the request has: `from` alone may lie in the future.
-            InvalidQuery::Range { .. } if params.text("to").is_none() => "from",
-            InvalidQuery::Range { .. } | InvalidQuery::Name { .. } => "to",
-        };
-        Problem::parameter(parameter, error)
-    })?;
-    let report = admin.store().scans(&who.workspace, &query).await;
+    let query = ScanQuery::new(select, range, interval.unwrap_or(Interval::Hour), &by, bots)
+        .and_then(|query| query.in_zone(&zone))
+        .map_err(|error| refused(&params, "interval", &error))?;
+    let before = match params.text("compare") {
+        None => None,
+        Some("previous") => {
+            let before = query.previous();
+            Some(before.map_err(|error| Problem::parameter("compare", error))?)
+        }
+        Some(_) => return Err(Problem::parameter("compare", "must be previous.")),
+    };
+    let store = admin.store();
+    let report = store.scans(&who.workspace, &query).await;
     let report = report.map_err(|error| not_answered(&error))?;
-    Ok(Json(answer(&query, report)))
+    let previous = match before {
+        None => None,
+        Some(before) => {
+            let found = store.scans(&who.workspace, &before).await;
+            let found = found.map_err(|error| not_answered(&error))?;
+            Some(previous(&before, found, report.total))
+        }
+    };
+    Ok(Json(answer(&query, &zone, report, previous)))
+}
+
+/// The range that is asked for, by default so long until now.
+pub(super) fn range(
+    params: &Params,
+    now: Timestamp,
+    length: SignedDuration,
+) -> Result<(Timestamp, Timestamp), Problem> {
+    // The scan of this very moment belongs to the last 24 hours: a range ends behind the present.
+    let to = params.time("to")?.unwrap_or_else(|| after(now));
+    let default = || to.checked_sub(length).unwrap_or(FIRST_TIME);
+    let from = params.time("from")?;
+    Ok((from.unwrap_or_else(|| default().max(FIRST_TIME)), to))
+}
+
+/// The zone that is asked for.
+pub(super) fn zone(params: &Params) -> Result<Zone, Problem> {
+    let zone = params.text("time_zone").map(Zone::parse).transpose();
+    let zone = zone.map_err(|error| Problem::parameter("time_zone", error));
+    Ok(zone?.unwrap_or_else(Zone::utc))
+}
+
+/// A question that cannot be asked; `length` is the parameter by which the series is too long.
+pub(super) fn refused(params: &Params, length: &str, error: &InvalidQuery) -> Problem {
+    let parameter = match error {
+        InvalidQuery::TooManyPoints { .. } => length,
+        InvalidQuery::Zone(_) => "time_zone",
+        // The one of the two that the request has: `from` alone may lie in the future.
+        InvalidQuery::Range { .. } if params.text("to").is_none() => "from",
+        InvalidQuery::Range { .. }
+        | InvalidQuery::NothingBefore { .. }
+        | InvalidQuery::Name { .. } => "to",
+    };
+    Problem::parameter(parameter, error)
 }
 
 /// The scan store did not answer.
@@ -168,7 +241,12 @@ fn dimensions(text: &str) -> Result<Vec<Dimension>, Problem> {
         .collect()
 }
 
-fn answer(query: &ScanQuery, report: ScanReport) -> ReportAnswer {
+fn answer(
+    query: &ScanQuery,
+    zone: &Zone,
+    report: ScanReport,
+    previous: Option<PreviousAnswer>,
+) -> ReportAnswer {
     let values = |values: Vec<(String, u64)>| -> Value {
         values
             .into_iter()
@@ -180,12 +258,26 @@ fn answer(query: &ScanQuery, report: ScanReport) -> ReportAnswer {
         from: query.from(),
         to: query.to(),
         interval: query.interval().as_str(),
+        time_zone: zone.to_string(),
         series: report.series.into_iter().map(Into::into).collect(),
         breakdown: report
             .breakdown
             .into_iter()
             .map(|(by, found)| (by.as_str().to_owned(), values(found)))
             .collect(),
+        previous,
+    }
+}
+
+fn previous(query: &ScanQuery, report: ScanReport, later: u64) -> PreviousAnswer {
+    let (before, later) = (report.total as f64, later as f64);
+    let change = (later - before) / before * 100.0;
+    PreviousAnswer {
+        total: report.total,
+        change: (report.total > 0).then_some((change * 10.0).round() / 10.0),
+        from: query.from(),
+        to: query.to(),
+        series: report.series.into_iter().map(Into::into).collect(),
     }
 }
 

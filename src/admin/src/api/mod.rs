@@ -18,6 +18,7 @@ mod keys;
 mod live;
 mod once;
 mod params;
+mod peaks;
 mod qr;
 mod schedule;
 mod schema;
@@ -106,6 +107,7 @@ fn endpoints() -> Endpoints {
         .needs(TagsRead, routes!(qr::svg))
         .needs(TagsRead, routes!(qr::png))
         .needs(AnalyticsRead, routes!(analytics::scans))
+        .needs(AnalyticsRead, routes!(peaks::peaks))
         .needs(AnalyticsRead, routes!(live::live))
         .needs(AnalyticsRead, routes!(usage::usage))
         .needs(AuditRead, routes!(audit::list))

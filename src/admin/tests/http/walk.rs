@@ -187,6 +187,12 @@ impl Victim {
                 OwnAlone,
             ),
             step(
+                "get /analytics/peaks",
+                format!("/analytics/peaks?code={CODE}&domain={DOMAIN}"),
+                none.clone(),
+                NotFound,
+            ),
+            step(
                 "get /analytics/live",
                 format!("/analytics/live?code={CODE}&domain={DOMAIN}"),
                 none.clone(),

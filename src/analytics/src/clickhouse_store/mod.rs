@@ -3,6 +3,7 @@
 //! `retention`.
 
 mod clock;
+mod filter;
 mod hours;
 mod insert;
 mod ledger;

@@ -20,7 +20,7 @@ pub(super) async fn answer(
 ) -> Result<ScanReport, StoreError> {
     const DOING: &str = "answer a question about scans";
     let question = Question::new(client, settled, workspace, query).await?;
-    let unit = query.interval().seconds();
+    let unit = query.unit();
     let number = format!(
         "toInt64(intDiv(toUnixTimestamp64Micro(time), {}))",
         unit * 1_000_000
@@ -69,7 +69,7 @@ impl<'a> Question<'a> {
         workspace: &'a WorkspaceId,
         query: &'a ScanQuery,
     ) -> Result<Self, StoreError> {
-        let (from, to) = query.stored_range();
+        let (from, to) = query.filter().stored_range();
         let whole = whole_hours(&(from..to));
         let holding = match whole.is_empty() {
             true => Vec::new(),
@@ -93,7 +93,7 @@ impl<'a> Question<'a> {
     /// The statement that counts by a key, which is `rolled` in the rollups and an expression of the scans. None: there is nothing to
     /// look at.
     fn count(&self, rolled: Option<Rolled>, of_scans: &str, order: &str) -> Option<Query> {
-        let (from, to) = self.query.stored_range();
+        let (from, to) = self.query.filter().stored_range();
         let scans_alone = Division::raw(from..to);
         let division = match rolled {
             Some(_) => &self.division,

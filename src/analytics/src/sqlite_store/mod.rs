@@ -3,6 +3,7 @@
 //! questions are put in `report`, `hours`, `ledger` and `usage`, how scans are deleted in `retention`.
 
 mod count;
+mod filter;
 mod hours;
 mod insert;
 mod ledger;

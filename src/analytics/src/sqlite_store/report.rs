@@ -19,7 +19,7 @@ pub(super) fn answer(
     // One transaction: all parts of the answer are of the same moment.
     let moment = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
     let question = Question::new(&moment, workspace, query)?;
-    let unit = query.interval().seconds();
+    let unit = query.unit();
     let number = format!("time / {}", unit * 1_000_000);
     let series = Rolled::series(query.select(), unit);
     let counts: HashMap<i64, u64> = question.count(series, &number, "")?.into_iter().collect();
@@ -52,7 +52,7 @@ impl<'a> Question<'a> {
         workspace: &'a WorkspaceId,
         query: &'a ScanQuery,
     ) -> rusqlite::Result<Self> {
-        let (from, to) = query.stored_range();
+        let (from, to) = query.filter().stored_range();
         let whole = whole_hours(&(from..to));
         // An hour that is not there has no scans, which its rollup says as well.
         let missing = moment
@@ -76,7 +76,7 @@ impl<'a> Question<'a> {
         of_scans: &str,
         order: &str,
     ) -> rusqlite::Result<Vec<(K, u64)>> {
-        let (from, to) = self.query.stored_range();
+        let (from, to) = self.query.filter().stored_range();
         let scans_alone = Division::raw(from..to);
         let division = match rolled {
             Some(_) => &self.division,

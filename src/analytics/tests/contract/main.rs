@@ -6,12 +6,13 @@ mod retention;
 mod rollups;
 mod stores;
 mod usage;
+mod zones;
 
 use std::collections::{BTreeMap, HashMap};
 
 use analytics::{
-    Bots, Counted, Dimension, Hour, Interval, Point, Positions, ScanQuery, ScanReport, ScannedTag,
-    Select, TagHours, WriterPosition,
+    Bots, Counted, Dimension, Hour, Interval, Point, Positions, ScanFilter, ScanQuery, ScanReport,
+    ScannedTag, Select, TagHours, WriterPosition,
 };
 use data::{BASE, Random, at, block, key, random_rows, row, source};
 use scans::{Method, Purpose};
@@ -34,30 +35,14 @@ fn query(
 
 /// The answer that both stores must give, over rows in memory.
 fn reference(rows: &[analytics::Row], workspace: &WorkspaceId, query: &ScanQuery) -> ScanReport {
-    let chosen: Vec<_> = rows
-        .iter()
-        .filter(|row| row.scan.workspace == workspace.as_str() && row.scan.tag_version > 0)
-        .filter(|row| query.from() <= row.scan.time && row.scan.time < query.to())
-        .filter(|row| match query.select() {
-            Select::Workspace => true,
-            Select::Code { domain, code } => {
-                row.scan.domain == domain.as_str() && row.scan.code == code.as_str()
-            }
-            Select::Campaign(campaign) => row.scan.campaign == *campaign,
-        })
-        .filter(|row| {
-            let person = !row.bot
-                && row.scan.method == Method::Get
-                && row.scan.purpose == Purpose::Navigation;
-            match query.bots() {
-                Bots::Exclude => person,
-                Bots::Include => true,
-                Bots::Only => !person,
-            }
-        })
-        .collect();
-    let length = query.interval().seconds();
-    let start = |second: i64| second.div_euclid(length) * length;
+    let chosen = passing(rows, workspace, query.filter());
+    let length = seconds(query.interval());
+    // The first Monday of 1970 was its fifth day.
+    let monday = match query.interval() {
+        Interval::Week => 4 * 86_400,
+        _ => 0,
+    };
+    let start = |second: i64| (second - monday).div_euclid(length) * length + monday;
     let (first, last) = (
         start(query.from().as_second()),
         start((query.to().as_microsecond() - 1).div_euclid(1_000_000)),
@@ -86,6 +71,46 @@ fn reference(rows: &[analytics::Row], workspace: &WorkspaceId, query: &ScanQuery
         total: chosen.len() as u64,
         breakdown: breakdown.collect(),
         series,
+    }
+}
+
+/// The scans that are asked for.
+fn passing<'a>(
+    rows: &'a [analytics::Row],
+    workspace: &WorkspaceId,
+    filter: &ScanFilter,
+) -> Vec<&'a analytics::Row> {
+    let of_range = rows
+        .iter()
+        .filter(|row| row.scan.workspace == workspace.as_str() && row.scan.tag_version > 0)
+        .filter(|row| filter.from() <= row.scan.time && row.scan.time < filter.to());
+    let selected = of_range.filter(|row| match filter.select() {
+        Select::Workspace => true,
+        Select::Code { domain, code } => {
+            row.scan.domain == domain.as_str() && row.scan.code == code.as_str()
+        }
+        Select::Campaign(campaign) => row.scan.campaign == *campaign,
+    });
+    let counted = selected.filter(|row| {
+        let person =
+            !row.bot && row.scan.method == Method::Get && row.scan.purpose == Purpose::Navigation;
+        match filter.bots() {
+            Bots::Exclude => person,
+            Bots::Include => true,
+            Bots::Only => !person,
+        }
+    });
+    counted.collect()
+}
+
+/// The length of an interval in UTC.
+fn seconds(interval: Interval) -> i64 {
+    match interval {
+        Interval::Second => 1,
+        Interval::Minute => 60,
+        Interval::Hour => 3_600,
+        Interval::Day => 86_400,
+        Interval::Week => 604_800,
     }
 }
 

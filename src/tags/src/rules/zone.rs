@@ -47,6 +47,11 @@ impl Zone {
         })
     }
 
+    /// The zone of UTC.
+    pub fn utc() -> Self {
+        Self("UTC".into())
+    }
+
     /// One that was taken before, maybe by a build whose database has more zones. Only its form is judged; where this build does not know
     /// it, a rule of it holds for nobody.
     pub fn from_stored(name: &str) -> Result<Self, InvalidRuleValue> {
@@ -64,6 +69,11 @@ impl Zone {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Its clocks; none: this build does not know the zone.
+    pub fn clocks(&self) -> Option<TimeZone> {
+        find(&self.0).cloned()
     }
 }
 
