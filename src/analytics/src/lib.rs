@@ -18,6 +18,7 @@ mod series;
 mod sqlite_store;
 mod store;
 mod usage;
+mod visitors;
 
 pub use block::{
     BatchHeader, Block, BlockRange, DeadRecord, Positions, Run, Source, WriterPosition,
@@ -41,3 +42,4 @@ pub use series::Point;
 pub use sqlite_store::SqliteStore;
 pub use store::{Counted, ScanStore, StoreError};
 pub use usage::Usage;
+pub use visitors::{VisitorDay, VisitorQuery};

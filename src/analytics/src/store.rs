@@ -11,7 +11,7 @@ use tags::WorkspaceId;
 use crate::rollups::{HourRange, HoursToRollUp, Which};
 use crate::{
     Block, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport, ScannedTag,
-    Source, TagHours, Usage,
+    Source, TagHours, Usage, VisitorDay, VisitorQuery,
 };
 
 /// Why a store did not do what it was asked.
@@ -104,6 +104,14 @@ pub trait ScanStore: Send + Sync + 'static {
     /// Computes the rollups of hours anew from their scans, and puts them in the place of what was there. Says how many hold then: all but
     /// those that got scans meanwhile. May be ended at any time, and done by several at once.
     async fn roll_up(&self, hours: &HourRange) -> Result<u64, StoreError>;
+
+    /// How many visitors a workspace's scans are of, day by day. SQLite counts them; ClickHouse estimates those of a day that has more than
+    /// three thousand, with a standard error of 0.3 %.
+    async fn visitor_days(
+        &self,
+        workspace: &WorkspaceId,
+        query: &VisitorQuery,
+    ) -> Result<Vec<VisitorDay>, StoreError>;
 
     /// The tags of all workspaces that people have scanned at least `least` times in an hour: the `most` with most scans, most first.
     async fn busiest(

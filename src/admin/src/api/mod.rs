@@ -28,6 +28,7 @@ mod simulate;
 mod tags;
 mod usage;
 mod users;
+mod visitors;
 mod wait;
 mod webhooks;
 mod workspaces;
@@ -108,6 +109,7 @@ fn endpoints() -> Endpoints {
         .needs(TagsRead, routes!(qr::png))
         .needs(AnalyticsRead, routes!(analytics::scans))
         .needs(AnalyticsRead, routes!(peaks::peaks))
+        .needs(AnalyticsRead, routes!(visitors::visitors))
         .needs(AnalyticsRead, routes!(live::live))
         .needs(AnalyticsRead, routes!(usage::usage))
         .needs(AuditRead, routes!(audit::list))

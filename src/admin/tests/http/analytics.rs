@@ -1,6 +1,7 @@
 //! Questions about scans. What a store answers is tested with it; here, how questions are read.
 
 use analytics::{Row, ScanStore, SqliteStore};
+use scans::Visitor;
 use serde_json::{Value, json};
 
 use crate::scanned::{at, block, row};
@@ -131,11 +132,16 @@ async fn a_parameter_that_is_wrong_is_named() {
             "peaks?from=2020-01-01T00:00:00Z&to=2025-09-14T08:00:00.000001Z",
             "from",
         ),
+        ("visitors?time_zone=UTC", "time_zone"),
+        (
+            "visitors?from=0000-01-01T00:00:00Z&to=9999-12-30T22:00:00Z",
+            "from",
+        ),
     ] {
         let answer = owner.get(&format!("/analytics/{path}")).await;
         assert_eq!(answer.parameter(), parameter, "{path}");
     }
-    for path in ["scans", "peaks"] {
+    for path in ["scans", "peaks", "visitors"] {
         for code in ["none", "", "a%20b", "%FF"] {
             let path = format!("/analytics/{path}?code={code}");
             owner.get(&path).await.problem(404);
@@ -303,12 +309,60 @@ async fn peak_times_are_hours_of_the_week_on_the_zones_clocks() {
 }
 
 #[tokio::test]
+async fn visitors_are_counted_by_the_day_and_their_days_are_summed() {
+    let server = Server::start().await;
+    let owner = server.owner();
+    owner.tag("spring").await;
+    let seen = [
+        ("2026-10-25T10:00:00Z", 1),
+        ("2026-10-25T11:00:00Z", 1),
+        ("2026-10-25T23:59:59Z", 2),
+        ("2026-10-26T00:00:00Z", 1),
+    ];
+    let rows = (0..).zip(seen).map(|(seq, (time, visitor))| {
+        let mut row = scan(seq, time);
+        row.scan.visitor = Visitor::from_u64(visitor);
+        row
+    });
+    store(&server, rows.collect()).await;
+    let range = "from=2026-10-25T00:00:00Z&to=2026-10-28T00:00:00Z";
+    let expected = json!({
+        "total": 4, "visitor_days": 3, "repeated": 1, "from": "2026-10-25T00:00:00Z", "to": "2026-10-28T00:00:00Z",
+        "series": [
+            {"start": "2026-10-25T00:00:00Z", "scans": 3, "visitors": 2, "repeated": 1},
+            {"start": "2026-10-26T00:00:00Z", "scans": 1, "visitors": 1, "repeated": 0},
+            {"start": "2026-10-27T00:00:00Z", "scans": 0, "visitors": 0, "repeated": 0},
+        ],
+    });
+    for select in ["", "&code=spring"] {
+        let path = format!("/analytics/visitors?{range}{select}");
+        assert_eq!(owner.get(&path).await.ok(), expected);
+    }
+    for nobody in ["campaign=cans", "bots=only"] {
+        let path = format!("/analytics/visitors?{range}&{nobody}");
+        assert_eq!(owner.get(&path).await.ok()["visitor_days"], 0);
+    }
+    let other = server.other_tenant().await;
+    let report = other
+        .get(&format!("/analytics/visitors?{range}"))
+        .await
+        .ok();
+    assert_eq!(
+        (&report["total"], &report["visitor_days"]),
+        (&json!(0), &json!(0))
+    );
+    let week = owner.get("/analytics/visitors").await.ok();
+    assert_eq!(week["series"].as_array().unwrap().len(), 8);
+}
+
+#[tokio::test]
 async fn a_range_may_end_with_the_calendar() {
     let server = Server::start().await;
     for path in [
         "scans?interval=week&time_zone=Pacific/Kiritimati&from=0000-01-01T00:00:00Z&to=0000-01-02T00:00:00Z",
         "scans?interval=day&time_zone=Etc/GMT%2B12&from=9999-12-29T22:00:00Z&to=9999-12-30T22:00:00Z&compare=previous",
         "scans?to=0000-01-01T00:00:00.000001Z",
+        "visitors?to=0000-01-01T00:00:00.000001Z",
         "peaks?from=9999-12-29T22:00:00Z&to=9999-12-30T22:00:00Z&time_zone=Pacific/Apia",
     ] {
         let report = server.owner().get(&format!("/analytics/{path}")).await.ok();

@@ -34,6 +34,7 @@ const ROUTES: &[&str] = &[
     "get /api/v1/tags/{code}/qr.png",
     "get /api/v1/analytics/scans",
     "get /api/v1/analytics/peaks",
+    "get /api/v1/analytics/visitors",
     "get /api/v1/analytics/live",
     "get /api/v1/usage",
     "post /api/v1/workspaces",

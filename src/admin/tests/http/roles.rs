@@ -43,6 +43,7 @@ const ROLES: &[(&str, &str, &str)] = &[
     ("viewer", "get /workspaces/{id}", "/workspaces/default"),
     ("analyst", "get /analytics/scans", "/analytics/scans"),
     ("analyst", "get /analytics/peaks", "/analytics/peaks"),
+    ("analyst", "get /analytics/visitors", "/analytics/visitors"),
     ("analyst", "get /analytics/live", "/analytics/live"),
     ("analyst", "get /usage", "/usage"),
     ("analyst", "get /audit", "/audit"),

@@ -46,6 +46,7 @@ async fn another_tenants_tag_is_answered_byte_for_byte_as_one_that_never_was() {
         ("GET", "/tags/CODE/qr.png", json!({})),
         ("GET", "/analytics/scans?code=CODE", json!({})),
         ("GET", "/analytics/peaks?code=CODE", json!({})),
+        ("GET", "/analytics/visitors?code=CODE", json!({})),
         (
             "GET",
             "/analytics/scans?code=CODE&domain=go.example.net",

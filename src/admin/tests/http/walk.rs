@@ -193,6 +193,12 @@ impl Victim {
                 NotFound,
             ),
             step(
+                "get /analytics/visitors",
+                format!("/analytics/visitors?code={CODE}&domain={DOMAIN}"),
+                none.clone(),
+                NotFound,
+            ),
+            step(
                 "get /analytics/live",
                 format!("/analytics/live?code={CODE}&domain={DOMAIN}"),
                 none.clone(),

@@ -14,6 +14,7 @@ mod retention;
 mod rollups;
 mod schema;
 mod usage;
+mod visitors;
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -31,7 +32,7 @@ use tokio::sync::OnceCell;
 use crate::rollups::{HourRange, HoursToRollUp, SETTLED_AFTER, Which};
 use crate::{
     Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport,
-    ScanStore, ScannedTag, Source, StoreError, TagHours, Usage,
+    ScanStore, ScannedTag, Source, StoreError, TagHours, Usage, VisitorDay, VisitorQuery,
 };
 use clock::Clock;
 
@@ -214,6 +215,15 @@ impl ScanStore for ClickHouseStore {
     async fn roll_up(&self, hours: &HourRange) -> Result<u64, StoreError> {
         let client = self.client().await?;
         rollups::compute(client, self.settled, hours).await
+    }
+
+    async fn visitor_days(
+        &self,
+        workspace: &WorkspaceId,
+        query: &VisitorQuery,
+    ) -> Result<Vec<VisitorDay>, StoreError> {
+        let client = self.client().await?;
+        visitors::answer(client, workspace, query).await
     }
 
     async fn busiest(

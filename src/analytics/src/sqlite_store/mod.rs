@@ -12,6 +12,7 @@ mod retention;
 mod rollups;
 mod schema;
 mod usage;
+mod visitors;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
@@ -28,7 +29,8 @@ use tags::WorkspaceId;
 use crate::rollups::{HourRange, HoursToRollUp, Which};
 use crate::{
     Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport,
-    ScanStore, ScannedTag, Source, StoreError, TagHours, Usage, WriterPosition,
+    ScanStore, ScannedTag, Source, StoreError, TagHours, Usage, VisitorDay, VisitorQuery,
+    WriterPosition,
 };
 
 /// A store in a SQLite file.
@@ -207,6 +209,18 @@ impl ScanStore for SqliteStore {
             hold += u64::from(self.on(&self.writing, DOING, replace).await?);
         }
         Ok(hold)
+    }
+
+    async fn visitor_days(
+        &self,
+        workspace: &WorkspaceId,
+        query: &VisitorQuery,
+    ) -> Result<Vec<VisitorDay>, StoreError> {
+        let (workspace, query) = (workspace.clone(), query.clone());
+        self.on(&self.asking, "count visitors", move |connection| {
+            visitors::answer(connection, &workspace, &query)
+        })
+        .await
     }
 
     async fn busiest(

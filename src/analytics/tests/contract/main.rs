@@ -6,6 +6,7 @@ mod retention;
 mod rollups;
 mod stores;
 mod usage;
+mod visitors;
 mod zones;
 
 use std::collections::{BTreeMap, HashMap};
