@@ -1,12 +1,13 @@
 //! The scan store: what is kept of a scan, how blocks of scans enter, what can be asked. ClickHouse and SQLite.
 //!
-//! Read in this order: [`Row`] and [`Block`], what the sink brings; [`ScanQuery`] and [`ScanReport`], what the admin asks, with [`Peaks`], and
-//! [`TagHours`], what it asks of all workspaces; [`rebuild()`] and what it needs, by which rollups are derived; [`ledger()`], which
-//! compares what was accepted with what is stored; and
-//! [`ScanStore`], which both implementations stand behind.
+//! Read in this order: [`Row`] and [`Block`], what the sink brings; [`ScanQuery`] and [`ScanReport`], what the admin asks, with [`Peaks`],
+//! [`VisitorDay`] and [`ExportedScan`], and [`TagHours`], what it asks of all workspaces; [`rebuild()`] and what it needs, by which rollups
+//! are derived; [`ledger()`], which compares what was accepted with what is stored; and [`ScanStore`], which both implementations stand
+//! behind.
 
 mod block;
 mod clickhouse_store;
+mod export;
 mod hours;
 mod ledger;
 mod peaks;
@@ -24,6 +25,7 @@ pub use block::{
     BatchHeader, Block, BlockRange, DeadRecord, Positions, Run, Source, WriterPosition,
 };
 pub use clickhouse_store::{ClickHouseOptions, ClickHouseStore};
+pub use export::{ExportedScan, ScanCursor, ScanPage};
 pub use hours::{Hour, ScannedTag, TagHours};
 pub use ledger::{
     Compared, Headers, Kept, LedgerReport, Period, Standing, UnderWay, WriterHeaders, WriterLedger,

@@ -221,6 +221,15 @@ impl ScanFilter {
         self.bots
     }
 
+    /// The same of another time.
+    pub(crate) fn within(&self, from: Timestamp, to: Timestamp) -> Self {
+        Self {
+            from,
+            to,
+            ..self.clone()
+        }
+    }
+
     /// The range in microseconds since 1970 as far as a store can hold scans.
     pub(crate) fn stored_range(&self) -> (i64, i64) {
         stored_range((self.from, self.to))

@@ -10,8 +10,8 @@ use tags::WorkspaceId;
 
 use crate::rollups::{HourRange, HoursToRollUp, Which};
 use crate::{
-    Block, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport, ScannedTag,
-    Source, TagHours, Usage, VisitorDay, VisitorQuery,
+    Block, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanCursor, ScanFilter, ScanPage,
+    ScanQuery, ScanReport, ScannedTag, Source, TagHours, Usage, VisitorDay, VisitorQuery,
 };
 
 /// Why a store did not do what it was asked.
@@ -112,6 +112,16 @@ pub trait ScanStore: Send + Sync + 'static {
         workspace: &WorkspaceId,
         query: &VisitorQuery,
     ) -> Result<Vec<VisitorDay>, StoreError>;
+
+    /// A workspace's scans one by one, at most so many, from the first or from a cursor on. What is stored meanwhile is in a later page, or
+    /// in none where its time lies before.
+    async fn scan_page(
+        &self,
+        workspace: &WorkspaceId,
+        filter: &ScanFilter,
+        begin: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<ScanPage, StoreError>;
 
     /// The tags of all workspaces that people have scanned at least `least` times in an hour: the `most` with most scans, most first.
     async fn busiest(

@@ -16,7 +16,7 @@ pub enum Permission {
     AnalyticsRead,
     /// Read who changed what.
     AuditRead,
-    /// Take all tags out at once.
+    /// Take all tags out at once, and scans one by one.
     Export,
     /// Make, change, roll back and revoke tags.
     TagsWrite,

@@ -3,16 +3,20 @@
 use analytics::{
     Bots, Dimension, Interval, InvalidQuery, Point, ScanQuery, ScanReport, Select, StoreError,
 };
-use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tags::{Code, Zone};
 use utoipa::ToSchema;
 
+use super::format::Format;
 use super::params::Params;
-use crate::auth::Principal;
+use super::scans_export::{self, ScanAnswer};
+use crate::auth::{Asks, Principal};
 use crate::edits::TagName;
 use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
@@ -30,6 +34,9 @@ const PARAMETERS: [&str; 10] = [
     "bots",
     "compare",
 ];
+/// Of which an export of the scans themselves has none.
+const OF_COUNTS: [&str; 4] = ["interval", "time_zone", "by", "compare"];
+
 /// The range by default.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -94,7 +101,7 @@ pub(crate) struct ValueAnswer {
     scans: u64,
 }
 
-/// Counts scans.
+/// Counts scans. With `Accept: application/x-ndjson` or `text/csv` the answer is the scans themselves, which needs `export` too.
 #[utoipa::path(
     get, path = "/api/v1/analytics/scans", tag = "analytics",
     params(
@@ -103,33 +110,57 @@ pub(crate) struct ValueAnswer {
         ("campaign" = Option<String>, Query, description = "Of one campaign; with neither, of the whole workspace"),
         ("from" = Option<String>, Query, description = "By default a day before `to`"),
         ("to" = Option<String>, Query, description = "By default now"),
-        ("interval" = Option<String>, Query, description = "second, minute, hour (the default), day or week, which begins with a Monday"),
-        ("time_zone" = Option<String>, Query, description = "On whose clocks hours, days and weeks are: a name of the IANA database, by default UTC", example = "Europe/Berlin"),
-        ("by" = Option<String>, Query, description = "Comma-separated: country region city device os browser referrer language outcome rule destination campaign code bot_reason"),
+        ("interval" = Option<String>, Query, description = "second, minute, hour (the default), day or week, which begins with a Monday; not with an export"),
+        ("time_zone" = Option<String>, Query, description = "On whose clocks hours, days and weeks are: a name of the IANA database, by default UTC; not with an export", example = "Europe/Berlin"),
+        ("by" = Option<String>, Query, description = "Comma-separated: country region city device os browser referrer language outcome rule destination campaign code bot_reason; not with an export"),
         ("bots" = Option<String>, Query, description = "exclude (the default), include or only; HEAD and prefetches go with the bots"),
-        ("compare" = Option<String>, Query, description = "previous: with the period before")
+        ("compare" = Option<String>, Query, description = "previous: with the period before; not with an export"),
+        ("Accept" = Option<String>, Header, description = "`application/x-ndjson` or `text/csv` for an export")
     ),
     responses(
-        (status = 200, description = "The counts", body = ReportAnswer),
+        (status = 200, description = "The counts; or an export, a scan a line in the order of their times", content(
+            (ReportAnswer = "application/json"),
+            (ScanAnswer = "application/x-ndjson"),
+            (String = "text/csv")
+        )),
         (status = 400, description = "A parameter is not valid", body = ProblemDetails),
-        (status = 404, description = "The tag does not exist, or not in this workspace", body = ProblemDetails)
+        (status = 404, description = "The tag does not exist, or not in this workspace", body = ProblemDetails),
+        (status = 406, description = "It is answered as JSON, NDJSON and CSV alone", body = ProblemDetails),
+        (status = 429, description = "The workspace, or all together, have as many exports under way as they may, or as many requests were made in a second", body = ProblemDetails)
     )
 )]
 pub(crate) async fn scans(
     State(admin): State<Admin>,
-    who: Principal,
+    Extension(asks): Extension<Asks>,
     params: Params,
-) -> Result<Json<ReportAnswer>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let params = params.allow(&PARAMETERS)?;
-    let select = select(&admin, &who, &params)?;
-    let range = range(&params, admin.now(), DAY)?;
+    let format = Format::wanted(&headers)?;
+    if format == Format::Json {
+        let report = report(&admin, &asks.who, &params).await?;
+        return Ok(Json(report).into_response());
+    }
+    if let Some(name) = OF_COUNTS
+        .into_iter()
+        .find(|name| params.text(name).is_some())
+    {
+        let detail = "belongs to counts; an export is the scans themselves.";
+        return Err(Problem::parameter(name, detail));
+    }
+    scans_export::export(admin, asks.who, &params, format)
+}
+
+async fn report(admin: &Admin, who: &Principal, params: &Params) -> Result<ReportAnswer, Problem> {
+    let select = select(admin, who, params)?;
+    let range = range(params, admin.now(), DAY)?;
     let interval = params.parsed::<Interval>("interval")?;
-    let zone = zone(&params)?;
+    let zone = zone(params)?;
     let bots = params.parsed::<Bots>("bots")?.unwrap_or_default();
     let by = dimensions(params.text("by").unwrap_or_default())?;
     let query = ScanQuery::new(select, range, interval.unwrap_or(Interval::Hour), &by, bots)
         .and_then(|query| query.in_zone(&zone))
-        .map_err(|error| refused(&params, "interval", &error))?;
+        .map_err(|error| refused(params, "interval", &error))?;
     let before = match params.text("compare") {
         None => None,
         Some("previous") => {
@@ -149,7 +180,7 @@ pub(crate) async fn scans(
             Some(previous(&before, found, report.total))
         }
     };
-    Ok(Json(answer(&query, &zone, report, previous)))
+    Ok(answer(&query, &zone, report, previous))
 }
 
 /// The range that is asked for, by default so long until now.

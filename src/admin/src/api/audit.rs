@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tags::{Action, AuditEntry};
 use utoipa::ToSchema;
 
-use super::format::{Format, cell};
+use super::format::{Format, csv_lines};
 use super::history::content;
 use super::listing;
 use super::params::Params;
@@ -192,20 +192,15 @@ fn lines(
     let answers = entries.iter().map(|entry| AuditAnswer::new(admin, entry));
     let mut lines = Vec::new();
     if format == Format::Csv {
-        let mut csv = csv::WriterBuilder::new();
-        let mut csv = csv
-            .terminator(csv::Terminator::CRLF)
-            .from_writer(&mut lines);
-        let failed = |error: csv::Error| Problem::internal(&error);
+        let mut rows: Vec<[String; COLUMNS.len()]> = Vec::new();
         if is_first {
-            csv.write_record(COLUMNS).map_err(failed)?;
+            rows.push(COLUMNS.map(str::to_owned));
         }
         for answer in answers {
-            let row = answer?.row().map_err(|error| Problem::internal(&error))?;
-            let cells = row.iter().map(|text| cell(text).into_owned());
-            csv.write_record(cells).map_err(failed)?;
+            let row = answer?.row();
+            rows.push(row.map_err(|error| Problem::internal(&error))?);
         }
-        csv.flush().map_err(|error| Problem::internal(&error))?;
+        lines = csv_lines(rows).map_err(|error| Problem::internal(&error))?;
     } else {
         for answer in answers {
             serde_json::to_writer(&mut lines, &answer?)

@@ -90,8 +90,28 @@ fn unreadable() -> Problem {
     )
 }
 
+/// Lines of CSV (RFC 4180), in which no spreadsheet finds a formula.
+pub(super) fn csv_lines<R>(rows: impl IntoIterator<Item = R>) -> Result<Vec<u8>, csv::Error>
+where
+    R: IntoIterator,
+    R::Item: AsRef<str>,
+{
+    let mut csv = csv::WriterBuilder::new();
+    let mut csv = csv
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    for row in rows {
+        for text in row {
+            csv.write_field(cell(text.as_ref()).as_bytes())?;
+        }
+        csv.write_record(None::<&[u8]>)?;
+    }
+    let lines = csv.into_inner();
+    lines.map_err(|error| error.into_error().into())
+}
+
 /// A cell that no spreadsheet takes for a formula: what begins like one has a `'` before it.
-pub(super) fn cell(text: &str) -> Cow<'_, str> {
+fn cell(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         Cow::Owned(format!("'{text}"))
     } else {

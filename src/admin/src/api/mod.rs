@@ -20,6 +20,7 @@ mod once;
 mod params;
 mod peaks;
 mod qr;
+mod scans_export;
 mod schedule;
 mod schema;
 mod segment;

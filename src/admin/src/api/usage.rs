@@ -16,7 +16,7 @@ use tags::WorkspaceId;
 use utoipa::ToSchema;
 
 use super::analytics::not_answered;
-use super::format::{Format, cell};
+use super::format::{Format, csv_lines};
 use super::params::Params;
 use crate::auth::Principal;
 use crate::index::Tenant;
@@ -206,19 +206,20 @@ fn answer(items: Vec<UsageAnswer>, format: Format) -> Result<Response, Problem> 
     Ok(([(header::CONTENT_TYPE, format.content_type())], lines).into_response())
 }
 
-fn csv(items: &[UsageAnswer]) -> std::io::Result<Vec<u8>> {
-    let mut lines = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(Vec::new());
-    lines.write_record(COLUMNS)?;
-    for item in items {
-        let workspace = cell(&item.workspace);
-        let numbers = [item.scans, item.tags, item.stored_bytes].map(|number| number.to_string());
-        let [scans, tags, stored_bytes] = &numbers;
-        let day = item.day.to_string();
-        lines.write_record([&*workspace, &day, scans, tags, stored_bytes])?;
-    }
-    lines.into_inner().map_err(csv::IntoInnerError::into_error)
+fn csv(items: &[UsageAnswer]) -> Result<Vec<u8>, csv::Error> {
+    let row = |item: &UsageAnswer| {
+        let [scans, tags, bytes] = [item.scans, item.tags, item.stored_bytes];
+        let [scans, tags, bytes] = [scans.to_string(), tags.to_string(), bytes.to_string()];
+        [
+            item.workspace.clone(),
+            item.day.to_string(),
+            scans,
+            tags,
+            bytes,
+        ]
+    };
+    let header = [COLUMNS.map(str::to_owned)].into_iter();
+    csv_lines(header.chain(items.iter().map(row)))
 }
 
 fn nd_json(items: &[UsageAnswer]) -> serde_json::Result<Vec<u8>> {

@@ -48,6 +48,7 @@ mod rules_refused;
 #[path = "../../../analytics/tests/contract/data.rs"]
 #[allow(dead_code)] // the store's own tests use more of it
 mod scanned;
+mod scans_export;
 mod schedule;
 mod sessions;
 mod simulate;

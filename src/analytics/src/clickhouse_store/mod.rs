@@ -1,8 +1,9 @@
 //! The scan store over ClickHouse. Which tables there are is in `schema`, how rows enter in `insert`, how rollups are derived from them in
-//! `rollups` and when they hold in `periods`, how questions are put in `report`, `hours`, `ledger` and `usage`, how scans are deleted in
+//! `rollups` and when they hold in `periods`, how questions are put in `report`, `visitors`, `export`, `hours`, `ledger` and `usage`, how scans are deleted in
 //! `retention`.
 
 mod clock;
+mod export;
 mod filter;
 mod hours;
 mod insert;
@@ -31,8 +32,9 @@ use tokio::sync::OnceCell;
 
 use crate::rollups::{HourRange, HoursToRollUp, SETTLED_AFTER, Which};
 use crate::{
-    Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport,
-    ScanStore, ScannedTag, Source, StoreError, TagHours, Usage, VisitorDay, VisitorQuery,
+    Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanCursor, ScanFilter,
+    ScanPage, ScanQuery, ScanReport, ScanStore, ScannedTag, Source, StoreError, TagHours, Usage,
+    VisitorDay, VisitorQuery,
 };
 use clock::Clock;
 
@@ -224,6 +226,17 @@ impl ScanStore for ClickHouseStore {
     ) -> Result<Vec<VisitorDay>, StoreError> {
         let client = self.client().await?;
         visitors::answer(client, workspace, query).await
+    }
+
+    async fn scan_page(
+        &self,
+        workspace: &WorkspaceId,
+        filter: &ScanFilter,
+        begin: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<ScanPage, StoreError> {
+        let client = self.client().await?;
+        export::page(client, workspace, filter, begin, most).await
     }
 
     async fn busiest(

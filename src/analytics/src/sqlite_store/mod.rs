@@ -1,8 +1,9 @@
 //! The scan store over SQLite, for standalone: one file, write-ahead logging, one writing connection, one for questions and one that counts
 //! for rollups. The schema is in `schema`, how blocks enter in `insert`, how rollups are derived from them in `rollups` and `count`, how
-//! questions are put in `report`, `hours`, `ledger` and `usage`, how scans are deleted in `retention`.
+//! questions are put in `report`, `visitors`, `export`, `hours`, `ledger` and `usage`, how scans are deleted in `retention`.
 
 mod count;
+mod export;
 mod filter;
 mod hours;
 mod insert;
@@ -28,9 +29,9 @@ use tags::WorkspaceId;
 
 use crate::rollups::{HourRange, HoursToRollUp, Which};
 use crate::{
-    Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanQuery, ScanReport,
-    ScanStore, ScannedTag, Source, StoreError, TagHours, Usage, VisitorDay, VisitorQuery,
-    WriterPosition,
+    Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanCursor, ScanFilter,
+    ScanPage, ScanQuery, ScanReport, ScanStore, ScannedTag, Source, StoreError, TagHours, Usage,
+    VisitorDay, VisitorQuery, WriterPosition,
 };
 
 /// A store in a SQLite file.
@@ -219,6 +220,20 @@ impl ScanStore for SqliteStore {
         let (workspace, query) = (workspace.clone(), query.clone());
         self.on(&self.asking, "count visitors", move |connection| {
             visitors::answer(connection, &workspace, &query)
+        })
+        .await
+    }
+
+    async fn scan_page(
+        &self,
+        workspace: &WorkspaceId,
+        filter: &ScanFilter,
+        begin: Option<&ScanCursor>,
+        most: usize,
+    ) -> Result<ScanPage, StoreError> {
+        let (workspace, filter, begin) = (workspace.clone(), filter.clone(), begin.cloned());
+        self.on(&self.asking, "read scans one by one", move |connection| {
+            export::page(connection, &workspace, &filter, begin, most)
         })
         .await
     }
