@@ -18,13 +18,10 @@ pub(crate) fn adopt(
     spares: &Spares,
     accounts: &Accounts,
 ) -> io::Result<Vec<Followed>> {
-    let mut writers: BTreeMap<WriterKey, Vec<Arc<Segment>>> = BTreeMap::new();
+    let mut found = Vec::new();
     for path in boots.take_over_ended()? {
         match Segment::adopt(path.clone()) {
-            Ok(segment) => writers
-                .entry(segment.key().clone())
-                .or_default()
-                .push(segment),
+            Ok(segment) => found.push(segment),
             Err(NotASegment::Spare) => fs::remove_file(&path)?,
             Err(NotASegment::Io(error)) => {
                 tracing::error!(path = %path.display(), %error, "a segment of an earlier run cannot be opened: it stays for the next start");
@@ -36,7 +33,29 @@ pub(crate) fn adopt(
             }
         }
     }
-    let mut followed = Vec::new();
+    let taken = take_over(found, spares, accounts);
+    for segment in taken.done {
+        fs::remove_file(segment.path())?;
+    }
+    Ok(taken.followed)
+}
+
+/// Segments, by what is to become of them.
+pub(crate) struct Taken {
+    /// To be shipped, by writer.
+    pub(crate) followed: Vec<Followed>,
+    /// Of writers that have ended and are stored to their end.
+    pub(crate) done: Vec<Arc<Segment>>,
+}
+
+/// Puts each writer's segments in order, and opens its account.
+pub(crate) fn take_over(found: Vec<Arc<Segment>>, spares: &Spares, accounts: &Accounts) -> Taken {
+    let mut writers: BTreeMap<WriterKey, Vec<Arc<Segment>>> = BTreeMap::new();
+    for segment in found {
+        let of_writer = writers.entry(segment.key().clone()).or_default();
+        of_writer.push(segment);
+    }
+    let (mut followed, mut done) = (Vec::new(), Vec::new());
     for (key, mut segments) in writers {
         segments.sort_by_key(|segment| segment.number());
         segments
@@ -44,9 +63,7 @@ pub(crate) fn adopt(
             .for_each(|pair| pair[0].set_next(Arc::clone(&pair[1])));
         let shipped = |segment: &Arc<Segment>| segment.acknowledged() == segment.records().len();
         if segments.iter().all(shipped) && segments.last().is_some_and(|last| last.is_closed()) {
-            segments
-                .iter()
-                .try_for_each(|segment| fs::remove_file(segment.path()))?;
+            done.append(&mut segments);
             continue;
         }
         spares.adopt(segments.iter().map(|segment| segment.bytes()).sum());
@@ -59,7 +76,7 @@ pub(crate) fn adopt(
             adopted: true,
         }));
     }
-    Ok(followed)
+    Taken { followed, done }
 }
 
 /// How many of an adopted segment's scans are neither stored nor counted as dropped, by whichever run.

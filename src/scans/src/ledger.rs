@@ -1,7 +1,7 @@
 //! The ledger's numbers of this process: at every moment accepted = acknowledged + waiting + dropped.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -114,24 +114,32 @@ pub(crate) struct Accounts(Arc<Mutex<Vec<Arc<Account>>>>);
 impl Accounts {
     pub(crate) fn open(&self, account: Account) -> Arc<Account> {
         let account = Arc::new(account);
-        self.0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .push(Arc::clone(&account));
+        self.all().push(Arc::clone(&account));
         account
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
         let mut ledger = Ledger::default();
-        for account in self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .iter()
-        {
+        for account in self.all().iter() {
             account.add_to(&mut ledger);
         }
         ledger
+    }
+
+    /// Each writer's numbers.
+    pub(crate) fn by_writer(&self) -> Vec<(WriterKey, Ledger)> {
+        let of = |account: &Arc<Account>| {
+            let mut ledger = Ledger::default();
+            account.add_to(&mut ledger);
+            (account.key.clone(), ledger)
+        };
+        self.all().iter().map(of).collect()
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<Account>>> {
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

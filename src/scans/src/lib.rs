@@ -25,7 +25,10 @@ mod scan_log;
 mod scans_topic;
 mod segment;
 mod shipper;
+#[doc(hidden)]
+pub mod simulation;
 mod source;
+mod sources;
 mod spares;
 mod survey;
 mod visitors;

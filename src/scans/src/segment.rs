@@ -7,6 +7,7 @@
 //! 4. All of the header is atomics, which may be shared; so is all of a file of numbers (`words`).
 #![allow(unsafe_code)]
 
+mod anonymous;
 mod words;
 
 use std::fs::{File, OpenOptions};
@@ -21,6 +22,7 @@ use rustix::fs::FallocateFlags;
 use crate::frame::{self, Seed};
 use crate::{DropReason, NewScan, WriterKey};
 
+pub(crate) use anonymous::Left;
 pub(crate) use words::Words;
 
 /// Where the records begin. A page of its own for the header.
@@ -241,7 +243,11 @@ impl Segment {
             len if len < HEADER + frame::MAX => return Err(NotASegment::Damaged),
             _ => {}
         }
-        let map = MmapRaw::map_raw(&file)?;
+        Self::of_map(MmapRaw::map_raw(&file)?, path).map(Arc::new)
+    }
+
+    /// Reads the header of a mapping that is longer than that.
+    fn of_map(map: MmapRaw, path: PathBuf) -> Result<Self, NotASegment> {
         let header = header_of(&map);
         // Acquire: pairs with the Release of `begin`.
         match (
@@ -274,13 +280,13 @@ impl Segment {
             boot,
             writer,
         };
-        Ok(Arc::new(Self {
+        Ok(Self {
             map,
             path,
             seed: Seed::new(boot, writer),
             key,
             next: OnceLock::new(),
-        }))
+        })
     }
 
     /// Makes a spare of a segment that nobody else holds. The bytes of its records stay: no one looks at them, and should a machine's crash

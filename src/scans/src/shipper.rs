@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use priority::Priority;
 
-use crate::source::Source;
+use crate::sources::Sources;
 use crate::{Delivered, Delivery, Ledger, Outlet, ScanLog, ScanLogError};
 
 /// The shipper's measures.
@@ -71,7 +71,7 @@ impl Shipper {
             log: Arc::clone(&log),
             outlet,
             options,
-            sources: Vec::new(),
+            sources: Sources::default(),
             draining: false,
             look_next: Instant::now(),
         };
@@ -116,7 +116,7 @@ struct Run {
     log: Arc<ScanLog>,
     outlet: Box<dyn Outlet>,
     options: ShipperOptions,
-    sources: Vec<Source>,
+    sources: Sources,
     draining: bool,
     look_next: Instant,
 }
@@ -149,7 +149,7 @@ impl Run {
                 let farewell = now + self.options.farewell;
                 deadline = deadline.map(|deadline| deadline.min(farewell));
             }
-            let done = self.draining && self.sources.iter().all(Source::is_closed);
+            let done = self.draining && self.sources.all_closed();
             if done || deadline.is_some_and(|deadline| now >= deadline) {
                 self.remove_stored();
                 return;
@@ -162,57 +162,24 @@ impl Run {
             self.look_next = now + LOOK_FOR_LEFT;
             self.log.adopt_ended();
         }
-        self.sources.extend(
-            self.log
-                .take_begun()
-                .into_iter()
-                .map(|followed| Source::new(followed, now)),
-        );
-        let mut on_their_way: usize = self.sources.iter().map(Source::in_flight_bytes).sum();
-        for source in &mut self.sources {
-            let before = source.in_flight_bytes();
-            let allowed = (self.options.in_flight_bytes + before).saturating_sub(on_their_way);
-            let taken = source.ship(&mut *self.outlet, &self.options, allowed, now);
-            on_their_way = on_their_way - before + source.in_flight_bytes();
-            if taken {
-                source.ship_position(&mut *self.outlet, &self.options, self.draining, now);
-            }
-            for segment in source.take_stored() {
-                self.log.retire(segment);
-            }
-        }
-        self.sources
-            .retain(|source| !(source.is_adopted() && source.is_closed()));
-        // Whoever is first takes what an outlet with little room gives: let each be first in turn.
-        if self.sources.len() > 1 {
-            self.sources.rotate_left(1);
+        self.sources.follow(self.log.take_begun(), now);
+        let outlet = &mut *self.outlet;
+        let stored = self.sources.ship(outlet, &self.options, self.draining, now);
+        for segment in stored {
+            self.log.retire(segment);
         }
     }
 
     /// Leaves nothing behind of writers whose every scan is stored.
     fn remove_stored(&mut self) {
-        for source in self.sources.drain(..) {
-            if let Some(segment) = source.into_stored() {
-                self.log.remove(&segment);
-            }
+        for segment in self.sources.take_last_stored() {
+            self.log.remove(&segment);
         }
     }
 
     fn settle(&mut self, delivery: &Delivery) {
-        let Some(source) = self
-            .sources
-            .iter_mut()
-            .find(|source| *source.key() == delivery.writer)
-        else {
-            return;
-        };
         let again_at = Instant::now() + self.options.retry_after;
-        let refused = source.settle(
-            delivery.first_seq,
-            delivery.count,
-            &delivery.outcome,
-            again_at,
-        );
+        let refused = self.sources.settle(delivery, again_at);
         match &delivery.outcome {
             Delivered::Stored { .. } => {}
             Delivered::Failed { reason } => {

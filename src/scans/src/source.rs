@@ -119,7 +119,10 @@ impl Source {
         draining: bool,
         now: Instant,
     ) {
-        let ending = (self.adopted || draining) && self.closing == Closing::No;
+        if self.closing != Closing::No {
+            return;
+        }
+        let ending = self.adopted || draining;
         let idle = now.saturating_duration_since(self.last_sent) >= options.idle_interval;
         if !self.in_flight.is_empty() || !(ending || idle) {
             return;
@@ -202,6 +205,15 @@ impl Source {
             && segment.next().is_none()
             && segment.next_seq() <= closed_at;
         (settled && complete).then_some(segment)
+    }
+
+    /// All that there are still, in order, those that have not been read yet too.
+    pub(crate) fn into_segments(self) -> Vec<Arc<Segment>> {
+        let mut segments: Vec<_> = self.behind.into_iter().chain([self.segment]).collect();
+        while let Some(next) = segments.last().and_then(|last| last.next().cloned()) {
+            segments.push(next);
+        }
+        segments
     }
 
     fn acknowledge(&mut self) {

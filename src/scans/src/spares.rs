@@ -25,6 +25,8 @@ pub(crate) struct Spares {
     slots: Vec<Mutex<Option<Spare>>>,
     /// So many are kept filled.
     ready: usize,
+    /// [`Spare::create`], but in the simulator.
+    create: fn(PathBuf, u64) -> io::Result<Spare>,
     folder: PathBuf,
     boot: u64,
     made: AtomicU64,
@@ -48,6 +50,7 @@ impl Spares {
             making: Mutex::default(),
             slots: (0..ready * 2).map(|_| Mutex::default()).collect(),
             ready,
+            create: Spare::create,
             folder,
             boot,
             made: AtomicU64::new(0),
@@ -56,6 +59,14 @@ impl Spares {
             bytes: AtomicU64::new(0),
             keeper: OnceLock::new(),
             stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// The same in memory alone.
+    pub(crate) fn anonymous(boot: u64, ready: usize, wanted: u64, max_bytes: u64) -> Self {
+        Self {
+            create: Spare::create_anonymous,
+            ..Self::new(PathBuf::new(), boot, ready, wanted, max_bytes)
         }
     }
 
@@ -120,7 +131,7 @@ impl Spares {
         loop {
             let number = self.made.fetch_add(1, Ordering::Relaxed);
             let path = self.folder.join(segment_name(self.boot, number));
-            match Spare::create(path.clone(), size) {
+            match (self.create)(path.clone(), size) {
                 Ok(spare) => {
                     self.bytes.fetch_add(spare.bytes(), Ordering::Relaxed);
                     return Ok(Some(spare));
@@ -135,7 +146,8 @@ impl Spares {
         }
     }
 
-    fn fill(&self) -> Result<(), ScanLogError> {
+    /// Makes what is to be ready, as far as there is room.
+    pub(crate) fn fill(&self) -> Result<(), ScanLogError> {
         while self.filled() < self.ready {
             let _making = self.lock_making();
             let Some(spare) = self.make()? else {

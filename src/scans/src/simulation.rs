@@ -1,0 +1,174 @@
+//! What the simulator needs of what is private here: an edge's writers, scan log and shipper in memory, without a thread, a file or a clock,
+//! that can be killed between any two steps. Nothing that serves uses it. See `src/sink/tests/simulator`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::adoption::take_over;
+use crate::ledger::{Account, Accounts};
+use crate::segment::{NotASegment, Segment};
+use crate::sources::Sources;
+use crate::spares::Spares;
+use crate::writer::Begun;
+use crate::{Delivery, Dropped, Ledger, NewScan, Outlet, ShipperOptions, Writer, WriterKey};
+
+/// How big.
+#[derive(Clone, Debug)]
+pub struct EdgeOptions {
+    /// A segment's size.
+    pub segment_bytes: u64,
+    /// The most that all segments may take.
+    pub max_bytes: u64,
+    /// How many segments are kept ready.
+    pub spares: usize,
+    /// The shipper's.
+    pub shipper: ShipperOptions,
+}
+
+/// One run of an edge.
+pub struct Edge {
+    name: Arc<str>,
+    boot: u64,
+    options: EdgeOptions,
+    spares: Arc<Spares>,
+    accounts: Accounts,
+    begun: Arc<Begun>,
+    sources: Sources,
+    writers: Vec<Writer>,
+}
+
+/// The segments that a run leaves that was killed.
+#[derive(Default)]
+pub struct Remains(Vec<crate::segment::Left>);
+
+impl Edge {
+    /// Begins a run, which adopts what others have left.
+    pub fn begin(
+        name: &str,
+        boot: u64,
+        options: EdgeOptions,
+        remains: Remains,
+    ) -> Result<Self, String> {
+        let EdgeOptions {
+            spares,
+            segment_bytes,
+            max_bytes,
+            ..
+        } = options;
+        let spares = Arc::new(Spares::anonymous(boot, spares, segment_bytes, max_bytes));
+        let (accounts, begun) = (Accounts::default(), Arc::new(Begun::default()));
+        let left = remains.0.into_iter().map(|left| left.adopt().map(Arc::new));
+        let left: Result<Vec<_>, NotASegment> = left.collect();
+        let left = left.map_err(|error| error.to_string())?;
+        begun.add(take_over(left, &spares, &accounts).followed);
+        let edge = Self {
+            name: Arc::from(name),
+            boot,
+            options,
+            spares,
+            accounts,
+            begun,
+            sources: Sources::default(),
+            writers: Vec::new(),
+        };
+        edge.make_spares()?;
+        Ok(edge)
+    }
+
+    /// Begins a writer; the first is number 0.
+    pub fn add_writer(&mut self) -> WriterKey {
+        let key = WriterKey {
+            edge: Arc::clone(&self.name),
+            boot: self.boot,
+            writer: self.writers.len() as u32,
+        };
+        let first = self.spares.take_or_make().ok();
+        let account = self.accounts.open(Account::new(key.clone()));
+        let (spares, begun) = (Arc::clone(&self.spares), Arc::clone(&self.begun));
+        self.writers
+            .push(Writer::new(account, spares, begun, first));
+        key
+    }
+
+    /// See [`Writer::append`].
+    pub fn append(&mut self, writer: usize, scan: &NewScan<'_>) -> Result<u64, Dropped> {
+        self.writers[writer].append(scan)
+    }
+
+    /// See [`Writer::drop_unknown`].
+    pub fn drop_unknown(&mut self, writer: usize) {
+        self.writers[writer].drop_unknown();
+    }
+
+    /// Ends the writers: nothing is answered any more, and what there is is shipped to its end.
+    pub fn drain(&mut self) {
+        self.writers.clear();
+    }
+
+    /// Whether the writers have ended.
+    pub fn is_draining(&self) -> bool {
+        self.writers.is_empty()
+    }
+
+    /// What the thread does that keeps segments ready.
+    pub fn make_spares(&self) -> Result<(), String> {
+        self.spares.fill().map_err(|error| error.to_string())
+    }
+
+    /// One round of the shipper.
+    pub fn ship(&mut self, outlet: &mut dyn Outlet, now: Instant) {
+        let draining = self.is_draining();
+        self.sources.follow(self.begun.take(), now);
+        let stored = self
+            .sources
+            .ship(outlet, &self.options.shipper, draining, now);
+        for segment in stored {
+            let (own, bytes) = (segment.key().boot == self.boot, segment.bytes());
+            let kept = match Arc::try_unwrap(segment) {
+                Ok(segment) if own => self.spares.recycle(segment).is_ok(),
+                _ => false,
+            };
+            if !kept {
+                self.spares.release(bytes);
+            }
+        }
+    }
+
+    /// The shipper hears what became of a batch. Whether it was a batch that it knows, and now sets aside.
+    pub fn settle(&mut self, delivery: &Delivery, now: Instant) -> bool {
+        let again_at = now + self.options.shipper.retry_after;
+        self.sources.settle(delivery, again_at).is_some()
+    }
+
+    /// Each writer's numbers, and of those that are adopted.
+    pub fn ledgers(&self) -> Vec<(WriterKey, Ledger)> {
+        self.accounts.by_writer()
+    }
+
+    /// Whether every writer has ended and all of it is stored, its last batch included.
+    pub fn is_drained(&self) -> bool {
+        self.is_draining() && self.sources.all_closed()
+    }
+
+    /// The end of a drain. Whether it leaves nothing.
+    pub fn end(mut self) -> bool {
+        self.sources.count() == self.sources.take_last_stored().count()
+    }
+
+    /// `kill -9`, or the end of a drain.
+    pub fn kill(mut self, now: Instant) -> Remains {
+        self.sources.follow(self.begun.take(), now);
+        let segments = self.sources.into_segments();
+        self.writers.clear();
+        // Each is held by the one before it, which goes first.
+        let segments = segments.into_iter().filter_map(Arc::into_inner);
+        Remains(segments.map(Segment::into_left).collect())
+    }
+}
+
+impl Remains {
+    /// Whether the next run finds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,84 @@
+//! All writers that a shipper follows: a state machine without a thread, a clock or an outlet of its own. `shipper` drives it by those of
+//! the machine, the simulator (`src/sink/tests/simulator`) by its own.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::segment::Segment;
+use crate::source::Source;
+use crate::writer::Followed;
+use crate::{Delivery, Outlet, ShipperOptions};
+
+/// The writers, in the order in which they have their turn.
+#[derive(Default)]
+pub(crate) struct Sources(Vec<Source>);
+
+impl Sources {
+    /// Follows these too.
+    pub(crate) fn follow(&mut self, begun: Vec<Followed>, now: Instant) {
+        let sources = begun.into_iter();
+        self.0
+            .extend(sources.map(|followed| Source::new(followed, now)));
+    }
+
+    /// Hands to the outlet what there is. Returns the segments of which everything is stored.
+    pub(crate) fn ship(
+        &mut self,
+        outlet: &mut dyn Outlet,
+        options: &ShipperOptions,
+        draining: bool,
+        now: Instant,
+    ) -> Vec<Arc<Segment>> {
+        let mut stored = Vec::new();
+        let mut on_their_way: usize = self.0.iter().map(Source::in_flight_bytes).sum();
+        for source in &mut self.0 {
+            let before = source.in_flight_bytes();
+            let allowed = (options.in_flight_bytes + before).saturating_sub(on_their_way);
+            let taken = source.ship(outlet, options, allowed, now);
+            on_their_way = on_their_way - before + source.in_flight_bytes();
+            if taken {
+                source.ship_position(outlet, options, draining, now);
+            }
+            stored.extend(source.take_stored());
+        }
+        self.0
+            .retain(|source| !(source.is_adopted() && source.is_closed()));
+        // Whoever is first takes what an outlet with little room gives: let each be first in turn.
+        if self.0.len() > 1 {
+            self.0.rotate_left(1);
+        }
+        stored
+    }
+
+    /// Takes note of what became of a batch; one that failed is sent again at that time. Returns the bytes of one that was refused.
+    pub(crate) fn settle(&mut self, delivery: &Delivery, again_at: Instant) -> Option<Vec<u8>> {
+        let mut sources = self.0.iter_mut();
+        let source = sources.find(|source| *source.key() == delivery.writer)?;
+        source.settle(
+            delivery.first_seq,
+            delivery.count,
+            &delivery.outcome,
+            again_at,
+        )
+    }
+
+    /// Whether everything of every writer is stored, its last batch included.
+    pub(crate) fn all_closed(&self) -> bool {
+        self.0.iter().all(Source::is_closed)
+    }
+
+    /// The last segments of writers whose every scan is stored; what else there is stays for the next start.
+    pub(crate) fn take_last_stored(&mut self) -> impl Iterator<Item = Segment> {
+        self.0.drain(..).filter_map(Source::into_stored)
+    }
+
+    /// How many writers are followed.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Every segment that is not stored to its end, or is still written; of each writer the oldest first.
+    pub(crate) fn into_segments(self) -> Vec<Arc<Segment>> {
+        self.0.into_iter().flat_map(Source::into_segments).collect()
+    }
+}
