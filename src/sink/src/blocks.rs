@@ -26,24 +26,14 @@ struct Unreadable {
 /// Reads a record. One that cannot be read is a record all the same: it is set aside with its block.
 pub(crate) fn read(offset: i64, appended_at: Timestamp, bytes: &[u8]) -> Record<Content> {
     match ScanBatch::decode(bytes) {
-        Ok(batch) => {
-            let head = Head {
-                writer: batch.writer.clone(),
-                first_seq: batch.first_seq,
-                count: batch.count,
-                refused: batch.refused.iter().map(|refused| refused.seq).collect(),
-                dropped: batch.dropped_numbers(),
-                appended_ms: appended_at.as_millisecond(),
-            };
-            Record {
-                offset,
-                head: Some(head),
-                content: Content {
-                    appended_at,
-                    batch: Ok(Box::new(batch)),
-                },
-            }
-        }
+        Ok(batch) => Record {
+            offset,
+            head: Some(Head::of(&batch, appended_at.as_millisecond())),
+            content: Content {
+                appended_at,
+                batch: Ok(Box::new(batch)),
+            },
+        },
         Err(error) => {
             let unreadable = Unreadable {
                 reason: error.to_string(),

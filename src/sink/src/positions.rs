@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use analytics::{Run, WriterPosition};
-use scans::WriterKey;
+use scans::{ScanBatch, WriterKey};
 
 /// How many missing intervals are kept of a writer. A batch comes late by seconds, so the oldest of thousands are drops by then;
 /// they stay in the number that is missing, but are no longer waited for.
@@ -24,6 +24,20 @@ pub struct Head {
     pub dropped: u64,
     /// When the broker took it; milliseconds since 1970.
     pub appended_ms: i64,
+}
+
+impl Head {
+    /// Of a batch that the broker took at that time; milliseconds since 1970.
+    pub fn of(batch: &ScanBatch, appended_ms: i64) -> Self {
+        Self {
+            writer: batch.writer.clone(),
+            first_seq: batch.first_seq,
+            count: batch.count,
+            refused: batch.refused.iter().map(|refused| refused.seq).collect(),
+            dropped: batch.dropped_numbers(),
+            appended_ms,
+        }
+    }
 }
 
 /// What a batch brought.

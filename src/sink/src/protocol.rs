@@ -81,7 +81,7 @@ pub enum Command {
     Insert {
         /// The insert's token.
         token: String,
-        /// The scans to insert: all that are new in the block, or those found missing.
+        /// The scans to insert: all that are new in the block, those found missing, or none, of a block whose scans are there.
         only: Vec<Run>,
     },
     /// Commit the offset with its metadata.
@@ -192,8 +192,13 @@ enum Stage {
 struct Flight<C> {
     batches: Batches<C>,
     stage: Stage,
-    repairs: u32,
     only: Vec<Run>,
+    /// The store says that it has inserted these.
+    inserted: bool,
+    /// And the headers and the dead records of all its batches, which go with each insert.
+    has_headers: bool,
+    /// How many times it said so and they were not all there.
+    repairs: u32,
 }
 
 /// The state of one partition.
@@ -261,8 +266,7 @@ impl<C> Protocol<C> {
             Event::InsertsEnded => self.step(Stage::Ending, Stage::Counting),
             Event::Counted(counted) => self.counted(counted),
             Event::Found(stored) => self.found(&stored),
-            // Every insert is confirmed: an insert's own word is not enough.
-            Event::Inserted => self.step(Stage::Inserting, Stage::Counting),
+            Event::Inserted => self.inserted(),
             Event::Committed => self.committed(),
             Event::Failed => self.failed(),
         }
@@ -317,9 +321,12 @@ impl<C> Protocol<C> {
         self.settled.missing()
     }
 
-    /// The positions to be saved: of writers that moved since the last time, as of what is settled.
+    /// The positions to be saved: of writers that moved since the last time, as of what is settled. None while batches below the committed
+    /// offset are still being folded: these are the positions of no offset that is known here.
     pub fn unsaved(&self) -> Option<Positions> {
-        let offset = self.committed.filter(|_| !self.unsaved.is_empty())?;
+        let offset = self
+            .committed
+            .filter(|committed| self.next_offset >= *committed && !self.unsaved.is_empty())?;
         let writers = self
             .unsaved
             .iter()
@@ -431,8 +438,10 @@ impl<C> Protocol<C> {
         self.flight = Some(Flight {
             batches,
             stage,
-            repairs: 0,
             only,
+            inserted: false,
+            has_headers: false,
+            repairs: 0,
         });
     }
 
@@ -464,13 +473,9 @@ impl<C> Protocol<C> {
         let Some(flight) = &mut self.flight else {
             return Vec::new();
         };
-        if flight.batches.scans == 0 {
+        if flight.batches.scans == 0 && flight.stage == Stage::Ending {
             // Nothing to count: headers and dead records alone, which replace themselves when they come again.
-            match flight.stage {
-                Stage::Ending => flight.stage = Stage::Inserting,
-                Stage::Counting => return self.settle(),
-                _ => {}
-            }
+            flight.stage = Stage::Inserting;
         }
         let Some(flight) = &self.flight else {
             return Vec::new();
@@ -499,7 +504,8 @@ impl<C> Protocol<C> {
         }]
     }
 
-    /// A repair's token is its own: the first one may be remembered by a server that lost the rows.
+    /// The same as long as nobody knows what became of the last try, and the same of whoever tries: one that arrives late, from a sink that
+    /// gave it up or has been replaced, is dropped by it. Where the store has remembered a token without the rows, another is needed.
     fn token(&self, flight: &Flight<C>) -> String {
         let batches = &flight.batches;
         let block = format!(
@@ -510,8 +516,33 @@ impl<C> Protocol<C> {
             digest(&batches.new)
         );
         match flight.repairs {
-            0 => block,
-            repair => format!("{block}:{repair}:{:016x}", digest(&flight.only)),
+            0 if flight.only == batches.new => block,
+            repairs => format!("{block}:{repairs}:{:016x}", digest(&flight.only)),
+        }
+    }
+
+    /// Every insert of scans is confirmed: an insert's own word is not enough.
+    fn inserted(&mut self) -> Vec<Command> {
+        match &mut self.flight {
+            Some(flight) if flight.stage == Stage::Inserting => {
+                (flight.inserted, flight.has_headers) = (true, true);
+                if flight.only.is_empty() {
+                    return self.settle();
+                }
+            }
+            _ => return Vec::new(),
+        }
+        self.step(Stage::Inserting, Stage::Counting)
+    }
+
+    /// All scans are there. If it was not this sink that inserted them, perhaps in other blocks, its headers and dead records come now.
+    fn complete(&mut self) -> Vec<Command> {
+        match &mut self.flight {
+            Some(flight) if !flight.has_headers => {
+                (flight.stage, flight.only) = (Stage::Inserting, Vec::new());
+                self.ask()
+            }
+            _ => self.settle(),
         }
     }
 
@@ -521,7 +552,7 @@ impl<C> Protocol<C> {
             _ => return Vec::new(),
         };
         if counted.scans >= scans {
-            self.settle()
+            self.complete()
         } else {
             self.step(Stage::Counting, Stage::Finding)
         }
@@ -543,10 +574,14 @@ impl<C> Protocol<C> {
             .filter(|id| !stored.contains(id))
             .collect();
         if absent.is_empty() {
-            return self.settle();
+            return self.complete();
         }
-        flight.only = Run::of(&absent);
-        flight.repairs += 1;
+        flight.only = if absent.len() as u64 == flight.batches.scans {
+            flight.batches.new.clone()
+        } else {
+            Run::of(&absent)
+        };
+        flight.repairs += u32::from(std::mem::take(&mut flight.inserted));
         self.step(Stage::Finding, Stage::Inserting)
     }
 
