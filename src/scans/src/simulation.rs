@@ -171,4 +171,14 @@ impl Remains {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Damages a record of each segment that is not acknowledged and is chosen, in the byte that is told.
+    pub fn damage(
+        self,
+        mut choose: impl FnMut(&WriterKey, u64) -> Option<usize>,
+    ) -> Result<Self, String> {
+        let damaged = self.0.into_iter().map(|left| left.damage(&mut choose));
+        let damaged: Result<_, NotASegment> = damaged.collect();
+        damaged.map(Self).map_err(|error| error.to_string())
+    }
 }

@@ -1,0 +1,144 @@
+//! The road of a scan under schedules of faults, each of which one number decides: an edge's real writers, scan log and shipper, and the
+//! sinks' real protocol, between models of machines, Kafka and ClickHouse. `tests/simulate` runs a million of them, and one again.
+
+mod edges;
+mod kafka;
+mod mutation;
+mod rest;
+mod schedule;
+mod sinks;
+mod store;
+mod tally;
+mod trace;
+mod truth;
+mod words;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mutation::Mutation;
+
+/// Schedules that once ended in something that must not be.
+const ONCE_BROKEN: [u64; 0] = [];
+
+/// A schedule that ends in something that must not be.
+struct Broken {
+    seed: u64,
+    words: String,
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let number = std::env::var(variable).ok()?;
+    Some(number.parse().expect("a number"))
+}
+
+/// What does not hold, a panic of the product's included.
+fn broken(seed: u64, mutation: Option<Mutation>, traced: bool) -> Option<(String, String)> {
+    match catch_unwind(AssertUnwindSafe(|| world::run(seed, mutation, traced))) {
+        Ok(checked) => checked.err(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Some((
+                format!("panicked: {}", text.unwrap_or_default()),
+                String::new(),
+            ))
+        }
+    }
+}
+
+/// The first of these schedules, by all processors at once, that ends in something that must not be.
+fn first_broken(seeds: std::ops::Range<u64>, mutation: Option<Mutation>) -> Option<Broken> {
+    let (next, found) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
+    let first: Mutex<Option<Broken>> = Mutex::new(None);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                // Relaxed: numbers to be taken once each, and a wish to stop.
+                while !found.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        break;
+                    }
+                    if let Some((words, _)) = broken(seed, mutation, false) {
+                        found.store(true, Ordering::Relaxed);
+                        let mut first = first.lock().expect("nobody panics with it");
+                        if first.as_ref().is_none_or(|first| seed < first.seed) {
+                            *first = Some(Broken { seed, words });
+                        }
+                    }
+                }
+            });
+        }
+    });
+    first.into_inner().expect("nobody panics with it")
+}
+
+fn report(broken: &Broken, mutation: Option<Mutation>) -> String {
+    let (seed, words) = (broken.seed, &broken.words);
+    let trace = self::broken(seed, mutation, true).map_or(String::new(), |(_, trace)| trace);
+    format!("{trace}\nseed {seed}: {words}\nrun it again: tests/simulate --seed {seed}\n")
+}
+
+#[test]
+fn every_scan_is_stored_once_or_accounted_for_whatever_happens() {
+    let seeds = match number("TAGWIRE_SIMULATE_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => {
+            let first = number("TAGWIRE_SIMULATE_FIRST").unwrap_or(0);
+            first..first + number("TAGWIRE_SIMULATE_SEEDS").unwrap_or(2_000)
+        }
+    };
+    if let Some(broken) = first_broken(seeds, None) {
+        panic!("{}", report(&broken, None));
+    }
+}
+
+#[test]
+fn schedules_that_were_once_broken_hold() {
+    for seed in ONCE_BROKEN {
+        if let Some(broken) = first_broken(seed..seed + 1, None) {
+            panic!("{}", report(&broken, None));
+        }
+    }
+}
+
+#[test]
+fn each_step_of_the_protocol_is_missed_when_it_is_left_out() {
+    let most = number("TAGWIRE_SIMULATE_MUTANT_SEEDS").unwrap_or(20_000);
+    let mut unnoticed = Vec::new();
+    for mutation in Mutation::ALL {
+        match first_broken(0..most, Some(mutation)) {
+            Some(Broken { seed, words }) => println!("{mutation:?}: seed {seed}: {words}"),
+            None => unnoticed.push(mutation),
+        }
+    }
+    assert!(
+        unnoticed.is_empty(),
+        "not noticed in {most} schedules: {unnoticed:?}"
+    );
+}
+
+#[test]
+fn what_may_happen_does() {
+    let mut tally = tally::Tally::default();
+    for seed in 0..300 {
+        if let Ok(of_one) = world::run(seed, None, false) {
+            tally += of_one;
+        }
+    }
+    println!("{tally:#?}");
+    let never: Vec<_> = tally.0.iter().filter(|(_, times)| **times == 0).collect();
+    assert!(never.is_empty(), "{never:?}");
+}
+
+#[test]
+fn a_seed_is_one_schedule() {
+    for seed in 0..20 {
+        let mutation = Some(Mutation::EachTryHasItsToken);
+        assert_eq!(broken(seed, mutation, true), broken(seed, mutation, true));
+    }
+}
