@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use scans::{ScanBatch, WriterKey};
 
 use crate::Enricher;
+use crate::batches::{Batches, Record};
 use crate::positions::Head;
-use crate::protocol::{Batches, Record};
 
 /// What a record holds beyond its head.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use scans::{Delivered, Delivery, EncodedBatch, Full, Outlet};
 use tokio::runtime::Handle;
 
+use crate::batches::Batches;
 use crate::positions::WriterPositions;
-use crate::protocol::Batches;
 use crate::{Enricher, SinkMetrics, blocks};
 
 /// Batches that may wait for their transaction together, 4 MiB of them.

@@ -3,6 +3,7 @@
 //! A batch travels: [`pipeline`](run) reads it from Kafka, `protocol` says which of its scans are new and what to do in which order,
 //! [`Enricher`] adds what is known about them, the `analytics` store keeps them. In standalone, [`DirectOutlet`] does the same in process. [`roll_up`] derives rollups from what is stored.
 
+pub mod batches;
 mod blocks;
 mod consumer;
 mod direct;

@@ -10,9 +10,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 
+use crate::batches::Record;
 use crate::blocks::{self, Content};
 use crate::consumer::GroupConsumer;
-use crate::protocol::{Command, Event, Protocol, Record};
+use crate::protocol::{Command, Event, Protocol};
 use crate::{Enricher, SinkMetrics};
 
 /// How long one request to Kafka may hold up the thread.

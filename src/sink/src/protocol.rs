@@ -10,24 +10,14 @@
 //! After a failed insert nobody knows what is stored. Then, and for all batches that an earlier sink may have had, the order is:
 //! end leftover inserts, count, and only then insert.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use analytics::{Counted, Positions, Run, Source, WriterPosition};
+use analytics::{Counted, Positions, Run, Source};
 use scans::{ScanId, WriterKey};
 
+use crate::batches::{Batches, Record};
 use crate::intent::{Intent, digest};
-use crate::positions::{Head, WriterPositions};
-
-/// A record of the partition. The machine looks at the head alone; `content` is for whoever stores it.
-#[derive(Clone, Debug)]
-pub struct Record<C> {
-    /// Where it lies.
-    pub offset: i64,
-    /// None: it could not be read.
-    pub head: Option<Head>,
-    /// The rest.
-    pub content: C,
-}
+use crate::positions::WriterPositions;
 
 /// What happened.
 #[derive(Debug)]
@@ -91,80 +81,6 @@ pub enum Command {
         /// The intent, or nothing.
         metadata: String,
     },
-}
-
-/// A block: consecutive records, and what is new in them.
-#[derive(Debug)]
-pub struct Batches<C> {
-    /// Its records, ascending, at least one.
-    pub records: Vec<Record<C>>,
-    /// The scans to store.
-    pub new: Vec<Run>,
-    /// How many scans were dropped as replays.
-    pub replayed: u64,
-    /// How many records, and scans in them, could not be read.
-    pub unreadable: u64,
-    after: BTreeMap<WriterKey, WriterPosition>,
-    scans: u64,
-}
-
-impl<C> Default for Batches<C> {
-    fn default() -> Self {
-        Self {
-            records: Vec::new(),
-            new: Vec::new(),
-            replayed: 0,
-            unreadable: 0,
-            after: BTreeMap::new(),
-            scans: 0,
-        }
-    }
-}
-
-impl<C> Batches<C> {
-    /// The first record's offset.
-    pub fn first(&self) -> i64 {
-        self.records.first().map_or(0, |record| record.offset)
-    }
-
-    /// The last record's offset.
-    pub fn last(&self) -> i64 {
-        self.records.last().map_or(0, |record| record.offset)
-    }
-
-    /// How many scans are to be stored.
-    pub fn scans(&self) -> u64 {
-        self.scans
-    }
-
-    /// Where the writers that it moves stand after it.
-    pub fn after(&self) -> &BTreeMap<WriterKey, WriterPosition> {
-        &self.after
-    }
-
-    /// Adds the next record, and moves the positions over it.
-    pub fn push(&mut self, record: Record<C>, positions: &mut WriterPositions) {
-        if let Some(head) = &record.head {
-            let folded = positions.fold(head);
-            let position = positions.get(&head.writer).cloned().unwrap_or_default();
-            self.after.insert(head.writer.clone(), position);
-            self.scans += folded.new.iter().map(Run::scans).sum::<u64>();
-            self.replayed += folded.replayed;
-            extend(&mut self.new, folded.new);
-            self.unreadable += head.refused.len() as u64;
-        } else {
-            self.unreadable += 1;
-        }
-        self.records.push(record);
-    }
-
-    fn intent(&self) -> Intent {
-        Intent {
-            last: self.last(),
-            scans: self.scans,
-            digest: digest(&self.new),
-        }
-    }
 }
 
 /// What became of a block that is settled.
@@ -297,8 +213,8 @@ impl<C> Protocol<C> {
         let flight = self
             .flight
             .as_ref()
-            .map_or(0, |flight| flight.batches.scans);
-        self.open.scans + flight + self.next.as_ref().map_or(0, |next| next.scans)
+            .map_or(0, |flight| flight.batches.scans());
+        self.open.scans() + flight + self.next.as_ref().map_or(0, |next| next.scans())
     }
 
     /// What the last commit settled; each once.
@@ -417,7 +333,7 @@ impl<C> Protocol<C> {
         match &self.intent {
             Some(intent) => self.next_offset > intent.last && !self.open.records.is_empty(),
             None => {
-                self.open.scans >= self.most_scans
+                self.open.scans() >= self.most_scans
                     || self.open.records.len() as u64 >= self.most_scans
             }
         }
@@ -473,7 +389,7 @@ impl<C> Protocol<C> {
         let Some(flight) = &mut self.flight else {
             return Vec::new();
         };
-        if flight.batches.scans == 0 && flight.stage == Stage::Ending {
+        if flight.batches.scans() == 0 && flight.stage == Stage::Ending {
             // Nothing to count: headers and dead records alone, which replace themselves when they come again.
             flight.stage = Stage::Inserting;
         }
@@ -548,7 +464,7 @@ impl<C> Protocol<C> {
 
     fn counted(&mut self, counted: Counted) -> Vec<Command> {
         let scans = match &self.flight {
-            Some(flight) if flight.stage == Stage::Counting => flight.batches.scans,
+            Some(flight) if flight.stage == Stage::Counting => flight.batches.scans(),
             _ => return Vec::new(),
         };
         if counted.scans >= scans {
@@ -576,7 +492,7 @@ impl<C> Protocol<C> {
         if absent.is_empty() {
             return self.complete();
         }
-        flight.only = if absent.len() as u64 == flight.batches.scans {
+        flight.only = if absent.len() as u64 == flight.batches.scans() {
             flight.batches.new.clone()
         } else {
             Run::of(&absent)
@@ -608,13 +524,13 @@ impl<C> Protocol<C> {
                 ..
             }) => {
                 self.committed = Some(batches.last() + 1);
-                self.unsaved.extend(batches.after.keys().cloned());
+                self.unsaved.extend(batches.after().keys().cloned());
                 self.last_settled = Some(Settled {
-                    scans: batches.scans,
+                    scans: batches.scans(),
                     replayed: batches.replayed,
                     unreadable: batches.unreadable,
                 });
-                self.settled.extend(batches.after);
+                self.settled.extend(batches.into_after());
                 match self.next.take() {
                     Some(next) => self.launch(next),
                     None => self.advance(),
@@ -638,17 +554,6 @@ impl<C> Protocol<C> {
             }
             (None, Some(up_to)) if self.loading => vec![Command::Load { up_to }],
             (None, _) => Vec::new(),
-        }
-    }
-}
-
-/// Adds runs, joining each to its writer's latest where it follows on it. Writers that share a partition take turns there, and a run for each
-/// of their batches would make the questions to the store as long as the block.
-fn extend(runs: &mut Vec<Run>, more: Vec<Run>) {
-    for run in more {
-        match runs.iter_mut().rfind(|other| other.writer == run.writer) {
-            Some(latest) if latest.last + 1 == run.first => latest.last = run.last,
-            _ => runs.push(run),
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use analytics::{Counted, Positions, Run, Source, WriterPosition};
 use scans::WriterKey;
+use sink::batches::Record;
 use sink::positions::Head;
-use sink::protocol::{Command, Event, Protocol, Record};
+use sink::protocol::{Command, Event, Protocol};
 
 fn source() -> Source {
     Source {

@@ -1,6 +1,7 @@
 //! The road of a scan under schedules of faults, each of which one number decides: an edge's real writers, scan log and shipper, and the
 //! sinks' real protocol, between models of machines, Kafka and ClickHouse. `tests/simulate` runs a million of them, and one again.
 
+mod at_machines;
 mod edges;
 mod kafka;
 mod mutation;
@@ -14,7 +15,6 @@ mod truth;
 mod words;
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -42,21 +42,6 @@ fn number(variable: &str) -> Option<u64> {
     Some(number.parse().expect("a number"))
 }
 
-/// What does not hold, a panic of the product's included.
-fn broken(seed: u64, mutation: Option<Mutation>, traced: bool) -> Option<(String, String)> {
-    match catch_unwind(AssertUnwindSafe(|| world::run(seed, mutation, traced))) {
-        Ok(checked) => checked.err(),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            Some((
-                format!("panicked: {}", text.unwrap_or_default()),
-                String::new(),
-            ))
-        }
-    }
-}
-
 /// The first of these schedules, by all processors at once, that ends in something that must not be.
 fn first_broken(seeds: std::ops::Range<u64>, mutation: Option<Mutation>) -> Option<Broken> {
     let (next, found) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
@@ -71,7 +56,7 @@ fn first_broken(seeds: std::ops::Range<u64>, mutation: Option<Mutation>) -> Opti
                     if seed >= seeds.end {
                         break;
                     }
-                    if let Some((words, _)) = broken(seed, mutation, false) {
+                    if let Err((words, _)) = world::run(seed, mutation, false) {
                         found.store(true, Ordering::Relaxed);
                         let mut first = first.lock().expect("nobody panics with it");
                         if first.as_ref().is_none_or(|first| seed < first.seed) {
@@ -87,7 +72,7 @@ fn first_broken(seeds: std::ops::Range<u64>, mutation: Option<Mutation>) -> Opti
 
 fn report(broken: &Broken, mutation: Option<Mutation>) -> String {
     let (seed, words) = (broken.seed, &broken.words);
-    let trace = self::broken(seed, mutation, true).map_or(String::new(), |(_, trace)| trace);
+    let trace = world::run(seed, mutation, true).map_or_else(|(_, trace)| trace, |_| String::new());
     format!("{trace}\nseed {seed}: {words}\nrun it again: tests/simulate --seed {seed}\n")
 }
 
@@ -134,9 +119,7 @@ fn each_step_of_the_protocol_is_missed_when_it_is_left_out() {
 fn what_may_happen_does() {
     let mut tally = tally::Tally::default();
     for seed in 0..300 {
-        if let Ok(of_one) = world::run(seed, None, false) {
-            tally += of_one;
-        }
+        tally += world::run(seed, None, false).unwrap_or_default();
     }
     println!("{tally:#?}");
     let never: Vec<_> = tally.0.iter().filter(|(_, times)| **times == 0).collect();
@@ -146,7 +129,7 @@ fn what_may_happen_does() {
 #[test]
 fn a_seed_is_one_schedule() {
     for seed in 0..20 {
-        let mutation = Some(Mutation::EachTryHasItsToken);
-        assert_eq!(broken(seed, mutation, true), broken(seed, mutation, true));
+        let run = || world::run(seed, Some(Mutation::EachTryHasItsToken), true);
+        assert_eq!(run(), run());
     }
 }

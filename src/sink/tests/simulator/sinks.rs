@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use analytics::{Counted, Positions, Run, Source};
 use fastrand::Rng;
-use sink::protocol::{Command, Event, Protocol, Record};
+use sink::batches::Record;
+use sink::protocol::{Command, Event, Protocol};
 
 use crate::kafka::Kafka;
 use crate::mutation::Mutation;

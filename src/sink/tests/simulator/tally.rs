@@ -7,7 +7,7 @@ use crate::truth::Fate;
 use crate::world::World;
 
 /// How often each thing has happened, by its name.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tally(pub BTreeMap<&'static str, u64>);
 
 impl AddAssign for Tally {

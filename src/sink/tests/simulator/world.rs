@@ -1,9 +1,10 @@
 //! One schedule, from its seed to the end: what happens, in which order, and what must hold all the time.
 
-use std::time::{Duration, Instant};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use fastrand::Rng;
-use scans::Delivered;
 
 use crate::edges::Machine;
 use crate::kafka::Kafka;
@@ -28,13 +29,21 @@ pub struct World {
     pub truth: Truth,
 }
 
-/// Runs a schedule to its end. An error: what does not hold, and what has happened last, if that is wanted.
+/// Runs a schedule to its end. An error: what does not hold, a panic of the product's included, and what has happened last, if that is wanted.
 pub fn run(seed: u64, mutation: Option<Mutation>, traced: bool) -> Result<Tally, (String, String)> {
     let mut world = World::new(seed, mutation, traced);
-    match world.run() {
+    // Nothing of it is used after a panic but the trace.
+    let checked = catch_unwind(AssertUnwindSafe(|| world.run()));
+    match checked.unwrap_or_else(|panic| Err(format!("panic: {}", words_of(&*panic)))) {
         Ok(()) => Ok(world.tally()),
         Err(broken) => Err((broken, world.trace.lines())),
     }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("without words")
 }
 
 impl World {
@@ -102,143 +111,6 @@ impl World {
             | StoreComesBack
             | TokensAreForgotten
             | PositionsAreForgotten => self.at_the_store(happening),
-        }
-    }
-
-    fn at_a_machine(&mut self, happening: Happening) -> Checked {
-        use Happening::*;
-        let Self {
-            rng,
-            kafka,
-            truth,
-            trace,
-            schedule,
-            ..
-        } = self;
-        self.now += Duration::from_millis(rng.u64(0..8));
-        let now = self.now;
-        let at = rng.usize(0..self.machines.len());
-        let machine = &mut self.machines[at];
-        let Some(run) = &mut machine.run else {
-            if happening == LogIsDamaged {
-                trace.note(|| format!("the scan log of edge {at} is damaged"));
-                return machine.damage(truth, rng);
-            }
-            if happening == EdgeStarts {
-                trace.note(|| format!("edge {at} starts"));
-                return machine.start(
-                    &schedule.edge,
-                    schedule.writers,
-                    schedule.partitions,
-                    truth,
-                    rng,
-                );
-            }
-            return Ok(());
-        };
-        match happening {
-            Answer if !run.is_draining() => {
-                let writer = rng.usize(0..run.writers.len());
-                let scans = rng.u8(1..8);
-                for _ in 0..scans {
-                    let unreadable =
-                        schedule.unreadable > 0 && rng.u32(0..schedule.unreadable) == 0;
-                    run.append(writer, unreadable, truth)?;
-                }
-                if rng.u8(0..16) == 0 {
-                    run.drop_unknown(writer, truth)?;
-                }
-                trace.note(|| format!("edge {at} run, writer {writer}: {scans} scans"));
-                run.make_spares()
-            }
-            Ship => {
-                let before = run.producer.sent.len();
-                run.ship(truth, now)?;
-                for sent in run.producer.sent.iter().skip(before) {
-                    let batch = &sent.batch;
-                    trace.note(|| {
-                        format!(
-                            "edge {at} sends {}: {} from {} to partition {:?}",
-                            batch.writer, batch.count, batch.first_seq, batch.partition
-                        )
-                    });
-                }
-                run.make_spares()?;
-                if run.is_drained() {
-                    trace.note(|| format!("edge {at} has drained"));
-                    machine.end(kafka, truth, rng, now)?;
-                }
-                Ok(())
-            }
-            BrokerTakes if kafka.up => {
-                let Some(next) = run.producer.next(rng) else {
-                    return Ok(());
-                };
-                let sent = &mut run.producer.sent[next];
-                sent.appended = true;
-                let batch = &sent.batch;
-                trace.note(|| {
-                    format!(
-                        "Kafka takes {}: {} from {}",
-                        batch.writer, batch.count, batch.first_seq
-                    )
-                });
-                kafka.append(batch, truth)
-            }
-            BrokerAnswers if kafka.up => {
-                let Some(appended) = run.producer.appended(rng) else {
-                    return Ok(());
-                };
-                if self.mutation == Some(Mutation::LaterDeliveryAcknowledgesEarlier) {
-                    for earlier in (0..appended).rev() {
-                        run.settle(earlier, Delivered::Stored { partition: None }, truth, now)?;
-                    }
-                    let first = Delivered::Stored { partition: None };
-                    return run.settle(0, first, truth, now);
-                }
-                run.settle(appended, Delivered::Stored { partition: None }, truth, now)
-            }
-            OutletHasRoom | OutletIsFull => {
-                run.producer.is_full = happening == OutletIsFull;
-                Ok(())
-            }
-            EdgeIsKilled | MachineIsLost => {
-                trace.note(|| format!("{happening:?}: edge {at}"));
-                machine.kill(happening == MachineIsLost, kafka, truth, rng, now);
-                Ok(())
-            }
-            EdgeDrains => {
-                trace.note(|| format!("edge {at} drains"));
-                run.drain();
-                Ok(())
-            }
-            ProducerFails => {
-                trace.note(|| format!("the producer of edge {at} fails for good"));
-                run.replace_producer(kafka, truth, rng, now)
-            }
-            BatchFails if !run.producer.sent.is_empty() => {
-                let failed = rng.usize(0..run.producer.sent.len());
-                trace.note(|| format!("edge {at}: sent batch {failed} fails"));
-                let outcome = match self.mutation {
-                    Some(Mutation::FailureIsTakenForDelivery) => {
-                        Delivered::Stored { partition: None }
-                    }
-                    _ => Delivered::Failed {
-                        reason: String::new(),
-                    },
-                };
-                run.settle(failed, outcome, truth, now)
-            }
-            BatchIsRefused if !run.producer.sent.is_empty() => {
-                let refused = rng.usize(0..run.producer.sent.len());
-                if !run.may_refuse(refused, truth) {
-                    return Ok(());
-                }
-                trace.note(|| format!("edge {at}: sent batch {refused} is refused"));
-                let reason = String::new();
-                run.settle(refused, Delivered::Refused { reason }, truth, now)
-            }
-            _ => Ok(()),
         }
     }
 
