@@ -56,6 +56,9 @@ fn first_broken(seeds: std::ops::Range<u64>, mutation: Option<Mutation>) -> Opti
                     if seed >= seeds.end {
                         break;
                     }
+                    if seed > 0 && seed.is_multiple_of(100_000) {
+                        println!("{seed} …");
+                    }
                     if let Err((words, _)) = world::run(seed, mutation, false) {
                         found.store(true, Ordering::Relaxed);
                         let mut first = first.lock().expect("nobody panics with it");
