@@ -37,6 +37,8 @@ pub struct Task {
     doing: Doing,
     saving: Option<Positions>,
     attempts: u32,
+    /// The first offset of the block that it asked for last to be inserted.
+    tried: Option<i64>,
 }
 
 enum Doing {
@@ -88,6 +90,7 @@ impl Process {
             doing: Doing::Beginning,
             saving: None,
             attempts: 0,
+            tried: None,
         };
         self.tasks.insert(partition, task);
     }
@@ -152,13 +155,16 @@ impl Task {
             && self.protocol.position() == Some(end)
     }
 
-    /// Whether it may be about to insert something whose token has to be remembered.
+    /// Whether it may be about to insert something, or to try so again, for which a token has to be remembered.
     pub fn is_about_to_insert(&self) -> bool {
-        matches!(
-            self.doing,
-            Doing::Todo(Command::Insert { .. })
-                | Doing::Answered(Event::Counted(_) | Event::Found(_))
-        )
+        let block = self.protocol.in_flight();
+        let tries_again = block.is_some_and(|block| Some(block.first()) == self.tried);
+        tries_again
+            || matches!(
+                self.doing,
+                Doing::Todo(Command::Insert { .. })
+                    | Doing::Answered(Event::Counted(_) | Event::Found(_))
+            )
     }
 
     /// Everything once: what is there is read, and what waits is settled.
@@ -365,6 +371,7 @@ impl Task {
             .map(|record| (partition, record.offset))
             .collect();
         let last = block.last();
+        self.tried = Some(block.first());
         if around.store.up {
             around.store.dead.extend(dead);
         } else if !dead.is_empty() {

@@ -1,8 +1,8 @@
 //! A model of ClickHouse: inserts that take their time, of which nobody may wait any more; tokens by which a second insert is dropped, also
 //! when the rows of the first were lost in a kill; and the writers' positions.
 //!
-//! What it does not do is the residue of docs/ledger.md: a token is not forgotten while an insert may come that has it, nor is an insert of
-//! two parts done by half while there is another.
+//! What it does not do is the residue of docs/ledger.md: a token is not forgotten while an insert may come that has it or while a sink is
+//! trying its block, nor is an insert of two parts done by half while there is another.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
