@@ -11,38 +11,91 @@ mod deployment;
 mod support;
 
 mod cases;
+mod disk;
+mod figures;
 mod ground;
+mod own_kafka;
+mod proxy;
+mod soak;
 mod steady;
+mod table;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cases::{Case, Takes};
+use figures::Figures;
 use ground::Ground;
 use libtest_mimic::{Arguments, Failed, Trial};
+use soak::Soak;
+use table::Lines;
 use tokio::runtime::Runtime;
+
+/// What the cases share, one after the other.
+struct Stage {
+    runtime: Runtime,
+    ground: Ground,
+    lines: Lines,
+}
+
+impl Stage {
+    fn run(
+        &mut self,
+        name: &str,
+        case: impl AsyncFnOnce(&mut Ground) -> anyhow::Result<Figures>,
+    ) -> Result<(), Failed> {
+        // Until it has ended, it has failed: it may panic.
+        self.lines.add(name, None);
+        let found = self.runtime.block_on(case(&mut self.ground));
+        let found = found.map_err(|error| {
+            // Beside the case's own lines too: the list of failures stands at the end of a long log.
+            println!("{error:?}");
+            Failed::from(format!("{error:?}"))
+        })?;
+        self.lines.add(name, Some(&found));
+        Ok(())
+    }
+}
 
 fn main() {
     let mut arguments = Arguments::from_args();
     // They share the ground, and would disturb each other's load.
     arguments.test_threads = Some(1);
-    let stage = Arc::new(Mutex::new((Runtime::new().unwrap(), Ground::default())));
-    let trial = |(name, takes, case): &(&str, Takes, Case)| {
-        let (stage, case) = (Arc::clone(&stage), *case);
-        let run = move || {
-            // A case that panicked has failed; each has processes of its own.
-            let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
-            let (runtime, ground) = &mut *stage;
-            let ended = runtime.block_on(case(ground));
-            ended.map_err(|error| {
-                // Beside the case's own lines too: the list of failures stands at the end of a long log.
-                println!("{error:?}");
-                Failed::from(format!("{error:?}"))
-            })
-        };
-        Trial::test(*name, run).with_ignored_flag(*takes == Takes::Long)
+    let stage = Arc::new(Mutex::new(Stage {
+        runtime: Runtime::new().unwrap(),
+        ground: Ground::default(),
+        lines: Lines::default(),
+    }));
+    let on_stage = |run: Box<dyn FnOnce(&mut Stage) -> Result<(), Failed> + Send>| {
+        let stage = Arc::clone(&stage);
+        // A case that panicked has failed; each has processes of its own.
+        move || run(&mut stage.lock().unwrap_or_else(PoisonError::into_inner))
     };
-    let conclusion = libtest_mimic::run(&arguments, cases::ALL.iter().map(trial).collect());
+    let trial = |(name, takes, case): &(&'static str, Takes, Case)| {
+        let (name, case) = (*name, *case);
+        let run = on_stage(Box::new(move |stage| stage.run(name, case)));
+        Trial::test(name, run).with_ignored_flag(*takes == Takes::Long)
+    };
+    let mut trials: Vec<Trial> = cases::ALL.iter().map(trial).collect();
+    if let Some(soak) = Soak::asked_for().unwrap() {
+        let run = Box::new(move |stage: &mut Stage| {
+            stage.run(soak::NAME, async |ground| soak.run(ground).await)
+        });
+        trials.push(Trial::test(soak::NAME, on_stage(run)));
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let mut stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
     // Before the exit, which drops nothing.
-    stage.lock().unwrap_or_else(PoisonError::into_inner).1.end();
+    stage.ground.end();
+    let lines = std::mem::take(&mut stage.lines);
+    if !lines.is_empty() {
+        lines.print();
+        if let (Some(document), false) =
+            (std::env::var_os(table::DOCUMENT), conclusion.has_failed())
+        {
+            let names: Vec<&str> = cases::ALL.iter().map(|(name, ..)| *name).collect();
+            lines.write(Path::new(&document), &names).unwrap();
+        }
+    }
     conclusion.exit();
 }

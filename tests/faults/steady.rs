@@ -15,8 +15,8 @@ use tokio::time::MissedTickBehavior;
 use crate::deployment::load::{Attempt, Connection, Sent};
 
 /// Phones, each with a connection of its own.
-const PHONES: usize = 16;
-/// From one scan of a phone to its next: 16 phones make 1,600 scans a second.
+pub const PHONES: usize = 16;
+/// From one scan of a phone to its next, where nothing else is said: 16 phones make 1,600 scans a second.
 const PACE: Duration = Duration::from_millis(10);
 
 /// A load under way.
@@ -43,6 +43,11 @@ impl Steady {
 
     /// Starts to scan a code of this domain at these edges.
     pub fn start_on(edges: &[SocketAddr], host: &str, code: &str) -> Self {
+        Self::start_at(PACE, edges, host, code)
+    }
+
+    /// The same, with so much from one scan of a phone to its next.
+    pub fn start_at(pace: Duration, edges: &[SocketAddr], host: &str, code: &str) -> Self {
         let host = Arc::<str>::from(host);
         let (ended, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let numbers = Arc::<AtomicU64>::default();
@@ -52,6 +57,7 @@ impl Steady {
             let first = phone % edges.len();
             edges.rotate_left(first);
             let phone = Phone {
+                pace,
                 edges,
                 host: Arc::clone(&host),
                 code: code.to_owned(),
@@ -70,13 +76,18 @@ impl Steady {
 
     /// Waits until so many more scans have been answered, so that what follows falls into the load and not before it.
     pub async fn goes_on(&self, scans: u64) -> anyhow::Result<()> {
-        let wanted = self.answered.load(Ordering::Relaxed) + scans;
+        let wanted = self.answered() + scans;
         let deadline = Instant::now() + crate::support::DEADLINE;
-        while self.answered.load(Ordering::Relaxed) < wanted {
+        while self.answered() < wanted {
             ensure!(Instant::now() < deadline, "the load has come to a stop");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Ok(())
+    }
+
+    /// How many scans have been answered.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Ends the load, and tells what it did.
@@ -111,6 +122,7 @@ impl Scanned {
 }
 
 struct Phone {
+    pace: Duration,
     /// Its own first.
     edges: Vec<SocketAddr>,
     host: Arc<str>,
@@ -124,7 +136,7 @@ impl Phone {
     async fn run(mut self) -> Scanned {
         let mut scanned = Scanned::default();
         let mut connection = None;
-        let mut pace = tokio::time::interval(PACE);
+        let mut pace = tokio::time::interval(self.pace);
         // A phone that was kept waiting does not make up for it by a burst.
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.ended.load(Ordering::Relaxed) {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::tag;
 use crate::deployment::client::{Api, leads_to};
-use crate::deployment::stored;
+use crate::figures::{self, Figures};
 use crate::ground::Ground;
 use crate::steady::Steady;
 use crate::support::DEADLINE;
@@ -30,8 +30,8 @@ const KILLS: usize = 6;
 
 pub async fn row_20_a_second_admin_takes_over_while_the_first_is_written_to(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
-    let deployment = ground.cluster().await?;
+) -> anyhow::Result<Figures> {
+    let mut deployment = ground.cluster().await?;
     tag(&deployment, "calm").await?;
     let first = Api::of(&deployment)?;
     for writer in 0..WRITERS {
@@ -94,13 +94,15 @@ pub async fn row_20_a_second_admin_takes_over_while_the_first_is_written_to(
         leads_to(&deployment, &code(*writer), &last).await?;
     }
     let scanned = load.finish().await;
-    stored::matches(&deployment, "calm", &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, "calm", &scanned.sent).await?;
     second.end().await;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
-pub async fn row_21_the_admin_is_killed_while_it_writes(ground: &mut Ground) -> anyhow::Result<()> {
+pub async fn row_21_the_admin_is_killed_while_it_writes(
+    ground: &mut Ground,
+) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     let api = Api::of(&deployment)?;
     for writer in 0..WRITERS {
@@ -153,10 +155,12 @@ pub async fn row_21_the_admin_is_killed_while_it_writes(ground: &mut Ground) -> 
     there.sort_unstable();
     ensure!(there == names, "created: {names:?}, there: {there:?}");
     deployment.end().await;
-    Ok(())
+    Ok(Figures::none())
 }
 
-pub async fn row_22_the_index_is_deleted_and_damaged(ground: &mut Ground) -> anyhow::Result<()> {
+pub async fn row_22_the_index_is_deleted_and_damaged(
+    ground: &mut Ground,
+) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     let api = Api::of(&deployment)?;
     for number in 0..20 {
@@ -211,7 +215,7 @@ pub async fn row_22_the_index_is_deleted_and_damaged(ground: &mut Ground) -> any
         ensure!(after == before, "{what}: {after:?} instead of {before:?}");
     }
     deployment.end().await;
-    Ok(())
+    Ok(Figures::none())
 }
 
 /// In a workspace: a user, one who was removed, one who is invited, a domain, a key with two secrets, and defaults.

@@ -8,8 +8,9 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 
 use super::tag;
+use crate::deployment::Deployment;
 use crate::deployment::client::{Answer, Api, answers, leads_to, scan};
-use crate::deployment::{Deployment, stored};
+use crate::figures::{self, Figures};
 use crate::ground::Ground;
 use crate::steady::Steady;
 use crate::support::DEADLINE;
@@ -19,7 +20,7 @@ type Damage = fn(&mut Vec<u8>);
 
 pub async fn row_07_an_edge_starts_cold_while_everything_else_is_away(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     tag(&deployment, "cold").await?;
     ensure!(deployment.edge().terminate().await.code == Some(0));
@@ -47,7 +48,7 @@ pub async fn row_07_an_edge_starts_cold_while_everything_else_is_away(
             node.ready().await;
         }
     }
-    stored::matches(&deployment, "cold", &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, "cold", &scanned.sent).await?;
     // And it follows again.
     let api = Api::of(&deployment)?;
     api.patch(
@@ -57,12 +58,12 @@ pub async fn row_07_an_edge_starts_cold_while_everything_else_is_away(
     .await?;
     leads_to(&deployment, "cold", "https://example.com/thawed").await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 pub async fn row_08_a_snapshot_that_is_no_good_is_refused_with_its_reason(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     tag(&deployment, "whole").await?;
     let edge = deployment.edge();
@@ -99,7 +100,7 @@ pub async fn row_08_a_snapshot_that_is_no_good_is_refused_with_its_reason(
     answers(&deployment, "foreign", &missing).await?;
     other.end().await;
     deployment.end().await;
-    Ok(())
+    Ok(Figures::none())
 }
 
 /// Starts the edge, which has to refuse its snapshot for this reason and to serve all the same, and ends it.
@@ -119,7 +120,7 @@ async fn starts_without_it(deployment: &mut Deployment, reason: &str) -> anyhow:
 
 pub async fn row_09_topics_are_made_anew_while_an_edge_is_down(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     for code in ["kept", "gone"] {
         tag(&deployment, code).await?;
@@ -143,12 +144,12 @@ pub async fn row_09_topics_are_made_anew_while_an_edge_is_down(
     };
     answers(&deployment, "gone", &missing).await?;
     deployment.end().await;
-    Ok(())
+    Ok(Figures::none())
 }
 
 pub async fn row_09_an_edge_starts_on_an_emptied_journal(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     tag(&deployment, "kept").await?;
     let address = deployment.redirects()[0];
@@ -181,7 +182,7 @@ pub async fn row_09_an_edge_starts_on_an_emptied_journal(
     Api::of(&deployment)?.post("/tags", again).await?;
     leads_to(&deployment, "kept", "https://example.com/again").await?;
     deployment.end().await;
-    Ok(())
+    Ok(Figures::none())
 }
 
 /// Beyond the time for which a new journal has to be quiet before an edge takes it.
@@ -189,7 +190,7 @@ const SETTLED: Duration = Duration::from_secs(8);
 
 pub async fn row_09_a_snapshot_lies_before_the_topic_s_start(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     for code in ["gone", "kept"] {
         tag(&deployment, code).await?;
@@ -218,7 +219,7 @@ pub async fn row_09_a_snapshot_lies_before_the_topic_s_start(
     }
     leads_to(&deployment, "kept", "https://example.com/third").await?;
     deployment.end().await;
-    Ok(())
+    Ok(Figures::none())
 }
 
 /// Deletes the journal's topics, and has the admin begin as on the first day.
@@ -239,7 +240,9 @@ async fn make_a_new_journal(
     Ok(())
 }
 
-pub async fn row_35_topics_are_deleted_and_made_anew(ground: &mut Ground) -> anyhow::Result<()> {
+pub async fn row_35_topics_are_deleted_and_made_anew(
+    ground: &mut Ground,
+) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     for code in ["kept", "moved", "gone"] {
         tag(&deployment, code).await?;
@@ -271,14 +274,14 @@ pub async fn row_35_topics_are_deleted_and_made_anew(ground: &mut Ground) -> any
     answers(&deployment, "gone", &missing).await?;
     load.goes_on(1_000).await?;
     let scanned = load.finish().await;
-    stored::matches(&deployment, "kept", &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, "kept", &scanned.sent).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 pub async fn row_38_the_admin_is_killed_within_a_transaction(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     tag(&deployment, "before").await?;
     ensure!(deployment.edge().terminate().await.code == Some(0));
@@ -292,13 +295,13 @@ pub async fn row_38_the_admin_is_killed_within_a_transaction(
     ensure!(answer.status == 302, "{answer:?}");
     drop(open);
     deployment.end().await;
-    Ok(())
+    Ok(Figures::none())
 }
 
 pub async fn row_12_poison_in_tags_leaves_the_version_before(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
-    let deployment = ground.cluster().await?;
+) -> anyhow::Result<Figures> {
+    let mut deployment = ground.cluster().await?;
     for code in ["calm", "healthy"] {
         tag(&deployment, code).await?;
     }
@@ -330,9 +333,9 @@ pub async fn row_12_poison_in_tags_leaves_the_version_before(
         ensure!(refused == 3.0, "{refused} of 3 poison records refused");
     }
     let scanned = load.finish().await;
-    stored::matches(&deployment, "calm", &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, "calm", &scanned.sent).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 fn snapshot(data: &std::path::Path) -> PathBuf {

@@ -10,16 +10,17 @@ use serde_json::json;
 use super::tag;
 use crate::deployment::client::{Answer, Api, answers, until_known};
 use crate::deployment::{Deployment, stored};
-use crate::ground::Ground;
+use crate::figures::{self, Figures};
+use crate::ground::{Ground, ask_clickhouse};
 use crate::steady::Steady;
 
 pub async fn row_23_the_clock_jumps_an_hour_forth_and_back(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let clock = Clock::new()?;
     let mut plan = ground.plan()?;
     plan.edge_environment.extend(clock.variables()?);
-    let deployment = Deployment::start(&plan).await?;
+    let mut deployment = Deployment::start(&plan).await?;
     tag(&deployment, "steady").await?;
     let api = Api::of(&deployment)?;
     let soon = (Timestamp::now() + SignedDuration::from_mins(30)).to_string();
@@ -67,8 +68,49 @@ pub async fn row_23_the_clock_jumps_an_hour_forth_and_back(
         missing == 0.0,
         "the sink says that {missing} scans are missing"
     );
+    let found = figures::exact(&mut deployment, "steady", &scanned.sent).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
+}
+
+pub async fn row_34_the_edges_clocks_are_hours_and_days_ahead(
+    ground: &mut Ground,
+) -> anyhow::Result<Figures> {
+    let clock = Clock::new()?;
+    let mut plan = ground.plan()?;
+    plan.edge_environment.extend(clock.variables()?);
+    let mut deployment = Deployment::start(&plan).await?;
+    tag(&deployment, "ahead").await?;
+    let load = Steady::start(deployment.redirects(), "ahead");
+    load.goes_on(500).await?;
+    for offset in ["+7200", "+172800", "+0"] {
+        clock.set(offset)?;
+        load.goes_on(1_000).await?;
+        // The next run begins by that clock, and the last one after a run of the future.
+        let edge = deployment.edge();
+        edge.kill().await;
+        edge.start().await;
+        edge.ready().await;
+        load.goes_on(1_000).await?;
+    }
+    let scanned = load.finish().await;
+    stored::matches(&deployment, "ahead", &scanned.sent).await?;
+    let ask = async |condition: &str| {
+        let query = format!("SELECT countIf({condition}) FROM scans WHERE code = 'ahead'");
+        anyhow::Ok(ask_clickhouse(&deployment, &query).await?.parse::<u64>()?)
+    };
+    // Two hours are believed, two days are not: such a scan has the broker's time, so that it lies in no partition of a day to come.
+    let hours = ask("time > now() + INTERVAL 1 HOUR AND NOT time_replaced").await?;
+    let days = ask("time_replaced").await?;
+    let stray = ask("time > now() + INTERVAL 1 DAY").await?;
+    println!("{hours} scans are two hours ahead, {days} of two days ahead have the broker's time");
+    ensure!(
+        hours >= 1_000 && days >= 1_000 && stray == 0,
+        "{hours} two hours ahead, {days} replaced, {stray} two days ahead"
+    );
+    let found = figures::exact(&mut deployment, "ahead", &scanned.sent).await?;
+    deployment.end().await;
+    Ok(found)
 }
 
 /// What the processes take for the time of day.

@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::tag;
 use crate::deployment::client::{Answer, Api, answers, scan};
+use crate::figures::Figures;
 use crate::ground::Ground;
 use crate::support::{DEADLINE, IPHONE, client};
 
@@ -32,7 +33,7 @@ const USED_UP: Answer = Answer {
 
 pub async fn row_40_an_edge_is_killed_while_three_count_towards_a_limit(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     tag(&deployment, "limited").await?;
     let api = Api::of(&deployment)?;
@@ -85,12 +86,12 @@ pub async fn row_40_an_edge_is_killed_while_three_count_towards_a_limit(
     // The others hear of it.
     answers(&deployment, "limited", &USED_UP).await?;
     deployment.end().await;
-    Ok(())
+    Ok(Figures::none())
 }
 
 pub async fn row_40_edges_count_on_by_themselves_while_kafka_hangs(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let deployment = ground.cluster().await?;
     let (api, edges) = (Api::of(&deployment)?, deployment.redirects());
     let each = 5;
@@ -121,7 +122,7 @@ pub async fn row_40_edges_count_on_by_themselves_while_kafka_hangs(
     ensure!(given == limit, "{given} redirects");
     answers(&deployment, "alone", &USED_UP).await?;
     deployment.end().await;
-    Ok(())
+    Ok(Figures::none())
 }
 
 /// Waits until the next scan would lead there: a HEAD is not counted.

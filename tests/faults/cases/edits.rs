@@ -12,8 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::tag;
+use crate::deployment::Deployment;
 use crate::deployment::client::{Api, leads_to};
-use crate::deployment::{Deployment, stored};
+use crate::figures::{self, Figures};
 use crate::ground::Ground;
 use crate::steady::Steady;
 
@@ -35,15 +36,15 @@ const READ: Duration = Duration::from_secs(600);
 
 pub async fn row_29_edits_come_as_fast_as_they_are_taken(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
-    let deployment = ground.cluster().await?;
+) -> anyhow::Result<Figures> {
+    let mut deployment = ground.cluster().await?;
     let api = Api::of(&deployment)?;
     for number in 0..FEW {
         let tag = json!({"code": format!("edit-{number}"), "destination": "https://example.com/0"});
         api.post("/tags", tag).await?;
     }
     tag(&deployment, CALM).await?;
-    let last = beside_scans(&deployment, edit_by_api(&api)).await?;
+    let (last, found) = beside_scans(&mut deployment, edit_by_api(&api)).await?;
     // Every edge ends with every tag's last edit.
     for (number, last) in last.into_iter().enumerate() {
         leads_to(
@@ -54,7 +55,7 @@ pub async fn row_29_edits_come_as_fast_as_they_are_taken(
         .await?;
     }
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 /// Edits as fast as they are taken. Returns how many edits there were, and each tag's last one.
@@ -95,7 +96,7 @@ async fn edit_by_api(api: &Api) -> anyhow::Result<(u64, Vec<u64>)> {
 
 pub async fn row_29_a_thousand_edits_a_second_with_a_million_tags(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     tag(&deployment, CALM).await?;
     let mut nodes = deployment.nodes_mut().iter_mut();
@@ -130,7 +131,8 @@ pub async fn row_29_a_thousand_edits_a_second_with_a_million_tags(
     }
     println!("read by every edge {:?} after the first", began.elapsed());
 
-    let versions = beside_scans(&deployment, edit_by_journal(&journal, &domain)).await?;
+    let edits = edit_by_journal(&journal, &domain);
+    let (versions, found) = beside_scans(&mut deployment, edits).await?;
     // Every edge ends with every tag's last edit, and with those that were not edited.
     for (number, version) in versions.into_iter().enumerate() {
         leads_to(&deployment, &code(number), &destination(number, version)).await?;
@@ -139,7 +141,7 @@ pub async fn row_29_a_thousand_edits_a_second_with_a_million_tags(
         leads_to(&deployment, &code(number), &destination(number, 1)).await?;
     }
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 /// Edits at an even pace. Returns how many edits there were, and each tag's last version.
@@ -167,11 +169,11 @@ async fn edit_by_journal(
 }
 
 /// Has scans come at an even pace, first alone and then beside the edits, and prints how quickly they were answered then and how many edits
-/// there were. None may fail or be missing in the store. Returns what the edits came to.
+/// there were. None may fail or be missing in the store. Returns what the edits came to, and what the scans did.
 async fn beside_scans<T>(
-    deployment: &Deployment,
+    deployment: &mut Deployment,
     edits: impl Future<Output = anyhow::Result<(u64, T)>>,
-) -> anyhow::Result<T> {
+) -> anyhow::Result<(T, Figures)> {
     let load = Steady::start(deployment.redirects(), CALM);
     let quiet = Instant::now();
     load.goes_on(8_000).await?;
@@ -182,8 +184,8 @@ async fn beside_scans<T>(
     let (before, during) = (scanned.p99(quiet, began), scanned.p99(began, over));
     let rate = edits as f64 / over.duration_since(began).as_secs_f64();
     println!("{rate:.0} edits a second; p99 before {before:?}, during {during:?}");
-    stored::matches(deployment, CALM, &scanned.sent).await?;
-    Ok(outcome)
+    let found = figures::exact(deployment, CALM, &scanned.sent).await?;
+    Ok((outcome, found))
 }
 
 fn edit(domain: &Domain, number: usize, version: u64) -> anyhow::Result<Change> {

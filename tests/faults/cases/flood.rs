@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use crate::deployment::client::Api;
 use crate::deployment::load::{Attempt, Connection, Sent};
 use crate::deployment::{Deployment, stored};
+use crate::figures::{self, Figures};
 use crate::ground::Ground;
 use crate::steady::Steady;
 use crate::support::{DEADLINE, client};
@@ -29,11 +30,11 @@ const LOUD: &str = "loud.example.com";
 
 pub async fn row_27_one_workspace_asks_for_ten_times_what_it_may_have(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let mut plan = ground.plan()?;
     let unproven = ("TAGWIRE_ADMIN__DOMAIN_VERIFICATION", "off".to_owned());
     plan.admin_environment.push(unproven);
-    let deployment = Deployment::start(&plan).await?;
+    let mut deployment = Deployment::start(&plan).await?;
     let edge = deployment.redirects()[0];
     workspace(&deployment, CALM, None).await?;
     workspace(&deployment, LOUD, Some(LIMIT)).await?;
@@ -59,11 +60,11 @@ pub async fn row_27_one_workspace_asks_for_ten_times_what_it_may_have(
         (f64::from(LIMIT)..=most).contains(&(answered as f64)) && refused > 0,
         "{answered} answered and {refused} refused in {seconds:.1} s, with a limit of {LIMIT} a second"
     );
-    stored::matches(&deployment, CALM_CODE, &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, CALM_CODE, &scanned.sent).await?;
     stored::matches(&deployment, LOUD_CODE, &flood.sent).await?;
     counted(&deployment, refused).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 const CALM_CODE: &str = "calm";

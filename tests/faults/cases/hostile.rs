@@ -23,7 +23,8 @@ use tokio::time::timeout;
 
 use super::tag;
 use crate::deployment::client::Api;
-use crate::deployment::{Deployment, Plan, Shape, stored};
+use crate::deployment::{Deployment, Plan, Shape};
+use crate::figures::{self, Figures};
 use crate::ground::Ground;
 use crate::steady::Steady;
 use crate::support::DEADLINE;
@@ -31,12 +32,14 @@ use crate::support::DEADLINE;
 /// The host that the cases name.
 const HOST: &str = "qr.example.com";
 
-pub async fn row_25_malformed_requests_come_to_both_lanes(_: &mut Ground) -> anyhow::Result<()> {
+pub async fn row_25_malformed_requests_come_to_both_lanes(
+    _: &mut Ground,
+) -> anyhow::Result<Figures> {
     let site = Site::start().await?;
     let mut plan = Plan::given(Shape::Standalone)?;
     let networks = ("TAGWIRE_UPSTREAM__NETWORKS", "127.0.0.0/8".to_owned());
     plan.edge_environment.push(networks);
-    let deployment = Deployment::start(&plan).await?;
+    let mut deployment = Deployment::start(&plan).await?;
     tag(&deployment, "calm").await?;
     let api = Api::of(&deployment)?;
     api.post("/domains", json!({"name": HOST})).await?;
@@ -81,9 +84,9 @@ pub async fn row_25_malformed_requests_come_to_both_lanes(_: &mut Ground) -> any
     );
     load.goes_on(500).await?;
     let scanned = load.finish().await;
-    stored::matches(&deployment, "calm", &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, "calm", &scanned.sent).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {

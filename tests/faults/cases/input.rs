@@ -9,22 +9,23 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::tag;
+use crate::deployment::Deployment;
 use crate::deployment::load::{Attempt, Connection};
-use crate::deployment::{Deployment, stored};
+use crate::figures::{self, Figures};
 use crate::ground::Ground;
 use crate::steady::Steady;
 use crate::support::DEADLINE;
 
 pub async fn row_24_ten_thousand_connections_send_a_byte_a_second(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     // As many as this process may open, where that is less.
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let slow = 10_000.min(descriptors.saturating_sub(1_000) / 2);
     let mut plan = ground.plan()?;
     let head_timeout = ("TAGWIRE_EDGE__HEAD_TIMEOUT", "5".to_owned());
     plan.edge_environment.push(head_timeout);
-    let deployment = Deployment::start(&plan).await?;
+    let mut deployment = Deployment::start(&plan).await?;
     tag(&deployment, "quick").await?;
     let edge = deployment.redirects()[0];
     let load = Steady::start(&[edge], "quick");
@@ -65,14 +66,14 @@ pub async fn row_24_ten_thousand_connections_send_a_byte_a_second(
         .await
         .context("slow connections are not closed")??;
     let scanned = load.finish().await;
-    stored::matches(&deployment, "quick", &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, "quick", &scanned.sent).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 pub async fn row_26_unknown_codes_are_guessed_by_the_thousand(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     const GUESSES: u64 = 20_000;
     // Fewer than a slow machine answers: it is what is beyond them that matters.
     const RECORDED_PER_SECOND: u32 = 100;
@@ -80,7 +81,7 @@ pub async fn row_26_unknown_codes_are_guessed_by_the_thousand(
     let cap = RECORDED_PER_SECOND.to_string();
     let cap = ("TAGWIRE_EDGE__UNKNOWN_CODES_PER_SECOND", cap);
     plan.edge_environment.push(cap);
-    let deployment = Deployment::start(&plan).await?;
+    let mut deployment = Deployment::start(&plan).await?;
     tag(&deployment, "known").await?;
     let load = Steady::start(deployment.redirects(), "known");
     let quiet = Instant::now();
@@ -109,7 +110,7 @@ pub async fn row_26_unknown_codes_are_guessed_by_the_thousand(
     let scanned = load.finish().await;
     let (before, during) = (scanned.p99(quiet, flood), scanned.p99(flood, over));
     println!("p99 of a known code before {before:?}, during {during:?}");
-    stored::matches(&deployment, "known", &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, "known", &scanned.sent).await?;
     // Each second takes so many, and no more; all others are counted.
     let edge = deployment.edges().next().context("an edge")?;
     let page = edge.process().metrics().await;
@@ -127,5 +128,5 @@ pub async fn row_26_unknown_codes_are_guessed_by_the_thousand(
         "{capped} of {GUESSES} guesses in {seconds} s were not recorded"
     );
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }

@@ -3,24 +3,23 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::tag;
+use super::{everywhere, tag};
 use crate::deployment::client::Api;
 use crate::deployment::{Deployment, stored};
+use crate::figures::{self, Figures};
 use crate::ground::Ground;
 use crate::steady::Steady;
-use crate::support::DEADLINE;
 
 /// How long Kafka is away in row 1.
 const AWAY: Duration = Duration::from_secs(60);
 /// How long it hangs.
 const HANGS: Duration = Duration::from_secs(8);
 
-pub async fn row_01_kafka_is_killed_and_comes_back(ground: &mut Ground) -> anyhow::Result<()> {
-    let deployment = ground.cluster().await?;
+pub async fn row_01_kafka_is_killed_and_comes_back(ground: &mut Ground) -> anyhow::Result<Figures> {
+    let mut deployment = ground.cluster().await?;
     tag(&deployment, "outage").await?;
     let load = Steady::start(deployment.redirects(), "outage");
     let quiet = Instant::now();
@@ -43,13 +42,14 @@ pub async fn row_01_kafka_is_killed_and_comes_back(ground: &mut Ground) -> anyho
     let (before, during) = (scanned.p99(quiet, killed), scanned.p99(killed, back));
     println!("p99 before {before:?}, while Kafka was away {during:?}");
     stored::matches(&deployment, "outage", &scanned.sent).await?;
-    println!("recovered {:?} after its return", back.elapsed());
+    let recovery = back.elapsed();
+    let found = figures::exact(&mut deployment, "outage", &scanned.sent).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found.recovered_in(recovery))
 }
 
-pub async fn row_01_kafka_hangs_and_goes_on(ground: &mut Ground) -> anyhow::Result<()> {
-    let deployment = ground.cluster().await?;
+pub async fn row_01_kafka_hangs_and_goes_on(ground: &mut Ground) -> anyhow::Result<Figures> {
+    let mut deployment = ground.cluster().await?;
     tag(&deployment, "hanging").await?;
     let load = Steady::start(deployment.redirects(), "hanging");
     load.goes_on(2_000).await?;
@@ -63,9 +63,9 @@ pub async fn row_01_kafka_hangs_and_goes_on(ground: &mut Ground) -> anyhow::Resu
     println!("librdkafka's threads took {spent:?} of {HANGS:?}");
     // One that asks without a pause whether it may send takes as much as it gets.
     ensure!(spent < HANGS / 4, "{spent:?} for nothing");
-    stored::matches(&deployment, "hanging", &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, "hanging", &scanned.sent).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 /// What the threads of librdkafka that talk to brokers have taken of the processors, in all edges.
@@ -84,25 +84,7 @@ fn delivery_cpu(deployment: &Deployment) -> anyhow::Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-/// Edits a tag until an edit is answered that every edge has applied. That one can be made at all takes a moment too.
-async fn everywhere(deployment: &Deployment, code: &str) -> anyhow::Result<()> {
-    let (api, edges) = (Api::of(deployment)?, deployment.redirects().len());
-    let path = format!("/tags/{code}?wait=edges&wait_timeout=60");
-    let deadline = Instant::now() + DEADLINE;
-    for number in 0.. {
-        let edit = json!({"name": format!("edit {number}")});
-        let (_, answer) = api.send(Method::PATCH, &path, Some(edit)).await?;
-        let propagation = &answer["propagation"];
-        if propagation["edges"] == edges && propagation["applied"] == edges {
-            break;
-        }
-        ensure!(Instant::now() < deadline, "not everywhere: {answer}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    Ok(())
-}
-
-pub async fn row_36_partitions_are_added_to_scans(ground: &mut Ground) -> anyhow::Result<()> {
+pub async fn row_36_partitions_are_added_to_scans(ground: &mut Ground) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
     tag(&deployment, "widened").await?;
     let load = Steady::start(deployment.redirects(), "widened");
@@ -121,6 +103,7 @@ pub async fn row_36_partitions_are_added_to_scans(ground: &mut Ground) -> anyhow
         missing == 0.0,
         "the sink says that {missing} scans are missing"
     );
+    let found = figures::exact(&mut deployment, "widened", &scanned.sent).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }

@@ -18,13 +18,14 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::tag;
 use crate::deployment::load::{Sent, mark};
-use crate::deployment::{Deployment, Node, Plan, Shape, stored};
+use crate::deployment::{Deployment, Node, Plan, Shape};
+use crate::figures::{self, Figures};
 use crate::ground::Ground;
 use crate::support::DEADLINE;
 
 pub async fn row_31_the_certificate_is_replaced_and_then_by_a_broken_one(
     _: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let folder = tempfile::tempdir()?;
     let authority = Authority::new()?;
     let first = authority.write(folder.path())?;
@@ -36,7 +37,7 @@ pub async fn row_31_the_certificate_is_replaced_and_then_by_a_broken_one(
             folder.path().display().to_string(),
         ),
     ]);
-    let deployment = Deployment::start(&plan).await?;
+    let mut deployment = Deployment::start(&plan).await?;
     let node = deployment.edges().next().context("an edge")?;
     let address = tls_address(node).await?;
     tag(&deployment, "sealed").await?;
@@ -54,9 +55,9 @@ pub async fn row_31_the_certificate_is_replaced_and_then_by_a_broken_one(
     phones.forget();
     phones.see(&second)?;
     let sent = phones.finish()?;
-    stored::matches(&deployment, "sealed", &sent).await?;
+    let found = figures::exact(&mut deployment, "sealed", &sent).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 /// Where a process listens for TLS.

@@ -15,6 +15,7 @@ use super::tag;
 use super::tls::{Authority, Phones, tls_address};
 use crate::deployment::client::Api;
 use crate::deployment::{Deployment, stored};
+use crate::figures::{self, Figures};
 use crate::ground::Ground;
 use crate::steady::Steady;
 use crate::support::DEADLINE;
@@ -24,7 +25,7 @@ const SERVES: &str = "serving in the place of the edge before";
 
 pub async fn row_06_the_program_is_replaced_three_times_under_load(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let (folder, authority) = (tempfile::tempdir()?, Authority::new()?);
     authority.write(folder.path())?;
     let mut plan = ground.plan()?;
@@ -67,15 +68,15 @@ pub async fn row_06_the_program_is_replaced_three_times_under_load(
     let (asked, sealed) = (readiness.finish().await?, phones.finish()?);
     ensure!(asked > 100, "readiness was asked for {asked} times");
     let scanned = load.finish().await;
-    stored::matches(&deployment, "replaced", &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, "replaced", &scanned.sent).await?;
     stored::matches(&deployment, "sealed", &sealed).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 pub async fn row_06_a_new_program_is_killed_before_it_is_ready(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let mut plan = ground.plan()?;
     plan.edges = 1;
     let mut deployment = Deployment::start(&plan).await?;
@@ -100,14 +101,14 @@ pub async fn row_06_a_new_program_is_killed_before_it_is_ready(
         "{} scans had to be repeated",
         scanned.sent.unanswered.len()
     );
-    stored::matches(&deployment, "unmoved", &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, "unmoved", &scanned.sent).await?;
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 pub async fn row_06_the_program_before_is_killed_while_it_drains(
     ground: &mut Ground,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Figures> {
     let mut plan = ground.plan()?;
     plan.edges = 1;
     // As long as the request takes that keeps it from its end.
@@ -139,14 +140,14 @@ pub async fn row_06_the_program_before_is_killed_while_it_drains(
     load.goes_on(500).await?;
     ground.kafka()?.start()?;
     let scanned = load.finish().await;
-    stored::matches(&deployment, "inherited", &scanned.sent).await?;
+    let found = figures::exact(&mut deployment, "inherited", &scanned.sent).await?;
     let adopted = deployment
         .edge()
         .metric("tagwire_edge_scans_adopted_total")
         .await;
     ensure!(adopted > 0.0, "nothing was left to be taken over");
     deployment.end().await;
-    Ok(())
+    Ok(found)
 }
 
 /// Makes edits that wait for every edge, until those that have ended are not among them any more.

@@ -3,18 +3,21 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)] // each test program uses its part of it
 
 pub mod client;
+pub mod ledger;
 pub mod load;
+mod node;
 pub mod stored;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{DEADLINE, Ended, Process, Start, data_dir};
+pub use node::Node;
+
+use crate::support::{DEADLINE, Start, data_dir};
 
 /// How the roles are spread over processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct Plan {
     pub edge_environment: Vec<(&'static str, String)>,
     /// Variables for a cluster's admin.
     pub admin_environment: Vec<(&'static str, String)>,
+    /// Variables for a cluster's sinks.
+    pub sink_environment: Vec<(&'static str, String)>,
 }
 
 impl Plan {
@@ -58,148 +63,8 @@ impl Plan {
             edges: 3,
             edge_environment: Vec::new(),
             admin_environment: Vec::new(),
+            sink_environment: Vec::new(),
         })
-    }
-}
-
-/// A process that cases end and start again; its addresses and its data outlive it.
-pub struct Node {
-    start: Start,
-    data: PathBuf,
-    redirects: Option<SocketAddr>,
-    api: Option<SocketAddr>,
-    process: Option<Process>,
-    /// What its processes wrote until they ended.
-    written: String,
-}
-
-impl Node {
-    /// Starts it on free ports, and waits until it listens.
-    async fn spawn(start: Start, data: PathBuf) -> Self {
-        let process = start.spawn().await;
-        let addresses = process.addresses;
-        Self {
-            start: start.on_addresses_of(&addresses),
-            data,
-            redirects: addresses.redirects,
-            api: addresses.api,
-            process: Some(process),
-            written: String::new(),
-        }
-    }
-
-    /// Starts it again after it has ended, and waits until it listens.
-    pub async fn start(&mut self) {
-        assert!(self.process.is_none(), "{} runs already", self.start.role);
-        self.process = Some(self.start.spawn().await);
-    }
-
-    /// Waits until it says that it is ready.
-    pub async fn ready(&self) {
-        self.process().ready().await;
-    }
-
-    /// Starts another process that takes the place of this one; the one before, which serves until the other is ready.
-    pub async fn upgrade(&mut self) -> Process {
-        let successor = self.successor(&[]).await;
-        self.process
-            .replace(successor)
-            .unwrap_or_else(|| panic!("{} does not run", self.start.role))
-    }
-
-    /// A process that wants to take the place of this one, with these variables.
-    pub async fn successor(&self, environment: &[(&str, &str)]) -> Process {
-        let start = self.start.clone().arg("--upgrade");
-        let environment = environment.iter();
-        let start = environment.fold(start, |start, (name, value)| start.env(name, *value));
-        start.spawn().await
-    }
-
-    /// SIGKILL: it has no moment to write anything.
-    pub async fn kill(&mut self) {
-        let process = self.take();
-        let ended = process.kill().await;
-        self.keep(&ended);
-    }
-
-    /// SIGTERM, and how it ended.
-    pub async fn terminate(&mut self) -> Ended {
-        let process = self.take();
-        let ended = process.terminate().await;
-        self.keep(&ended);
-        ended
-    }
-
-    /// The sum of a metric over its labels.
-    pub async fn metric(&self, name: &str) -> f64 {
-        self.process().metric(name).await
-    }
-
-    /// What it does in the deployment.
-    pub fn role(&self) -> &'static str {
-        self.start.role
-    }
-
-    /// Sends a signal, and waits for nothing.
-    pub fn signal(&self, signal: Signal) {
-        self.process().signal(signal);
-    }
-
-    /// The process, for what is asked of one alone.
-    pub fn process(&self) -> &Process {
-        let process = self.process.as_ref();
-        process.unwrap_or_else(|| panic!("{} does not run", self.start.role))
-    }
-
-    /// Sets a variable for its next start.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.start = self.start.clone().env(name, value);
-    }
-
-    /// Where its API is.
-    pub fn api(&self) -> Option<SocketAddr> {
-        self.api
-    }
-
-    /// Kills it if it runs.
-    pub async fn end(mut self) {
-        if self.process.is_some() {
-            self.kill().await;
-        }
-    }
-
-    /// Where its data is.
-    pub fn data_dir(&self) -> &Path {
-        &self.data
-    }
-
-    /// What all of its processes have written.
-    pub fn log(&self) -> String {
-        let mut log = self.written.clone();
-        if let Some(process) = &self.process {
-            log.push_str(&process.stdout());
-            log.push_str(&process.stderr());
-        }
-        log
-    }
-
-    fn take(&mut self) -> Process {
-        let process = self.process.take();
-        process.unwrap_or_else(|| panic!("{} does not run", self.start.role))
-    }
-
-    fn keep(&mut self, ended: &Ended) {
-        self.written.push_str(&ended.stdout);
-        self.written.push_str(&ended.stderr);
-    }
-
-    fn last_log_lines(&self) -> String {
-        let log = self.log();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(15)..]
-            .iter()
-            .map(|line| format!("  {}: {line}\n", self.start.role))
-            .collect()
     }
 }
 
@@ -232,8 +97,12 @@ impl Folders {
         self.data.path().join(node)
     }
 
+    fn scan_log(&self, node: &str) -> PathBuf {
+        self.scan_logs.path().join(node)
+    }
+
     fn edge(&self, plan: &Plan, start: Start, node: &str) -> Start {
-        let hot = self.scan_logs.path().join(node);
+        let hot = self.scan_log(node);
         let start = start
             .env("TAGWIRE_SCAN_LOG__HOT", hot.display().to_string())
             .env("TAGWIRE_EDGE__TRUSTED_PROXIES", "127.0.0.0/8");
@@ -306,6 +175,8 @@ impl Deployment {
         let api = admin.api.context("the admin's address")?;
         let start = in_clickhouse(Start::sink(kafka, clickhouse));
         let start = start.env("TAGWIRE_GEOIP__FILE", given("TAGWIRE_TEST_GEOIP_COUNTRY")?);
+        let variables = plan.sink_environment.iter();
+        let start = variables.fold(start, |start, (name, value)| start.env(name, value));
         let sink = Node::spawn(start, folders.data("sink")).await;
         nodes.extend([admin, sink]);
         Ok(Self {
@@ -322,7 +193,7 @@ impl Deployment {
     /// Kills what runs, so that nothing writes below the folders when they are removed.
     pub async fn end(mut self) {
         for node in &mut self.nodes {
-            if node.process.is_some() {
+            if node.runs() {
                 node.kill().await;
             }
         }
@@ -361,6 +232,24 @@ impl Deployment {
             .env("TAGWIRE_ADMIN__LISTEN", "127.0.0.1:0")
             .env("TAGWIRE_METRICS__LISTEN", "127.0.0.1:0");
         Node::spawn(start, data).await
+    }
+
+    /// Starts another process that stores scans, of the same group, with these variables.
+    pub async fn another_sink(&self, environment: &[(&str, &str)]) -> Node {
+        let mut sinks = self.nodes.iter();
+        let sink = sinks.find(|node| node.role() == "sink").unwrap();
+        let start = sink
+            .start
+            .clone()
+            .env("TAGWIRE_METRICS__LISTEN", "127.0.0.1:0");
+        let variables = environment.iter();
+        let start = variables.fold(start, |start, (name, value)| start.env(name, *value));
+        Node::spawn(start, self.folders.data("sink")).await
+    }
+
+    /// The folder of an edge's scan log; edges are counted from 1.
+    pub fn scan_log(&self, edge: usize) -> PathBuf {
+        self.folders.scan_log(&format!("edge-{edge}"))
     }
 
     /// All processes.

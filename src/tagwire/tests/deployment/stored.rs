@@ -78,6 +78,25 @@ pub async fn exactly(deployment: &Deployment, code: &str, wanted: usize) -> anyh
 
 /// Compares a load with what is stored of it: every answered scan once, and of the others at most those whose connection broke.
 pub async fn matches(deployment: &Deployment, code: &str, sent: &Sent) -> anyhow::Result<()> {
+    let lost = lost(deployment, code, sent, 0).await?;
+    ensure!(
+        lost.is_empty(),
+        "of {} answered and {} broken-off scans {} are lost: {lost:?}",
+        sent.answered.len(),
+        sent.unanswered.len(),
+        lost.len(),
+    );
+    Ok(())
+}
+
+/// Compares a load of which so many scans may be lost with what is stored of it: nothing twice, nothing that was never sent. Which
+/// answered ones are not stored.
+pub async fn lost(
+    deployment: &Deployment,
+    code: &str,
+    sent: &Sent,
+    at_most: usize,
+) -> anyhow::Result<Vec<u64>> {
     ensure!(
         sent.wrong.is_empty(),
         "{} wrong answers, the first: {}",
@@ -85,7 +104,8 @@ pub async fn matches(deployment: &Deployment, code: &str, sent: &Sent) -> anyhow
         sent.wrong[0]
     );
     deployment.delivered().await?;
-    let rows = at_least(deployment, code, sent.answered.len()).await?;
+    let wanted = sent.answered.len().saturating_sub(at_most);
+    let rows = at_least(deployment, code, wanted).await?;
     let identities: HashSet<_> = rows.iter().map(|row| &row.identity).collect();
     ensure!(
         identities.len() == rows.len(),
@@ -98,26 +118,44 @@ pub async fn matches(deployment: &Deployment, code: &str, sent: &Sent) -> anyhow
             .entry(number(&row.user_agent).context("a scan of the load's")?)
             .or_default() += 1;
     }
-    let lost: Vec<_> = sent
-        .answered
-        .iter()
-        .filter(|number| !times.contains_key(number))
-        .collect();
     let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
     let foreign: Vec<_> = times
         .keys()
         .filter(|number| !sent.answered.contains(number) && !sent.unanswered.contains(number))
         .collect();
     ensure!(
-        lost.is_empty() && twice.is_empty() && foreign.is_empty(),
-        "of {} answered and {} broken-off scans: {} lost {lost:?}, {} stored twice, {} never sent",
+        twice.is_empty() && foreign.is_empty(),
+        "of {} answered and {} broken-off scans: {} stored twice, {} never sent",
         sent.answered.len(),
         sent.unanswered.len(),
-        lost.len(),
         twice.len(),
         foreign.len()
     );
-    Ok(())
+    let answered = sent.answered.iter().copied();
+    Ok(answered
+        .filter(|number| !times.contains_key(number))
+        .collect())
+}
+
+/// Waits until the scans of a load under way are stored up to this number.
+pub async fn up_to(deployment: &Deployment, code: &str, last: u64) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let rows = rows(deployment, code).await?;
+        let found: HashSet<_> = rows
+            .iter()
+            .filter_map(|row| number(&row.user_agent))
+            .collect();
+        let missing = (0..=last).find(|number| !found.contains(number));
+        let Some(missing) = missing else {
+            return Ok(());
+        };
+        ensure!(
+            tokio::time::Instant::now() < deadline,
+            "scan {missing} of {last} is not stored"
+        );
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
 }
 
 /// The rows of a code, once there are so many and no more come.

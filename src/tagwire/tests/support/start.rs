@@ -14,6 +14,8 @@ use super::process::{Addresses, Ended, Process};
 pub struct Start {
     pub role: &'static str,
     data: Option<PathBuf>,
+    /// A command that runs it, in the same process; none: it is run itself.
+    through: Vec<OsString>,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
 }
@@ -57,6 +59,7 @@ impl Start {
         let start = Self {
             role,
             data: None,
+            through: Vec::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
         };
@@ -73,6 +76,12 @@ impl Start {
     /// Adds an argument.
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// Run by this command, to which the program and its arguments are given.
+    pub fn through(mut self, command: &[&str]) -> Self {
+        self.through = command.iter().map(OsString::from).collect();
         self
     }
 
@@ -145,7 +154,13 @@ impl Start {
     }
 
     fn launch(&self) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tagwire"));
+        let mut words = self
+            .through
+            .iter()
+            .cloned()
+            .chain([env!("CARGO_BIN_EXE_tagwire").into()]);
+        let mut command = Command::new(words.next().expect("the program at least"));
+        command.args(words);
         for (name, _) in std::env::vars_os() {
             if name
                 .to_str()

@@ -1,12 +1,11 @@
 //! Whether all that was accepted is stored once, as `tagwire ledger` tells it after kills and restarts.
 
-use anyhow::{Context, ensure};
-use serde_json::{Value, json};
-use tokio::process::Command;
+use anyhow::ensure;
+use serde_json::json;
 
 use super::counted;
 use crate::deployment::client::{Api, leads_to};
-use crate::deployment::{Deployment, Shape};
+use crate::deployment::{Deployment, ledger};
 
 pub async fn all_that_was_accepted_until_now_is_stored_once(
     deployment: &mut Deployment,
@@ -17,51 +16,18 @@ pub async fn all_that_was_accepted_until_now_is_stored_once(
     leads_to(deployment, "last", "https://example.com/last").await?;
     counted(&api, "code=last", deployment.redirects().len()).await?;
     deployment.delivered().await?;
-    let cluster = deployment.shape() == Shape::Cluster;
-    if cluster {
-        // At its end it says up to where all is settled; otherwise twice a minute.
-        let ended = deployment.sink().terminate().await;
-        ensure!(ended.code == Some(0), "the sink ended so: {ended:?}");
-    }
-    let told = ledger(deployment).await;
-    if cluster {
-        deployment.sink().start().await;
-        deployment.sink().ready().await;
-    }
-    let (code, report, said) = told?;
+    let told = ledger::settled(deployment).await?;
     ensure!(
-        code == Some(0) && report["verdict"] == "exact",
-        "{said}{report:#}"
+        told.code == Some(0) && told.report["verdict"] == "exact",
+        "{told:?}"
     );
-    let total = |name: &str| report["total"][name].as_u64().context("a number");
-    let dropped = report["total"]["dropped"]["unknown_cap"].as_u64();
+    let stored = told.total("stored")?;
     ensure!(
-        total("stored")? >= deployment.redirects().len() as u64
-            && total("rows")? == total("stored")?
-            && total("accepted")? == total("stored")? + dropped.unwrap_or_default()
-            && total("missing")? == 0,
-        "{report:#}"
+        stored >= deployment.redirects().len() as u64
+            && told.total("rows")? == stored
+            && told.total("accepted")? == stored + told.dropped("unknown_cap")
+            && told.total("missing")? == 0,
+        "{told:?}"
     );
     Ok(())
-}
-
-/// How it ended, its report, and what else it said.
-async fn ledger(deployment: &Deployment) -> anyhow::Result<(Option<i32>, Value, String)> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tagwire"));
-    command.args(["ledger", "--json"]).env_clear();
-    if deployment.shape() == Shape::Cluster {
-        let (url, database) = deployment.clickhouse();
-        command.env("TAGWIRE_CLICKHOUSE__URL", url);
-        command.env("TAGWIRE_CLICKHOUSE__DATABASE", database);
-    } else {
-        let file = deployment.sqlite();
-        command.env(
-            "TAGWIRE_NODE__DATA_DIR",
-            file.parent().context("its folder")?,
-        );
-    }
-    let output = command.output().await?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let report = serde_json::from_slice(&output.stdout).with_context(|| said.clone())?;
-    Ok((output.status.code(), report, said))
 }

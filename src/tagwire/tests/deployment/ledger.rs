@@ -1,0 +1,63 @@
+//! What `tagwire ledger` says of a deployment.
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::deployment::{Deployment, Shape};
+
+/// How the command ended, and what it said.
+#[derive(Debug)]
+pub struct Told {
+    pub code: Option<i32>,
+    pub report: Value,
+    pub said: String,
+}
+
+impl Told {
+    /// A number of the report's sum.
+    pub fn total(&self, name: &str) -> anyhow::Result<u64> {
+        let number = self.report["total"][name].as_u64();
+        number.with_context(|| format!("no {name} in {:#}", self.report))
+    }
+
+    /// Scans that were dropped for this reason.
+    pub fn dropped(&self, reason: &str) -> u64 {
+        let dropped = &self.report["total"]["dropped"][reason];
+        dropped.as_u64().unwrap_or_default()
+    }
+}
+
+/// Asks when everything is settled: a sink says up to where that is at its end, and otherwise twice a minute, so it is ended meanwhile.
+pub async fn settled(deployment: &mut Deployment) -> anyhow::Result<Told> {
+    let cluster = deployment.shape() == Shape::Cluster;
+    if cluster {
+        let ended = deployment.sink().terminate().await;
+        ensure!(ended.code == Some(0), "the sink ended so: {ended:?}");
+    }
+    let told = ask(deployment).await;
+    if cluster {
+        deployment.sink().start().await;
+        deployment.sink().ready().await;
+    }
+    told
+}
+
+async fn ask(deployment: &Deployment) -> anyhow::Result<Told> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tagwire"));
+    command.args(["ledger", "--json"]).env_clear();
+    if deployment.shape() == Shape::Cluster {
+        let (url, database) = deployment.clickhouse();
+        command.env("TAGWIRE_CLICKHOUSE__URL", url);
+        command.env("TAGWIRE_CLICKHOUSE__DATABASE", database);
+    } else {
+        let file = deployment.sqlite();
+        let folder = file.parent().context("its folder")?;
+        command.env("TAGWIRE_NODE__DATA_DIR", folder);
+    }
+    let output = command.kill_on_drop(true).output().await?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report = serde_json::from_slice(&output.stdout).with_context(|| said.clone())?;
+    let code = output.status.code();
+    Ok(Told { code, report, said })
+}
