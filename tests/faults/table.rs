@@ -90,8 +90,8 @@ fn title(case: &str) -> String {
 
 fn line(title: String, found: Option<&Figures>) -> [String; COLUMNS] {
     let Some(found) = found else {
-        let mut failed = [(); COLUMNS].map(|()| "FAILED".to_owned());
-        failed[0] = title;
+        let mut failed = [(); COLUMNS].map(|()| String::new());
+        (failed[0], failed[1]) = (title, "FAILED".to_owned());
         return failed;
     };
     let of_scans = |number: fn(&Scans) -> String| {

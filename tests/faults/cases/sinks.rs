@@ -116,6 +116,9 @@ pub async fn row_18_a_sink_is_paused_for_too_long_and_goes_on(
     let mut plan = ground.plan()?;
     let proxy = Proxy::before(&plan.clickhouse).await?;
     plan.sink_environment.push(impatient());
+    // So many writers that both sinks have some of them.
+    let threads = ("TAGWIRE_EDGE__THREADS", "8".to_owned());
+    plan.edge_environment.push(threads);
     let mut deployment = Deployment::start(&plan).await?;
     tag(&deployment, "zombie").await?;
     let (name, url) = through(&proxy);
