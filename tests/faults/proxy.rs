@@ -268,7 +268,7 @@ impl Request {
     fn last_in(seen: &mut Vec<u8>) -> Option<Self> {
         const MARKS: [(&[u8], Request); 4] = [
             (b"POST /", Request::Other),
-            (b"query=INSERT+INTO+ledger", Request::Headers),
+            (b"query=INSERT+INTO+%60ledger%60", Request::Headers),
             (b"query_id=tagwire", Request::Rows),
             (b"uniqExact(edge, boot, writer, seq)", Request::Count),
         ];

@@ -58,10 +58,10 @@ pub async fn row_28_the_geoip_file_is_replaced_truncated_and_removed(
 }
 
 pub async fn row_28_the_geoip_file_of_three_edges_is_truncated_removed_and_replaced(
-    _: &mut Ground,
+    ground: &mut Ground,
 ) -> anyhow::Result<Figures> {
     let places = Places::new()?;
-    let mut plan = Plan::given(Shape::Cluster)?;
+    let mut plan = ground.plan()?;
     plan.edge_environment.push(places.variable());
     let mut deployment = Deployment::start(&plan).await?;
     tag(&deployment, "mapped").await?;
