@@ -122,7 +122,7 @@ pub async fn row_18_a_sink_is_paused_for_too_long_and_goes_on(
     let mut deployment = Deployment::start(&plan).await?;
     tag(&deployment, "zombie").await?;
     let (name, url) = through(&proxy);
-    let zombie = deployment.another_sink(&[(name, &url)]).await;
+    let mut zombie = deployment.another_sink(&[(name, &url)]).await;
     zombie.ready().await;
     let load = Steady::start(deployment.redirects(), "zombie");
     load.goes_on(1_000).await?;
@@ -140,7 +140,8 @@ pub async fn row_18_a_sink_is_paused_for_too_long_and_goes_on(
     }
     let scanned = load.finish().await;
     stored::matches(&deployment, "zombie", &scanned.sent).await?;
-    zombie.end().await;
+    let ended = zombie.terminate().await;
+    ensure!(ended.code == Some(0), "it ended so: {ended:?}");
     let found = figures::exact(&mut deployment, "zombie", &scanned.sent).await?;
     deployment.end().await;
     Ok(found)

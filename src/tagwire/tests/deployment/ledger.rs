@@ -1,10 +1,13 @@
 //! What `tagwire ledger` says of a deployment.
 
+use std::time::Duration;
+
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
 use crate::deployment::{Deployment, Shape};
+use crate::support::DEADLINE;
 
 /// How the command ended, and what it said.
 #[derive(Debug)]
@@ -28,8 +31,21 @@ impl Told {
     }
 }
 
-/// Asks when everything is settled: a sink says up to where that is at its end, and otherwise twice a minute, so it is ended meanwhile.
+/// Asks until everything is settled. A sink says up to where that is at its end, and otherwise twice a minute, so it is ended for each
+/// question; where others were killed before, the next one has all partitions only when the group has given them up.
 pub async fn settled(deployment: &mut Deployment) -> anyhow::Result<Told> {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let told = ask_without_sink(deployment).await?;
+        let open = &told.report["under_way"]["scans"];
+        if *open == 0 || tokio::time::Instant::now() > deadline {
+            return Ok(told);
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+async fn ask_without_sink(deployment: &mut Deployment) -> anyhow::Result<Told> {
     let cluster = deployment.shape() == Shape::Cluster;
     if cluster {
         let ended = deployment.sink().terminate().await;
