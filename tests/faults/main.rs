@@ -38,6 +38,8 @@ struct Stage {
     lines: Lines,
 }
 
+type Run = Box<dyn FnOnce(&mut Stage) -> Result<(), Failed> + Send>;
+
 impl Stage {
     fn run(
         &mut self,
@@ -66,7 +68,7 @@ fn main() {
         ground: Ground::default(),
         lines: Lines::default(),
     }));
-    let on_stage = |run: Box<dyn FnOnce(&mut Stage) -> Result<(), Failed> + Send>| {
+    let on_stage = |run: Run| {
         let stage = Arc::clone(&stage);
         // A case that panicked has failed; each has processes of its own.
         move || run(&mut stage.lock().unwrap_or_else(PoisonError::into_inner))
