@@ -292,6 +292,16 @@ impl Deployment {
         &self.kafka_prefix
     }
 
+    /// Where its processes write: what is on disk, and what is in memory.
+    pub fn folders(&self) -> [&Path; 2] {
+        [self.folders.data.path(), self.folders.scan_logs.path()]
+    }
+
+    /// Kafka's bootstrap servers.
+    pub fn kafka(&self) -> &str {
+        &self.plan.kafka
+    }
+
     /// The processes that answer scans, to be ended and started again.
     pub fn edges_mut(&mut self) -> impl Iterator<Item = &mut Node> {
         let answers = |node: &&mut Node| matches!(node.start.role, "edge" | "standalone");

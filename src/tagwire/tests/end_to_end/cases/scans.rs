@@ -90,34 +90,6 @@ pub async fn every_scan_that_k6_sends_is_one_row(
     Ok(())
 }
 
-pub async fn no_full_address_of_a_scanner_is_kept(
-    deployment: &mut Deployment,
-) -> anyhow::Result<()> {
-    // Every phone of these cases had this address; stored is its network alone.
-    for node in deployment.nodes() {
-        ensure!(
-            !node.log().contains("80.128.1.1"),
-            "a log holds a scanner's address"
-        );
-        for entry in std::fs::read_dir(node.data_dir()).into_iter().flatten() {
-            let path = entry?.path();
-            ensure!(
-                !path.is_file() || !file_holds(&path, "80.128.1.1")?,
-                "{} holds a scanner's address",
-                path.display()
-            );
-        }
-    }
-    if deployment.shape() == Shape::Standalone {
-        let prefix = "SELECT count(*) FROM scans WHERE ip_prefix = '80.128.1.0/24'";
-        let kept: i64 =
-            rusqlite::Connection::open(deployment.sqlite())?
-                .query_row(prefix, [], |row| row.get(0))?;
-        ensure!(kept > 0, "the network is kept");
-    }
-    Ok(())
-}
-
 fn k6(edge: SocketAddr, code: &str, scans: usize) -> anyhow::Result<Child> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../loadtest/steady.js");
     let settings = [
@@ -135,10 +107,4 @@ fn k6(edge: SocketAddr, code: &str, scans: usize) -> anyhow::Result<Child> {
         .stderr(Stdio::piped())
         .spawn()?;
     Ok(command)
-}
-
-fn file_holds(path: &Path, text: &str) -> anyhow::Result<bool> {
-    let content = std::fs::read(path)?;
-    let mut windows = content.windows(text.len());
-    Ok(windows.any(|window| window == text.as_bytes()))
 }
