@@ -35,7 +35,10 @@ pub(crate) fn adopt(
     }
     let taken = take_over(found, spares, accounts);
     for segment in taken.done {
-        fs::remove_file(segment.path())?;
+        // All of it is stored; the next start removes it.
+        if let Err(error) = fs::remove_file(segment.path()) {
+            tracing::warn!(path = %segment.path().display(), %error, "a segment that is stored cannot be removed");
+        }
     }
     Ok(taken.followed)
 }

@@ -9,6 +9,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 use crate::batches::Record;
 use crate::blocks::{self, Content};
@@ -52,6 +53,17 @@ pub(crate) struct Partition {
     sought: Option<i64>,
     collecting_since: Option<Instant>,
     reading: bool,
+    /// What the store is being asked.
+    asking: Option<AbortHandle>,
+}
+
+impl Drop for Partition {
+    /// Nothing more is begun of what the store was asked: another sink is about to have this partition.
+    fn drop(&mut self) {
+        if let Some(asking) = self.asking.take() {
+            asking.abort();
+        }
+    }
 }
 
 impl Partition {
@@ -70,6 +82,7 @@ impl Partition {
             sought: None,
             collecting_since: None,
             reading: false,
+            asking: None,
         }
     }
 
@@ -302,14 +315,14 @@ impl Partition {
     }
 
     /// Asks the store on the runtime; the answer comes back through the channel.
-    fn ask<Q, A>(&self, shared: &Shared, question: Q)
+    fn ask<Q, A>(&mut self, shared: &Shared, question: Q)
     where
         Q: FnOnce(Arc<dyn ScanStore>) -> A + Send + 'static,
         A: Future<Output = Result<Event<Content>, StoreError>> + Send,
     {
         let (store, answers) = (Arc::clone(&shared.store), shared.answers.clone());
         let (partition, assignment) = (self.source.partition, self.assignment);
-        shared.runtime.spawn(async move {
+        let asking = shared.runtime.spawn(async move {
             let result = question(store).await.map_err(|error| error.to_string());
             // Nobody listens any more: the sink has ended, and whoever comes next asks again.
             let _ = answers.send(Answer {
@@ -318,6 +331,7 @@ impl Partition {
                 result,
             });
         });
+        self.asking = Some(asking.abort_handle());
     }
 
     fn succeeded(&mut self) {

@@ -162,9 +162,13 @@ impl Sink<'_> {
         } else {
             Duration::ZERO
         };
+        // One of those that make good an earlier sink's intent reads on in any case: until its block is whole, nothing of it can be
+        // stored, and where all waited for room there would never be any.
+        let mut reads_on = reading;
         for partition in self.partitions.values_mut() {
             partition.tick(&self.shared, now, linger);
-            partition.steer(&self.shared, room);
+            let goes_first = partition.protocol.makes_good() && std::mem::take(&mut reads_on);
+            partition.steer(&self.shared, room || goes_first);
         }
         self.save_positions(now);
         Ok(())

@@ -222,6 +222,11 @@ impl<C> Protocol<C> {
         self.last_settled.take()
     }
 
+    /// Whether it reads what an earlier sink intended to store, which has to be read to its end before anything of it can be stored.
+    pub fn makes_good(&self) -> bool {
+        self.intent.is_some()
+    }
+
     /// Whether an earlier sink's intent was for other scans than are in its batches now; true once.
     pub fn take_intent_differs(&mut self) -> bool {
         std::mem::take(&mut self.intent_differs)
