@@ -46,7 +46,12 @@ async fn turn(admin: &Admin, done: &mut Option<Vec<Expiry>>) -> Result<bool, Fai
     }
     let expiries = expiries(admin)?;
     if done.as_ref() != Some(&expiries) {
-        let Some(scans) = admin.store().expire(&expiries).await? else {
+        // A setting that is lifted holds at once.
+        let still = || {
+            let now = self::expiries(admin);
+            admin.require_ready().is_ok() && now.is_ok_and(|now| now == expiries)
+        };
+        let Some(scans) = admin.store().expire(&expiries, &still).await? else {
             return Ok(false);
         };
         if scans > 0 {

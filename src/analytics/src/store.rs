@@ -147,8 +147,13 @@ pub trait ScanStore: Send + Sync + 'static {
     async fn kept(&self, run: &Run, workspace: Option<&WorkspaceId>) -> Result<Kept, StoreError>;
 
     /// Deletes these scans, and keeps of each its identity alone, so that the ledger does not miss it ([`Kept::expired`]). Tells how many;
-    /// none while an earlier call's are still being deleted, and it has to be asked again, as after an error.
-    async fn expire(&self, expiries: &[Expiry]) -> Result<Option<u64>, StoreError>;
+    /// none while an earlier call's are still being deleted, or when it was broken off, and it has to be asked again, as after an error. It
+    /// is broken off where `still` does not hold, which is asked before anything is deleted, and in between.
+    async fn expire(
+        &self,
+        expiries: &[Expiry],
+        still: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<u64>, StoreError>;
 
     /// How many scans each workspace made, or one, on each day of a range (UTC, both ends inside), and what they take; days without are left out.
     async fn usage(

@@ -54,7 +54,7 @@ pub struct ClickHouseOptions {
 /// How long one request may take: a server that answers half and then nothing must not hold a partition for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many runs one query asks about: five parameters each, all within the server's longest URI (1 MiB).
+/// How many runs one query asks about: five parameters each.
 const RUNS_IN_A_QUERY: usize = 64;
 
 /// A store in a ClickHouse database.
@@ -120,6 +120,12 @@ impl ClickHouseStore {
             false => schema::check(server(), &self.database).await,
         };
         self.prepared.get_or_try_init(prepare).await
+    }
+
+    /// The same for questions: the server gives one up when nobody waits for it any more.
+    async fn asking(&self) -> Result<Client, StoreError> {
+        let client = self.client().await?.clone();
+        Ok(client.with_setting("max_execution_time", PATIENCE.as_secs().to_string()))
     }
 }
 
@@ -205,8 +211,8 @@ impl ScanStore for ClickHouseStore {
         workspace: &WorkspaceId,
         query: &ScanQuery,
     ) -> Result<ScanReport, StoreError> {
-        let client = self.client().await?;
-        report::answer(client, self.settled, workspace, query).await
+        let client = self.asking().await?;
+        report::answer(&client, self.settled, workspace, query).await
     }
 
     async fn hours_to_roll_up(&self, which: Which) -> Result<HoursToRollUp, StoreError> {
@@ -224,8 +230,8 @@ impl ScanStore for ClickHouseStore {
         workspace: &WorkspaceId,
         query: &VisitorQuery,
     ) -> Result<Vec<VisitorDay>, StoreError> {
-        let client = self.client().await?;
-        visitors::answer(client, workspace, query).await
+        let client = self.asking().await?;
+        visitors::answer(&client, workspace, query).await
     }
 
     async fn scan_page(
@@ -235,8 +241,8 @@ impl ScanStore for ClickHouseStore {
         begin: Option<&ScanCursor>,
         most: usize,
     ) -> Result<ScanPage, StoreError> {
-        let client = self.client().await?;
-        export::page(client, workspace, filter, begin, most).await
+        let client = self.asking().await?;
+        export::page(&client, workspace, filter, begin, most).await
     }
 
     async fn busiest(
@@ -269,9 +275,13 @@ impl ScanStore for ClickHouseStore {
         ledger::kept(client, run, workspace).await
     }
 
-    async fn expire(&self, expiries: &[Expiry]) -> Result<Option<u64>, StoreError> {
+    async fn expire(
+        &self,
+        expiries: &[Expiry],
+        still: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<u64>, StoreError> {
         let client = self.client().await?;
-        retention::expire(client, expiries).await
+        retention::expire(client, expiries, still).await
     }
 
     async fn usage(
@@ -279,8 +289,8 @@ impl ScanStore for ClickHouseStore {
         days: RangeInclusive<Date>,
         workspace: Option<&WorkspaceId>,
     ) -> Result<Vec<Usage>, StoreError> {
-        let client = self.client().await?;
-        usage::of_days(client, &days, workspace).await
+        let client = self.asking().await?;
+        usage::of_days(&client, &days, workspace).await
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) const HOUR: i64 = 3_600;
 /// computation may take as long, and rows stay twice as long.
 pub(super) const HOLDS_WITHIN: Duration = Duration::from_secs(1_800);
 
+/// The most hours that are marked at once: the server takes 128 KiB of a parameter.
+const MARKS: usize = 5_000;
+
 /// What is known of an hour's rollup.
 #[derive(clickhouse::Row, Deserialize)]
 struct Line {
@@ -36,9 +39,10 @@ struct Line {
 }
 
 impl Line {
-    /// Whether its rows are of all scans: they have not changed since, and had settled when they were counted.
+    /// Whether its rows are of all scans: the hour was over, its scans have not changed since, and had settled when they were counted.
     fn holds(&self, settled: Duration) -> bool {
-        self.held > 0 && self.held_ms > self.changed_ms + millis(settled)
+        let over_ms = (self.number + 1) * HOUR * 1_000;
+        self.held > 0 && self.held_ms > self.changed_ms.max(over_ms) + millis(settled)
     }
 }
 
@@ -71,18 +75,21 @@ pub(super) async fn mark_late(
     let late: Vec<u32> = late.filter_map(|hour| second(*hour)).collect();
     match late.is_empty() {
         true => Ok(()),
-        false => mark_changed(client, late).await,
+        false => mark_changed(client, &late).await,
     }
 }
 
 /// Says of hours, by the second in which they begin, that their scans are about to change, or have.
-pub(super) async fn mark_changed(client: &Client, hours: Vec<u32>) -> Result<(), StoreError> {
-    let mark = client
-        .query_raw(
-            "INSERT INTO rollup_periods (hour, event) SELECT toDateTime(arrayJoin({hours:Array(UInt32)}), 'UTC'), 'changed'",
-        )
-        .param("hours", hours);
-    within("say which hours' scans change", mark.execute()).await
+pub(super) async fn mark_changed(client: &Client, hours: &[u32]) -> Result<(), StoreError> {
+    for some in hours.chunks(MARKS) {
+        let mark = client
+            .query_raw(
+                "INSERT INTO rollup_periods (hour, event) SELECT toDateTime(arrayJoin({hours:Array(UInt32)}), 'UTC'), 'changed'",
+            )
+            .param("hours", some);
+        within("say which hours' scans change", mark.execute()).await?;
+    }
+    Ok(())
 }
 
 /// The hours of these whose rollups hold, ascending, with their generations.
@@ -114,12 +121,14 @@ pub(super) async fn to_roll_up(
         let span = first.max(wanted.start).max(0)..(last + 1).min(wanted.end);
         hours.extend(span.filter(|hour| ended(*hour)));
     }
-    let (Some(first), Some(last)) = (hours.first(), hours.last()) else {
-        return Ok(HoursToRollUp::default());
-    };
-    let lines = lines(client, *first..*last + 1).await?.into_iter();
-    let deleting = retention::under_way(client).await?.0 > 0;
+    let lines = lines(client, wanted).await?.into_iter();
     let lines: BTreeMap<i64, Line> = lines.map(|line| (line.number, line)).collect();
+    // Of hours that have lost all their scans there is a rollup still.
+    let lost = lines
+        .values()
+        .filter(|line| line.held > 0 && !line.holds(settled));
+    hours.extend(lost.map(|line| line.number).filter(|hour| ended(*hour)));
+    let deleting = retention::under_way(client).await?.0 > 0;
     let mut found = HoursToRollUp::default();
     for hour in hours.into_iter().rev() {
         let line = lines.get(&hour);

@@ -8,9 +8,13 @@ use clickhouse::Client;
 use clickhouse::query::Query;
 use tags::WorkspaceId;
 
+use super::filter::{automated, bind, selected};
 use super::{periods, within};
 use crate::rollups::{Division, Key, Rolled, Table, runs, whole_hours};
-use crate::{Bots, Dimension, ScanQuery, ScanReport, Select, StoreError};
+use crate::{Dimension, ScanQuery, ScanReport, StoreError};
+
+/// The most numbers of one parameter: the server takes 128 KiB of each (`http_max_field_value_size`).
+const PIECE: usize = 5_000;
 
 pub(super) async fn answer(
     client: &Client,
@@ -116,21 +120,19 @@ impl<'a> Question<'a> {
         let mut statement = self
             .client
             .query_raw(&statement)
-            .param("workspace", self.workspace.as_str())
-            .param("hours", &self.hours)
-            .param("generations", &self.generations);
+            .param("workspace", self.workspace.as_str());
+        let pieces = self.hours.chunks(PIECE).zip(self.generations.chunks(PIECE));
+        for (n, (hours, generations)) in pieces.enumerate() {
+            statement = statement
+                .param(&format!("hours{n}"), hours)
+                .param(&format!("generations{n}"), generations);
+        }
         for (n, range) in division.raw.iter().enumerate() {
             statement = statement
                 .param(&format!("from{n}"), range.start)
                 .param(&format!("to{n}"), range.end);
         }
-        Some(match self.query.select() {
-            Select::Workspace => statement,
-            Select::Code { domain, code } => statement
-                .param("domain", domain.as_str())
-                .param("code", code.as_str()),
-            Select::Campaign(campaign) => statement.param("campaign", campaign),
-        })
+        Some(bind(statement, self.query.select()))
     }
 
     fn of_scans(&self, key: &str, ranges: usize) -> String {
@@ -144,8 +146,8 @@ impl<'a> Question<'a> {
         format!(
             "SELECT {key} AS key, count() AS n FROM scans
              WHERE workspace = {{workspace:String}} AND tag_version > 0{}{} AND ({}) GROUP BY key",
-            self.selected(),
-            self.bots(),
+            selected(self.query.select()),
+            automated(self.query.bots()),
             any.join(" OR ")
         )
     }
@@ -168,28 +170,22 @@ impl<'a> Question<'a> {
             .map(|one| format!(" AND dimension = '{one}'"));
         format!(
             "SELECT {key} AS key, sum(scans) AS n FROM {} WHERE workspace = {{workspace:String}}{per}{}{}{}
-             AND (hour, generation) IN arrayZip({{hours:Array(UInt32)}}, {{generations:Array(UInt64)}}) GROUP BY key",
+             AND (hour, generation) IN arrayZip({}, {}) GROUP BY key",
             rolled.table.name(),
             dimension.unwrap_or_default(),
-            self.selected(),
-            self.bots(),
+            selected(self.query.select()),
+            automated(self.query.bots()),
+            self.in_pieces("hours", "UInt32"),
+            self.in_pieces("generations", "UInt64"),
         )
     }
 
-    fn selected(&self) -> &'static str {
-        match self.query.select() {
-            Select::Workspace => "",
-            Select::Code { .. } => " AND domain = {domain:String} AND code = {code:String}",
-            Select::Campaign(_) => " AND campaign = {campaign:String}",
-        }
-    }
-
-    fn bots(&self) -> &'static str {
-        match self.query.bots() {
-            Bots::Exclude => " AND NOT automated",
-            Bots::Include => "",
-            Bots::Only => " AND automated",
-        }
+    fn in_pieces(&self, name: &str, kind: &str) -> String {
+        let pieces = 0..self.hours.len().div_ceil(PIECE);
+        let pieces: Vec<_> = pieces
+            .map(|n| format!("{{{name}{n}:Array({kind})}}"))
+            .collect();
+        format!("arrayConcat({})", pieces.join(", "))
     }
 }
 

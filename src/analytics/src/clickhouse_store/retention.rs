@@ -1,12 +1,16 @@
 //! How scans leave ClickHouse: their identities are kept, then their rows are deleted by a mutation, which goes on by itself.
 
+use std::collections::BTreeMap;
+
 use clickhouse::Client;
 use clickhouse::query::Query;
 
 use super::{periods, within};
-use crate::{Expiry, StoreError};
+use crate::{Expiry, Hour, StoreError};
 
-/// How many workspaces' a statement has, all within the server's longest URI (1 MiB).
+const DOING: &str = "delete scans that are kept no longer";
+
+/// How many workspaces' a statement has: the server takes 128 KiB of a parameter.
 const AT_ONCE: usize = 1_000;
 
 /// What is kept no longer.
@@ -16,13 +20,17 @@ const OLD: &str = "workspace IN {workspaces:Array(String)} AND time < fromUnixTi
 pub(super) async fn expire(
     client: &Client,
     expiries: &[Expiry],
+    still: &(dyn Fn() -> bool + Sync),
 ) -> Result<Option<u64>, StoreError> {
     if are_being_deleted(client).await? {
         return Ok(None);
     }
     let mut expired = 0;
     for some in expiries.chunks(AT_ONCE) {
-        expired += expire_some(client, some).await?;
+        match expire_some(client, some, still).await? {
+            Some(scans) => expired += scans,
+            None => return Ok(None),
+        }
     }
     Ok(Some(expired))
 }
@@ -31,7 +39,7 @@ async fn are_being_deleted(client: &Client) -> Result<bool, StoreError> {
     let (count, reason) = under_way(client).await?;
     if !reason.is_empty() {
         return Err(StoreError::Refused {
-            doing: "delete scans that are kept no longer",
+            doing: DOING,
             reason,
         });
     }
@@ -48,29 +56,63 @@ pub(super) async fn under_way(client: &Client) -> Result<(u64, String), StoreErr
     within(DOING, mutations.fetch_one()).await
 }
 
-async fn expire_some(client: &Client, expiries: &[Expiry]) -> Result<u64, StoreError> {
-    const DOING: &str = "delete scans that are kept no longer";
-    let hours = format!(
-        "SELECT intDiv(toUnixTimestamp64Micro(time), 3600000000) AS hour, count() FROM scans WHERE {OLD} GROUP BY hour ORDER BY hour"
-    );
-    let hours = of(client, &hours, expiries).fetch_all::<(i64, u64)>();
-    let hours = within(DOING, hours).await?;
-    // Hour by hour, so that each is done within the time of a request. One that is done twice leaves each identity once.
-    for (hour, _) in &hours {
-        let identities = format!(
-            "INSERT INTO scans_expired SELECT edge, boot, writer, seq FROM scans
-             WHERE {OLD} AND intDiv(toUnixTimestamp64Micro(time), 3600000000) = {{hour:Int64}}"
-        );
-        let identities = of(client, &identities, expiries).param("hour", *hour);
-        within(DOING, identities.execute()).await?;
+async fn expire_some(
+    client: &Client,
+    expiries: &[Expiry],
+    still: &(dyn Fn() -> bool + Sync),
+) -> Result<Option<u64>, StoreError> {
+    let mut kept = BTreeMap::new();
+    loop {
+        let found = hours(client, expiries).await?;
+        if !still() {
+            return Ok(None);
+        }
+        if found == kept {
+            break;
+        }
+        // Those that scans came for meanwhile once more; each identity is left once.
+        for (hour, scans) in &found {
+            if kept.get(hour) != Some(scans) {
+                keep_identities(client, expiries, *hour).await?;
+            }
+        }
+        kept = found;
     }
-    if !hours.is_empty() {
-        let changed = hours.iter().filter_map(|(hour, _)| periods::second(*hour));
-        periods::mark_changed(client, changed.collect()).await?;
+    if !kept.is_empty() {
+        let changed: Vec<u32> = kept
+            .keys()
+            .filter_map(|hour| periods::second(*hour))
+            .collect();
+        periods::mark_changed(client, &changed).await?;
         let delete = format!("ALTER TABLE scans DELETE WHERE {OLD}");
         within(DOING, of(client, &delete, expiries).execute()).await?;
     }
-    Ok(hours.iter().map(|(_, scans)| scans).sum())
+    Ok(Some(kept.values().sum()))
+}
+
+/// How many scans are kept no longer, by the hour's number since 1970.
+async fn hours(client: &Client, expiries: &[Expiry]) -> Result<BTreeMap<i64, u64>, StoreError> {
+    let hours = format!(
+        "SELECT intDiv(toUnixTimestamp64Micro(time), 3600000000) AS hour, count() FROM scans WHERE {OLD} GROUP BY hour"
+    );
+    let hours = of(client, &hours, expiries).fetch_all::<(i64, u64)>();
+    Ok(within(DOING, hours).await?.into_iter().collect())
+}
+
+/// Of one hour, so that it is done within the time of a request.
+async fn keep_identities(
+    client: &Client,
+    expiries: &[Expiry],
+    hour: i64,
+) -> Result<(), StoreError> {
+    let (first, end) = Hour::from_number(hour).micros();
+    let identities = format!(
+        "INSERT INTO scans_expired SELECT edge, boot, writer, seq FROM scans WHERE {OLD}
+             AND time >= fromUnixTimestamp64Micro({{first:Int64}}, 'UTC') AND time < fromUnixTimestamp64Micro({{end:Int64}}, 'UTC')"
+    );
+    let identities = of(client, &identities, expiries);
+    let identities = identities.param("first", first).param("end", end);
+    within(DOING, identities.execute()).await
 }
 
 fn of(client: &Client, statement: &str, expiries: &[Expiry]) -> Query {

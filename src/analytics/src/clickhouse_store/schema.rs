@@ -10,7 +10,13 @@ const STEPS: &[&[&str]] = &[
     &[SCANS, WRITERS, SCANS_DEAD, LEDGER],
     &[BOT_REASON],
     &[SCANS_EXPIRED],
-    &[ROLLUP_PERIODS, SCANS_1M, SCANS_1H, SCANS_1H_TAGS],
+    &[
+        ROLLUP_PERIODS,
+        SCANS_1M,
+        SCANS_1H,
+        SCANS_1H_TAGS,
+        MORE_TOKENS,
+    ],
 ];
 
 /// By month, so that retention drops whole partitions; ordered as questions are asked. The projection makes it cheap to count a
@@ -188,6 +194,10 @@ CREATE TABLE IF NOT EXISTS scans_1h_tags (
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(hour)
 ORDER BY (workspace, domain, code, hour, campaign, automated)";
+
+/// How many inserts back a token is remembered: with eight partitions that are written twice a second, ten minutes.
+const MORE_TOKENS: &str =
+    "ALTER TABLE scans MODIFY SETTING non_replicated_deduplication_window = 10000";
 
 const VERSIONS: &str = "
 CREATE TABLE IF NOT EXISTS schema_versions (version UInt32, applied_at DateTime DEFAULT now())

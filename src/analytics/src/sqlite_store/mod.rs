@@ -18,7 +18,7 @@ mod visitors;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -26,6 +26,7 @@ use jiff::civil::Date;
 use rusqlite::{Connection, params};
 use scans::{ScanId, WriterKey};
 use tags::WorkspaceId;
+use tokio::sync::Mutex;
 
 use crate::rollups::{HourRange, HoursToRollUp, Which};
 use crate::{
@@ -75,8 +76,9 @@ impl SqliteStore {
         doing: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let connection = Arc::clone(connection);
-        let done = tokio::task::spawn_blocking(move || work(&mut locked(&connection))).await;
+        // Whoever waits for a turn takes no thread, and whoever gives up leaves the queue.
+        let mut connection = Arc::clone(connection).lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || work(&mut connection)).await;
         match done {
             Ok(result) => result.map_err(|e| failure(doing, &e)),
             Err(stopped) => Err(StoreError::Unavailable {
@@ -85,11 +87,6 @@ impl SqliteStore {
             }),
         }
     }
-}
-
-/// A panic elsewhere leaves the connection sound: its transaction was rolled back when it was dropped.
-fn locked(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
-    connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -285,10 +282,17 @@ impl ScanStore for SqliteStore {
         .await
     }
 
-    async fn expire(&self, expiries: &[Expiry]) -> Result<Option<u64>, StoreError> {
+    async fn expire(
+        &self,
+        expiries: &[Expiry],
+        still: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<u64>, StoreError> {
         let mut expired = 0;
         for expiry in expiries {
             loop {
+                if !still() {
+                    return Ok(None);
+                }
                 let expiry = expiry.clone();
                 // In small transactions: blocks enter between them.
                 let scans = self.on(

@@ -8,8 +8,9 @@ use rusqlite::types::{FromSql, Value};
 use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 use tags::WorkspaceId;
 
+use super::filter::{automated, selected};
 use crate::rollups::{Division, Key, Rolled, Table, whole_hours, without};
-use crate::{Bots, Dimension, ScanQuery, ScanReport, Select};
+use crate::{Dimension, ScanQuery, ScanReport};
 
 pub(super) fn answer(
     connection: &mut Connection,
@@ -110,8 +111,8 @@ impl<'a> Question<'a> {
         bound.extend([time.start.into(), time.end.into()]);
         format!(
             "SELECT {key} AS key, count(*) AS n FROM scans WHERE workspace = ? AND tag_version > 0 AND time >= ? AND time < ?{}{} GROUP BY key",
-            self.selected(bound),
-            self.bots()
+            selected(self.query.select(), bound),
+            automated(self.query.bots())
         )
     }
 
@@ -139,34 +140,9 @@ impl<'a> Question<'a> {
              WHERE hour >= ? AND hour < ? AND workspace = ?{per}{}{}{} GROUP BY key",
             rolled.table.name(),
             dimension.unwrap_or_default(),
-            self.selected(bound),
-            self.bots(),
+            selected(self.query.select(), bound),
+            automated(self.query.bots()),
         )
-    }
-
-    fn selected(&self, bound: &mut Vec<Value>) -> &'static str {
-        match self.query.select() {
-            Select::Workspace => "",
-            Select::Code { domain, code } => {
-                bound.extend([
-                    domain.as_str().to_owned().into(),
-                    code.as_str().to_owned().into(),
-                ]);
-                " AND domain = ? AND code = ?"
-            }
-            Select::Campaign(campaign) => {
-                bound.push(campaign.clone().into());
-                " AND campaign = ?"
-            }
-        }
-    }
-
-    fn bots(&self) -> &'static str {
-        match self.query.bots() {
-            Bots::Exclude => " AND NOT automated",
-            Bots::Include => "",
-            Bots::Only => " AND automated",
-        }
     }
 }
 

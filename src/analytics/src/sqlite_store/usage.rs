@@ -17,10 +17,12 @@ pub(super) fn of_days(
 ) -> rusqlite::Result<Vec<Usage>> {
     let moment = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
     let (from, to) = micros(days);
-    let mut counts = moment.prepare_cached(
+    // One workspace's are found by its index.
+    let of_workspace = workspace.map_or("?3 IS NULL", |_| "workspace = ?3");
+    let mut counts = moment.prepare_cached(&format!(
         "SELECT workspace, time / 86400000000 AS day, count(*) FROM scans
-         WHERE time >= ?1 AND time < ?2 AND (?3 IS NULL OR workspace = ?3) GROUP BY workspace, day ORDER BY workspace, day",
-    )?;
+         WHERE {of_workspace} AND time >= ?1 AND time < ?2 GROUP BY workspace, day ORDER BY workspace, day"
+    ))?;
     let row_bytes = row_bytes(&moment)?;
     let mut lines = counts.query(params![from, to, workspace.map(WorkspaceId::as_str)])?;
     let mut usage = Vec::new();
@@ -38,7 +40,7 @@ pub(super) fn of_days(
     Ok(usage)
 }
 
-/// All of the file that is in use is there for scans.
+/// What the file has in use, headers and rollups too, by the scans that are in it.
 fn row_bytes(connection: &Connection) -> rusqlite::Result<f64> {
     connection.query_row(
         "SELECT (page_count - freelist_count) * page_size * 1.0 / max(1, (SELECT count(*) FROM scans))

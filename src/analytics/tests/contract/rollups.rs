@@ -411,7 +411,9 @@ fn scans_that_are_kept_no_longer_leave_the_rollups_too() {
         for _ in 0..2 {
             let expire = || {
                 let expiries = std::slice::from_ref(&expiry);
-                opened.runtime.block_on(opened.store.expire(expiries))
+                opened
+                    .runtime
+                    .block_on(opened.store.expire(expiries, &|| true))
             };
             while expire()?.is_none() {
                 assert!(Instant::now() < deadline, "still being deleted");
@@ -491,4 +493,36 @@ fn rows_that_nobody_reads_any_more_are_removed() {
         runtime.block_on(begun.fetch_one::<u64>()).expect("a count"),
         0
     );
+}
+
+#[test]
+fn a_year_of_hours_is_asked_for_in_pieces() {
+    let runtime = Runtime::new().expect("a runtime");
+    let database = Database::new();
+    let store = runtime
+        .block_on(ClickHouseStore::connect(&database.options))
+        .expect("a new database");
+    let client = database.client();
+    let hours = 24 * 365;
+    // As computations of all these hours have left it, each of which counted two scans.
+    for statement in [
+        "CREATE TABLE one ENGINE = MergeTree ORDER BY generation AS SELECT generateSnowflakeID() AS generation".to_owned(),
+        format!(
+            "INSERT INTO rollup_periods (hour, event, generation)
+             SELECT toStartOfHour(now('UTC')) - toIntervalHour(number + 24), 'holds', (SELECT generation FROM one) FROM numbers({hours})"
+        ),
+        format!(
+            "INSERT INTO scans_1h (workspace, per, dimension, campaign, hour, value, automated, scans, generation)
+             SELECT 'acme', 'workspace', 'outcome', '', toStartOfHour(now('UTC')) - toIntervalHour(number + 24), 'redirected', false, 2,
+                 (SELECT generation FROM one) FROM numbers({hours})"
+        ),
+    ] {
+        let done = client.query_raw(&statement).execute();
+        runtime.block_on(done).expect("done");
+    }
+    let range = (hours_ago(24 * 370), hours_ago(0));
+    let year = ScanQuery::new(Select::Workspace, range, Interval::Day, &[], Bots::Exclude);
+    let year = year.expect("a valid query");
+    let report = runtime.block_on(store.scans(&workspace("acme"), &year));
+    assert_eq!(report.expect("an answer").total, 2 * hours);
 }
