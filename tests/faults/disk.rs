@@ -12,7 +12,7 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tempfile::TempDir;
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Node};
 
 /// What a file system of the case's own holds in all.
 const SIZE: &str = "size=64m";
@@ -54,7 +54,7 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Takes all the room that there is.
+    /// Takes all the room that there is. A limit is of a process: where the edge does not run, there is nothing to limit.
     pub fn fill(&mut self, deployment: &Deployment) -> anyhow::Result<()> {
         match self {
             Self::Tmpfs(_) => self.fill_but(0),
@@ -63,19 +63,22 @@ impl Disk {
                     current: Some(0),
                     maximum: None,
                 };
-                *before = Some(limit(deployment, none)?);
+                *before = limit(deployment, none)?;
                 Ok(())
             }
         }
     }
 
-    /// Gives it back, and what was taken before the edge started.
+    /// Gives it back, and what was taken before the edge started. A limit has ended with its process.
     pub fn free(&mut self, deployment: &Deployment) -> anyhow::Result<()> {
         match self {
             Self::Tmpfs(folder) => Ok(fs::remove_file(filling(folder))?),
             Self::FileSize(before) => {
-                let before = before.take().context("it was not full")?;
-                limit(deployment, before).map(drop)
+                let before = before.take();
+                if !first_edge(deployment)?.runs() {
+                    return Ok(());
+                }
+                limit(deployment, before.context("it was not full")?).map(drop)
             }
         }
     }
@@ -123,9 +126,16 @@ fn filling(folder: &TempDir) -> PathBuf {
     folder.path().join("filling")
 }
 
-/// Sets how long the first edge's files may be; what was before.
-fn limit(deployment: &Deployment, limit: Rlimit) -> anyhow::Result<Rlimit> {
-    let edge = deployment.edges().next().context("an edge")?;
+/// Sets how long the first edge's files may be; what was before, if it runs.
+fn limit(deployment: &Deployment, limit: Rlimit) -> anyhow::Result<Option<Rlimit>> {
+    let edge = first_edge(deployment)?;
+    if !edge.runs() {
+        return Ok(None);
+    }
     let pid = Pid::from_raw(i32::try_from(edge.process().id())?).context("a process id")?;
-    Ok(prlimit(Some(pid), Resource::Fsize, limit)?)
+    Ok(Some(prlimit(Some(pid), Resource::Fsize, limit)?))
+}
+
+fn first_edge(deployment: &Deployment) -> anyhow::Result<&Node> {
+    deployment.edges().next().context("an edge")
 }

@@ -50,7 +50,7 @@ impl Figures {
     }
 }
 
-/// Every answered scan is stored once, and the ledger shows no difference and no loss.
+/// Every answered scan is stored once, and the ledger shows no difference and no loss. The sink does not run any more then.
 pub async fn exact(
     deployment: &mut Deployment,
     code: &str,
@@ -59,7 +59,12 @@ pub async fn exact(
     but_dropped(deployment, code, sent, &[]).await
 }
 
-/// The same but for scans that are lost on purpose: as many as the ledger tells, for these reasons.
+/// The same where [`stored::matches`] has compared the rows just before: the ledger alone is asked.
+pub async fn exact_by_ledger(deployment: &mut Deployment, sent: &Sent) -> anyhow::Result<Figures> {
+    by_ledger(deployment, sent, &[]).await
+}
+
+/// Like [`exact`], but for scans that are lost on purpose: as many as the ledger tells, for these reasons.
 pub async fn but_dropped(
     deployment: &mut Deployment,
     code: &str,
@@ -74,7 +79,17 @@ pub async fn but_dropped(
         lost.len(),
         sent.answered.len(),
     );
-    let told = ledger::settled(deployment).await?;
+    by_ledger(deployment, sent, dropped).await
+}
+
+/// The ledger shows no difference, and what is dropped is this.
+async fn by_ledger(
+    deployment: &mut Deployment,
+    sent: &Sent,
+    dropped: &[(&str, u64)],
+) -> anyhow::Result<Figures> {
+    let on_purpose: u64 = dropped.iter().map(|(_, scans)| scans).sum();
+    let told = ledger::settled_at_the_end(deployment).await?;
     let scans = judged(&told, sent)?;
     let counted = scans.told_lost - told.dropped("unknown_cap");
     ensure!(

@@ -195,7 +195,7 @@ async fn compare(
     recovery: Duration,
 ) -> anyhow::Result<Figures> {
     let lost = stored::lost(deployment, CODE, sent, 0).await?.len() as u64;
-    let told = ledger::settled(deployment).await?;
+    let told = ledger::settled_at_the_end(deployment).await?;
     let scans = judged(&told, sent)?;
     // Of a scan that was dropped, the connection may have been cut off too.
     let at_most = lost + sent.unanswered.len() as u64;

@@ -68,7 +68,7 @@ pub async fn row_23_the_clock_jumps_an_hour_forth_and_back(
         missing == 0.0,
         "the sink says that {missing} scans are missing"
     );
-    let found = figures::exact(&mut deployment, "steady", &scanned.sent).await?;
+    let found = figures::exact_by_ledger(&mut deployment, &scanned.sent).await?;
     deployment.end().await;
     Ok(found)
 }
@@ -102,7 +102,7 @@ pub async fn row_34_the_edges_clocks_are_hours_and_days_ahead(
         hours >= 1_000 && days >= 1_000 && stray == 0,
         "{hours} two hours ahead, {days} replaced, {stray} two days ahead"
     );
-    let found = figures::exact(&mut deployment, "ahead", &scanned.sent).await?;
+    let found = figures::exact_by_ledger(&mut deployment, &scanned.sent).await?;
     deployment.end().await;
     Ok(found)
 }

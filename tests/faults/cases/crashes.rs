@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::tag;
 use crate::deployment::client::{Api, leads_to};
@@ -16,6 +17,7 @@ use crate::deployment::{Deployment, Plan, Shape, ledger, stored};
 use crate::figures::{self, Figures};
 use crate::ground::{Ground, ask_clickhouse};
 use crate::steady::Steady;
+use crate::support::DEADLINE;
 
 /// A writer that fell silent is told of after this time, and some more for the clocks.
 const SILENCE: Duration = Duration::from_secs(65);
@@ -69,7 +71,7 @@ pub async fn row_04_edges_are_killed_while_kafka_is_away(
     let scanned = load.finish().await;
     stored::matches(&deployment, "cut-off", &scanned.sent).await?;
     let recovery = back.elapsed();
-    let found = figures::exact(&mut deployment, "cut-off", &scanned.sent).await?;
+    let found = figures::exact_by_ledger(&mut deployment, &scanned.sent).await?;
     deployment.end().await;
     Ok(found.recovered_in(recovery))
 }
@@ -77,19 +79,20 @@ pub async fn row_04_edges_are_killed_while_kafka_is_away(
 pub async fn row_32_a_standalone_is_killed_under_load_and_edits(
     _: &mut Ground,
 ) -> anyhow::Result<Figures> {
-    const KILLS: u64 = 5;
+    const KILLS: usize = 5;
     let mut deployment = Deployment::start(&Plan::given(Shape::Standalone)?).await?;
     for code in ["alone", "edited"] {
         tag(&deployment, code).await?;
     }
     let api = Api::of(&deployment)?;
-    let ended = Arc::<AtomicBool>::default();
-    let until = Arc::clone(&ended);
+    let (edits, ended) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+    let (acknowledged, until) = (Arc::clone(&edits), Arc::clone(&ended));
     // Each edit and each new tag is sent until it is acknowledged: what is acknowledged has to be there at the end.
-    let edits = tokio::spawn(async move {
-        let (mut edits, mut refused) = (0_u64, 0_u64);
+    let mut editing = JoinSet::new();
+    editing.spawn(async move {
+        let mut refused = 0_u64;
         while !until.load(Ordering::Relaxed) {
-            let number = edits + 1;
+            let number = acknowledged.load(Ordering::Relaxed) + 1;
             let edit = json!({"destination": format!("https://example.com/{number}")});
             let new =
                 json!({"code": format!("new-{number}"), "destination": "https://example.com/new"});
@@ -101,19 +104,21 @@ pub async fn row_32_a_standalone_is_killed_under_load_and_edits(
                 anyhow::Ok(())
             };
             match done.await {
-                Ok(()) => edits = number,
+                Ok(()) => acknowledged.store(number, Ordering::Relaxed),
                 Err(_) => {
                     refused += 1;
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
         }
-        (edits, refused)
+        refused
     });
-    let load = Load::start(deployment.redirects(), "alone", 16, 12_000);
+    // Without an end of its own, so that it is under way at each kill, however long an edit takes.
+    let load = Load::start(deployment.redirects(), "alone", 16, u64::MAX);
     let mut recovery = Duration::ZERO;
-    for kill in 1..=KILLS {
-        load.reaches(kill * 2_000).await;
+    for _ in 0..KILLS {
+        one_more(&edits).await?;
+        load.reaches(load.answered() + 2_000).await;
         let node = deployment.edge();
         node.kill().await;
         let killed = Instant::now();
@@ -121,11 +126,13 @@ pub async fn row_32_a_standalone_is_killed_under_load_and_edits(
         node.ready().await;
         recovery = recovery.max(killed.elapsed());
     }
-    let sent = load.finish().await;
+    one_more(&edits).await?;
+    load.reaches(load.answered() + 2_000).await;
+    let sent = load.end().await;
     ended.store(true, Ordering::Relaxed);
-    let (edits, refused) = edits.await?;
+    let refused = editing.join_next().await.context("the edits")??;
+    let edits = edits.load(Ordering::Relaxed);
     println!("{edits} edits and as many new tags acknowledged, {refused} cut off by a kill");
-    ensure!(edits > KILLS, "{edits} edits");
     leads_to(
         &deployment,
         "edited",
@@ -143,6 +150,19 @@ pub async fn row_32_a_standalone_is_killed_under_load_and_edits(
     let found = figures::exact(&mut deployment, "alone", &sent).await?;
     deployment.end().await;
     Ok(found.recovered_in(recovery))
+}
+
+/// Waits until one more edit is acknowledged.
+async fn one_more(edits: &AtomicU64) -> anyhow::Result<()> {
+    let (before, deadline) = (edits.load(Ordering::Relaxed), Instant::now() + DEADLINE);
+    while edits.load(Ordering::Relaxed) == before {
+        ensure!(
+            Instant::now() < deadline,
+            "no edit is acknowledged after {before} others"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 pub async fn row_37_a_machine_is_lost_with_what_it_had_not_sent(
@@ -173,7 +193,7 @@ pub async fn row_37_a_machine_is_lost_with_what_it_had_not_sent(
     tokio::time::sleep(SILENCE.saturating_sub(crashed.elapsed())).await; // until its silence is one
     let lost = stored::lost(&deployment, "lost", &scanned.sent, 1_000).await?;
     ensure!(!lost.is_empty(), "nothing was lost with the machine");
-    let told = ledger::settled(&mut deployment).await?;
+    let told = ledger::settled_at_the_end(&mut deployment).await?;
     let scans = figures::judged(&told, &scanned.sent)?;
     let writers = told.report["writers"].as_array().context("writers")?;
     let mut unknown = 0;

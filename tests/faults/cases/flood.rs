@@ -60,8 +60,8 @@ pub async fn row_27_one_workspace_asks_for_ten_times_what_it_may_have(
         (f64::from(LIMIT)..=most).contains(&(answered as f64)) && refused > 0,
         "{answered} answered and {refused} refused in {seconds:.1} s, with a limit of {LIMIT} a second"
     );
-    let found = figures::exact(&mut deployment, CALM_CODE, &scanned.sent).await?;
     stored::matches(&deployment, LOUD_CODE, &flood.sent).await?;
+    let found = figures::exact(&mut deployment, CALM_CODE, &scanned.sent).await?;
     counted(&deployment, refused).await?;
     deployment.end().await;
     Ok(found)

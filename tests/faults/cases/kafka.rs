@@ -43,7 +43,7 @@ pub async fn row_01_kafka_is_killed_and_comes_back(ground: &mut Ground) -> anyho
     println!("p99 before {before:?}, while Kafka was away {during:?}");
     stored::matches(&deployment, "outage", &scanned.sent).await?;
     let recovery = back.elapsed();
-    let found = figures::exact(&mut deployment, "outage", &scanned.sent).await?;
+    let found = figures::exact_by_ledger(&mut deployment, &scanned.sent).await?;
     deployment.end().await;
     Ok(found.recovered_in(recovery))
 }
@@ -103,7 +103,7 @@ pub async fn row_36_partitions_are_added_to_scans(ground: &mut Ground) -> anyhow
         missing == 0.0,
         "the sink says that {missing} scans are missing"
     );
-    let found = figures::exact(&mut deployment, "widened", &scanned.sent).await?;
+    let found = figures::exact_by_ledger(&mut deployment, &scanned.sent).await?;
     deployment.end().await;
     Ok(found)
 }

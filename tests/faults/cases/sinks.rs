@@ -11,6 +11,7 @@ use crate::figures::{self, Figures};
 use crate::ground::{Ground, ask_clickhouse};
 use crate::proxy::{Proxy, Step};
 use crate::steady::{PHONES, Steady};
+use crate::support::DEADLINE;
 
 /// After how long without a sign of life a sink is out of the group: the least that Kafka allows.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -41,12 +42,20 @@ pub async fn row_13_records_in_scans_are_poison(ground: &mut Ground) -> anyhow::
     load.goes_on(2_000).await?;
     let scanned = load.finish().await;
     stored::matches(&deployment, "healthy", &scanned.sent).await?;
-    let dead = deployment.sink().metric("tagwire_sink_dead_total").await;
-    ensure!(
-        dead == 3.0,
-        "{dead} of 3 poison records are counted as dead"
-    );
-    let found = figures::exact(&mut deployment, "healthy", &scanned.sent).await?;
+    // They are counted when the block that they are in has been committed.
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let dead = deployment.sink().metric("tagwire_sink_dead_total").await;
+        if dead == 3.0 {
+            break;
+        }
+        ensure!(
+            dead < 3.0 && Instant::now() < deadline,
+            "{dead} of 3 poison records are counted as dead"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let found = figures::exact_by_ledger(&mut deployment, &scanned.sent).await?;
     for poison in poison {
         let hex: String = poison.iter().map(|byte| format!("{byte:02X}")).collect();
         let aside = format!(
@@ -105,7 +114,7 @@ pub async fn row_14_the_sink_is_killed_at_each_step(
     let scanned = load.finish().await;
     stored::matches(&deployment, "sunk", &scanned.sent).await?;
     let recovery = killed.elapsed();
-    let found = figures::exact(&mut deployment, "sunk", &scanned.sent).await?;
+    let found = figures::exact_by_ledger(&mut deployment, &scanned.sent).await?;
     deployment.end().await;
     Ok(found.recovered_in(recovery))
 }
@@ -178,7 +187,7 @@ pub async fn row_19_sinks_join_and_leave_every_two_seconds(
     let scanned = load.finish().await;
     stored::matches(&deployment, "storm", &scanned.sent).await?;
     let recovery = over.elapsed();
-    let found = figures::exact(&mut deployment, "storm", &scanned.sent).await?;
+    let found = figures::exact_by_ledger(&mut deployment, &scanned.sent).await?;
     deployment.end().await;
     Ok(found.recovered_in(recovery))
 }

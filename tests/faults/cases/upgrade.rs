@@ -68,8 +68,8 @@ pub async fn row_06_the_program_is_replaced_three_times_under_load(
     let (asked, sealed) = (readiness.finish().await?, phones.finish()?);
     ensure!(asked > 100, "readiness was asked for {asked} times");
     let scanned = load.finish().await;
-    let found = figures::exact(&mut deployment, "replaced", &scanned.sent).await?;
     stored::matches(&deployment, "sealed", &sealed).await?;
+    let found = figures::exact(&mut deployment, "replaced", &scanned.sent).await?;
     deployment.end().await;
     Ok(found)
 }

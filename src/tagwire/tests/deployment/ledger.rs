@@ -31,32 +31,43 @@ impl Told {
     }
 }
 
-/// Asks until everything is settled. A sink says up to where that is at its end, and otherwise twice a minute, so it is ended for each
-/// question; where others were killed before, the next one has all partitions only when the group has given them up.
+/// Asks until everything is settled; the sink runs again then.
 pub async fn settled(deployment: &mut Deployment) -> anyhow::Result<Told> {
+    let told = settled_at_the_end(deployment).await;
+    run_sink(deployment).await;
+    told
+}
+
+/// The same where nothing has to be stored any more: a cluster's sink stays ended. A sink says up to where everything is settled at its
+/// end, and otherwise twice a minute, so it is ended for each question; where others were killed before, the next one has all partitions
+/// only when the group has given them up.
+pub async fn settled_at_the_end(deployment: &mut Deployment) -> anyhow::Result<Told> {
     let deadline = tokio::time::Instant::now() + DEADLINE;
     loop {
-        let told = ask_without_sink(deployment).await?;
+        end_sink(deployment).await?;
+        let told = ask(deployment).await?;
         let open = &told.report["under_way"]["scans"];
         if *open == 0 || tokio::time::Instant::now() > deadline {
             return Ok(told);
         }
+        run_sink(deployment).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }
 
-async fn ask_without_sink(deployment: &mut Deployment) -> anyhow::Result<Told> {
-    let cluster = deployment.shape() == Shape::Cluster;
-    if cluster {
+async fn end_sink(deployment: &mut Deployment) -> anyhow::Result<()> {
+    if deployment.shape() == Shape::Cluster {
         let ended = deployment.sink().terminate().await;
         ensure!(ended.code == Some(0), "the sink ended so: {ended:?}");
     }
-    let told = ask(deployment).await;
-    if cluster {
+    Ok(())
+}
+
+async fn run_sink(deployment: &mut Deployment) {
+    if deployment.shape() == Shape::Cluster {
         deployment.sink().start().await;
         deployment.sink().ready().await;
     }
-    told
 }
 
 async fn ask(deployment: &Deployment) -> anyhow::Result<Told> {

@@ -73,11 +73,20 @@ impl Load {
 
     /// Waits until so many scans have been answered.
     pub async fn reaches(&self, answered: u64) {
-        while self.answered.load(Ordering::Relaxed) < answered
-            && !self.ended.load(Ordering::Relaxed)
-        {
+        while self.answered() < answered && !self.ended.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// How many scans have been answered.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Ends it before the wanted number, and tells what was sent.
+    pub async fn end(self) -> Sent {
+        self.ended.store(true, Ordering::Relaxed);
+        self.finish().await
     }
 
     /// Waits for the wanted number, and tells what was sent.
