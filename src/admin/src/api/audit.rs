@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tags::{Action, AuditEntry};
 use utoipa::ToSchema;
 
-use super::format::{Format, csv_lines};
+use super::format::{Format, csv_lines, nd_json_lines};
 use super::history::content;
 use super::listing;
 use super::params::Params;
@@ -190,8 +190,7 @@ fn lines(
     is_first: bool,
 ) -> Result<Bytes, Problem> {
     let answers = entries.iter().map(|entry| AuditAnswer::new(admin, entry));
-    let mut lines = Vec::new();
-    if format == Format::Csv {
+    let lines = if format == Format::Csv {
         let mut rows: Vec<[String; COLUMNS.len()]> = Vec::new();
         if is_first {
             rows.push(COLUMNS.map(str::to_owned));
@@ -200,14 +199,11 @@ fn lines(
             let row = answer?.row();
             rows.push(row.map_err(|error| Problem::internal(&error))?);
         }
-        lines = csv_lines(rows).map_err(|error| Problem::internal(&error))?;
+        csv_lines(rows).map_err(|error| Problem::internal(&error))?
     } else {
-        for answer in answers {
-            serde_json::to_writer(&mut lines, &answer?)
-                .map_err(|error| Problem::internal(&error))?;
-            lines.push(b'\n');
-        }
-    }
+        let answers = answers.collect::<Result<Vec<_>, _>>()?;
+        nd_json_lines(answers).map_err(|error| Problem::internal(&error))?
+    };
     Ok(lines.into())
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use axum::http::{HeaderMap, StatusCode, header};
 use headers_accept::Accept;
 use mediatype::MediaType;
+use serde::Serialize;
 
 use crate::problem::Problem;
 
@@ -88,6 +89,18 @@ fn unreadable() -> Problem {
         StatusCode::BAD_REQUEST,
         "The Accept header is not a list of media types.",
     )
+}
+
+/// Newline-delimited JSON, an item a line.
+pub(super) fn nd_json_lines<T: Serialize>(
+    items: impl IntoIterator<Item = T>,
+) -> serde_json::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for item in items {
+        serde_json::to_writer(&mut lines, &item)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
 }
 
 /// Lines of CSV (RFC 4180), in which no spreadsheet finds a formula.

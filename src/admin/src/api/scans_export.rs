@@ -13,7 +13,7 @@ use tags::Permission;
 use utoipa::ToSchema;
 
 use super::analytics::{not_answered, range, refused, select};
-use super::format::{Format, csv_lines};
+use super::format::{Format, csv_lines, nd_json_lines};
 use super::params::Params;
 use crate::auth::{Asks, Principal};
 use crate::places::Place;
@@ -206,13 +206,8 @@ impl Export {
                 csv_lines(rows).map_err(|error| Problem::internal(&error))?
             }
             _ => {
-                let mut lines = Vec::new();
-                for scan in page.scans {
-                    serde_json::to_writer(&mut lines, &ScanAnswer::from(scan))
-                        .map_err(|error| Problem::internal(&error))?;
-                    lines.push(b'\n');
-                }
-                lines
+                let scans = page.scans.into_iter().map(ScanAnswer::from);
+                nd_json_lines(scans).map_err(|error| Problem::internal(&error))?
             }
         };
         Ok(Some(lines.into()))

@@ -16,7 +16,7 @@ use tags::WorkspaceId;
 use utoipa::ToSchema;
 
 use super::analytics::not_answered;
-use super::format::{Format, csv_lines};
+use super::format::{Format, csv_lines, nd_json_lines};
 use super::params::Params;
 use crate::auth::Principal;
 use crate::index::Tenant;
@@ -201,7 +201,7 @@ fn answer(items: Vec<UsageAnswer>, format: Format) -> Result<Response, Problem> 
     let lines = match format {
         Format::Json => return Ok(Json(UsageList { items }).into_response()),
         Format::Csv => csv(&items).map_err(|error| Problem::internal(&error))?,
-        Format::NdJson => nd_json(&items).map_err(|error| Problem::internal(&error))?,
+        Format::NdJson => nd_json_lines(&items).map_err(|error| Problem::internal(&error))?,
     };
     Ok(([(header::CONTENT_TYPE, format.content_type())], lines).into_response())
 }
@@ -220,13 +220,4 @@ fn csv(items: &[UsageAnswer]) -> Result<Vec<u8>, csv::Error> {
     };
     let header = [COLUMNS.map(str::to_owned)].into_iter();
     csv_lines(header.chain(items.iter().map(row)))
-}
-
-fn nd_json(items: &[UsageAnswer]) -> serde_json::Result<Vec<u8>> {
-    let mut lines = Vec::new();
-    for item in items {
-        serde_json::to_writer(&mut lines, item)?;
-        lines.push(b'\n');
-    }
-    Ok(lines)
 }

@@ -10,7 +10,7 @@ use tags::WorkspaceId;
 
 use super::filter::{automated, bind, selected};
 use super::{periods, within};
-use crate::rollups::{Division, Key, Rolled, Table, runs, whole_hours};
+use crate::rollups::{Division, Key, Rolled, runs, whole_hours};
 use crate::{Dimension, ScanQuery, ScanReport, StoreError};
 
 /// The most numbers of one parameter: the server takes 128 KiB of each (`http_max_field_value_size`).
@@ -160,19 +160,11 @@ impl<'a> Question<'a> {
             Key::Campaign => expression(Dimension::Campaign).to_owned(),
             Key::Code => expression(Dimension::Code).to_owned(),
         };
-        let per = match (rolled.table, rolled.by_campaign) {
-            (Table::Tags, _) => "",
-            (_, true) => " AND per = 'campaign'",
-            (_, false) => " AND per = 'workspace'",
-        };
-        let dimension = rolled
-            .dimension
-            .map(|one| format!(" AND dimension = '{one}'"));
         format!(
-            "SELECT {key} AS key, sum(scans) AS n FROM {} WHERE workspace = {{workspace:String}}{per}{}{}{}
+            "SELECT {key} AS key, sum(scans) AS n FROM {} WHERE workspace = {{workspace:String}}{}{}{}
              AND (hour, generation) IN arrayZip({}, {}) GROUP BY key",
             rolled.table.name(),
-            dimension.unwrap_or_default(),
+            rolled.condition(),
             selected(self.query.select()),
             automated(self.query.bots()),
             self.in_pieces("hours", "UInt32"),

@@ -103,6 +103,19 @@ impl Rolled {
         }
     }
 
+    /// What narrows the table's rows of a workspace to these, in both stores' words.
+    pub(crate) fn condition(&self) -> String {
+        let per = match (self.table, self.by_campaign) {
+            (Table::Tags, _) => "",
+            (_, true) => " AND per = 'campaign'",
+            (_, false) => " AND per = 'workspace'",
+        };
+        match self.dimension {
+            Some(dimension) => format!("{per} AND dimension = '{dimension}'"),
+            None => per.to_owned(),
+        }
+    }
+
     fn tags(key: Key) -> Self {
         Self {
             table: Table::Tags,

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 use tags::WorkspaceId;
 
 use super::filter::{automated, selected};
-use crate::rollups::{Division, Key, Rolled, Table, whole_hours, without};
+use crate::rollups::{Division, Key, Rolled, whole_hours, without};
 use crate::{Dimension, ScanQuery, ScanReport};
 
 pub(super) fn answer(
@@ -125,21 +125,13 @@ impl<'a> Question<'a> {
             Key::Campaign => expression(Dimension::Campaign).to_owned(),
             Key::Code => expression(Dimension::Code).to_owned(),
         };
-        let per = match (rolled.table, rolled.by_campaign) {
-            (Table::Tags, _) => "",
-            (_, true) => " AND per = 'campaign'",
-            (_, false) => " AND per = 'workspace'",
-        };
-        let dimension = rolled
-            .dimension
-            .map(|one| format!(" AND dimension = '{one}'"));
         bound.extend([hours.start.into(), hours.end.into()]);
         bound.push(self.workspace.as_str().to_owned().into());
         format!(
             "SELECT {key} AS key, sum(scans) AS n FROM rollup_periods CROSS JOIN {} USING (hour)
-             WHERE hour >= ? AND hour < ? AND workspace = ?{per}{}{}{} GROUP BY key",
+             WHERE hour >= ? AND hour < ? AND workspace = ?{}{}{} GROUP BY key",
             rolled.table.name(),
-            dimension.unwrap_or_default(),
+            rolled.condition(),
             selected(self.query.select(), bound),
             automated(self.query.bots()),
         )
