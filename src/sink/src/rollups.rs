@@ -17,6 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct RollupMetrics {
     periods: IntCounter,
+    days: IntCounter,
     failures: IntCounter,
     missing: IntGauge,
     lag: IntGauge,
@@ -29,6 +30,10 @@ impl RollupMetrics {
             periods: IntCounter::new(
                 "tagwire_rollup_periods_total",
                 "Hours whose rollups this process has computed",
+            )?,
+            days: IntCounter::new(
+                "tagwire_rollup_days_total",
+                "Days (UTC) whose rollups this process has derived from those of their hours",
             )?,
             failures: IntCounter::new(
                 "tagwire_rollup_failures_total",
@@ -43,7 +48,7 @@ impl RollupMetrics {
                 "How long ago the oldest of them ended; 0: none is missing",
             )?,
         };
-        for counter in [&metrics.periods, &metrics.failures] {
+        for counter in [&metrics.periods, &metrics.days, &metrics.failures] {
             registry.register(Box::new(counter.clone()))?;
         }
         for gauge in [&metrics.missing, &metrics.lag] {
@@ -94,7 +99,9 @@ async fn step(store: &dyn ScanStore, metrics: &RollupMetrics) -> Result<bool, St
     metrics.lag.set(lag);
     metrics.missing.set(hours.ready.len() as i64);
     let Some(run) = hours.newest_run() else {
-        return Ok(false);
+        let days = store.roll_up_days().await?;
+        metrics.days.inc_by(days);
+        return Ok(days > 0);
     };
     let computed = store.roll_up(&run).await?;
     metrics.periods.inc_by(computed);

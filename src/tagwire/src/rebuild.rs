@@ -96,11 +96,13 @@ impl Rebuild {
         if self.output.json {
             let seconds = (seconds * 1_000.0).round() / 1_000.0;
             return print_json(
-                &json!({"hours": rebuilt.hours, "later": rebuilt.later, "seconds": seconds}),
+                &json!({"hours": rebuilt.hours, "days": rebuilt.days, "later": rebuilt.later, "seconds": seconds}),
             );
         }
-        let Rebuilt { hours, later } = rebuilt;
-        let mut told = format!("Hours computed: {hours}, in {seconds:.1} s.");
+        let Rebuilt { hours, days, later } = rebuilt;
+        let mut told = format!(
+            "Hours computed: {hours}, in {seconds:.1} s. Days derived from theirs: {days}."
+        );
         if later > 0 {
             told += &format!(
                 " Left out, as scans have come for them in the last minutes: {later}. The sink computes them."

@@ -1,8 +1,9 @@
 //! The scan store over ClickHouse. Which tables there are is in `schema`, how rows enter in `insert`, how rollups are derived from them in
-//! `rollups` and when they hold in `periods`, how questions are put in `report`, `visitors`, `export`, `hours`, `ledger` and `usage`, how scans are deleted in
+//! `rollups` and `days` and when they hold in `periods`, how questions are put in `report`, `visitors`, `export`, `hours`, `ledger` and `usage`, how scans are deleted in
 //! `retention`.
 
 mod clock;
+mod days;
 mod export;
 mod filter;
 mod hours;
@@ -223,6 +224,11 @@ impl ScanStore for ClickHouseStore {
     async fn roll_up(&self, hours: &HourRange) -> Result<u64, StoreError> {
         let client = self.client().await?;
         rollups::compute(client, self.settled, hours).await
+    }
+
+    async fn roll_up_days(&self) -> Result<u64, StoreError> {
+        let client = self.client().await?;
+        days::compute_some(client, self.settled).await
     }
 
     async fn visitor_days(

@@ -1,7 +1,7 @@
 //! How questions are put to ClickHouse: to the rollups for the hours of which they hold, to the scans for the rest. Every value is a
 //! parameter; only our own column names are pasted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use clickhouse::Client;
@@ -9,8 +9,8 @@ use clickhouse::query::Query;
 use tags::WorkspaceId;
 
 use super::filter::{automated, bind, selected};
-use super::{periods, within};
-use crate::rollups::{Division, Key, Rolled, runs, whole_hours};
+use super::{days, periods, within};
+use crate::rollups::{Division, HOURS_OF_DAY, Key, Rolled, runs, whole_hours};
 use crate::{Dimension, ScanQuery, ScanReport, StoreError};
 
 /// The most numbers of one parameter: the server takes 128 KiB of each (`http_max_field_value_size`).
@@ -61,9 +61,27 @@ struct Question<'a> {
     workspace: &'a WorkspaceId,
     query: &'a ScanQuery,
     division: Division,
-    /// The hours in `division`, in seconds since 1970, and the generations of rows that hold for them.
-    hours: Vec<u32>,
+    /// The hours in `division`, in seconds since 1970.
+    hours: Held<u32>,
+    /// The days in it whose rollups hold, and the hours beside them.
+    days: Held<u16>,
+    hours_beside: Held<u32>,
+}
+
+/// Periods whose rollups hold, and the generations of the rows that count.
+struct Held<T> {
+    periods: Vec<T>,
     generations: Vec<u64>,
+}
+
+impl<T> FromIterator<(T, u64)> for Held<T> {
+    fn from_iter<I: IntoIterator<Item = (T, u64)>>(held: I) -> Self {
+        let (periods, generations) = held.into_iter().unzip();
+        Self {
+            periods,
+            generations,
+        }
+    }
 }
 
 impl<'a> Question<'a> {
@@ -81,16 +99,28 @@ impl<'a> Question<'a> {
             false => periods::holding(client, settled, whole).await?,
         };
         let division = Division::of(from..to, runs(holding.iter().map(|(hour, _)| *hour)));
-        let read = holding.iter().filter(|(hour, _)| division.rolls(*hour));
-        let read = read.filter_map(|(hour, held)| Some((periods::second(*hour)?, *held)));
-        let (hours, generations) = read.unzip();
+        // Series are told by the hours.
+        let days = match query.by() {
+            [] => BTreeMap::new(),
+            _ => {
+                days::holding(client, &division.rolled, &holding.iter().copied().collect()).await?
+            }
+        };
+        let rolled = holding.iter().filter(|(hour, _)| division.rolls(*hour));
+        let beside = |hour: i64| !days.contains_key(&hour.div_euclid(HOURS_OF_DAY));
+        let second = |(hour, held): &(i64, u64)| Some((periods::second(*hour)?, *held));
+        let hours = rolled.clone().filter_map(second).collect();
+        let rest = rolled.filter(|(hour, _)| beside(*hour));
+        let hours_beside = rest.filter_map(second).collect();
+        let numbers = days.iter().map(|(day, held)| (*day as u16, *held));
         Ok(Self {
             client,
             workspace,
             query,
             division,
             hours,
-            generations,
+            days: numbers.collect(),
+            hours_beside,
         })
     }
 
@@ -104,8 +134,21 @@ impl<'a> Question<'a> {
             None => &scans_alone,
         };
         let mut parts = Vec::new();
-        if let Some(rolled) = rolled.filter(|_| !division.rolled.is_empty()) {
-            parts.push(self.of_rollups(&rolled));
+        let by_day = rolled.and_then(|rolled| rolled.by_day());
+        let hours = by_day.map_or(&self.hours, |_| &self.hours_beside);
+        if let Some(rolled) = rolled {
+            if let Some(table) = by_day.filter(|_| !self.days.periods.is_empty()) {
+                parts.push(self.of_rollups(&rolled, table, "(day, generation) IN arrayZip({days:Array(UInt16)}, {day_generations:Array(UInt64)})"));
+            }
+            if !hours.periods.is_empty() {
+                let pieces = hours.periods.len().div_ceil(PIECE);
+                let held = format!(
+                    "(hour, generation) IN arrayZip({}, {})",
+                    in_pieces("hours", "UInt32", pieces),
+                    in_pieces("generations", "UInt64", pieces)
+                );
+                parts.push(self.of_rollups(&rolled, rolled.table.name(), &held));
+            }
         }
         if !division.raw.is_empty() {
             parts.push(self.of_scans(of_scans, division.raw.len()));
@@ -121,7 +164,13 @@ impl<'a> Question<'a> {
             .client
             .query_raw(&statement)
             .param("workspace", self.workspace.as_str());
-        let pieces = self.hours.chunks(PIECE).zip(self.generations.chunks(PIECE));
+        if by_day.is_some() {
+            statement = statement
+                .param("days", &self.days.periods)
+                .param("day_generations", &self.days.generations);
+        }
+        let generations = hours.generations.chunks(PIECE);
+        let pieces = hours.periods.chunks(PIECE).zip(generations);
         for (n, (hours, generations)) in pieces.enumerate() {
             statement = statement
                 .param(&format!("hours{n}"), hours)
@@ -152,7 +201,8 @@ impl<'a> Question<'a> {
         )
     }
 
-    fn of_rollups(&self, rolled: &Rolled) -> String {
+    /// What the rows of a table say that hold.
+    fn of_rollups(&self, rolled: &Rolled, table: &str, hold: &str) -> String {
         let key = match rolled.key {
             Key::Hour(unit) => format!("toInt64(intDiv(toUnixTimestamp(hour), {unit}))"),
             Key::Minute(unit) => format!("toInt64(intDiv(toUnixTimestamp(minute), {unit}))"),
@@ -161,24 +211,20 @@ impl<'a> Question<'a> {
             Key::Code => expression(Dimension::Code).to_owned(),
         };
         format!(
-            "SELECT {key} AS key, sum(scans) AS n FROM {} WHERE workspace = {{workspace:String}}{}{}{}
-             AND (hour, generation) IN arrayZip({}, {}) GROUP BY key",
-            rolled.table.name(),
+            "SELECT {key} AS key, sum(scans) AS n FROM {table} WHERE workspace = {{workspace:String}}{}{}{} AND {hold} GROUP BY key",
             rolled.condition(),
             selected(self.query.select()),
             automated(self.query.bots()),
-            self.in_pieces("hours", "UInt32"),
-            self.in_pieces("generations", "UInt64"),
         )
     }
+}
 
-    fn in_pieces(&self, name: &str, kind: &str) -> String {
-        let pieces = 0..self.hours.len().div_ceil(PIECE);
-        let pieces: Vec<_> = pieces
-            .map(|n| format!("{{{name}{n}:Array({kind})}}"))
-            .collect();
-        format!("arrayConcat({})", pieces.join(", "))
-    }
+/// A parameter that is given in pieces.
+fn in_pieces(name: &str, kind: &str, pieces: usize) -> String {
+    let pieces: Vec<_> = (0..pieces)
+        .map(|n| format!("{{{name}{n}:Array({kind})}}"))
+        .collect();
+    format!("arrayConcat({})", pieces.join(", "))
 }
 
 /// A dimension's value, as text.

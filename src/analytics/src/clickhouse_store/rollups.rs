@@ -11,7 +11,7 @@ use super::{periods, within_time};
 use crate::StoreError;
 use crate::rollups::{HourRange, Rolled, Table};
 
-const DOING: &str = "compute an hour's rollup";
+const DOING: &str = "compute rollups";
 
 /// How long one statement may take; the server ends it then, too.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -94,7 +94,7 @@ async fn sweep(client: &Client) -> Result<(), StoreError> {
 }
 
 /// On one of the server's threads, so that inserts and questions have the others.
-async fn in_the_background(query: Query) -> Result<(), StoreError> {
+pub(super) async fn in_the_background(query: Query) -> Result<(), StoreError> {
     let query = query
         .with_setting("max_threads", "1")
         .with_setting("max_insert_threads", "1")

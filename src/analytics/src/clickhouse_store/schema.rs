@@ -17,6 +17,7 @@ const STEPS: &[&[&str]] = &[
         SCANS_1H_TAGS,
         MORE_TOKENS,
     ],
+    &[ROLLUP_DAYS, SCANS_1D, SCANS_1D_TAGS],
 ];
 
 /// By month, so that retention drops whole partitions; ordered as questions are asked. The projection makes it cheap to count a
@@ -194,6 +195,51 @@ CREATE TABLE IF NOT EXISTS scans_1h_tags (
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(hour)
 ORDER BY (workspace, domain, code, hour, campaign, automated)";
+
+/// Which rollups of days there are: a computation has begun, its rows count. `hours` are the generations of the hours' rollups that it is
+/// derived from.
+const ROLLUP_DAYS: &str = "
+CREATE TABLE IF NOT EXISTS rollup_days (
+    day Date,
+    event Enum8('begun' = 1, 'holds' = 2),
+    generation UInt64,
+    hours Array(UInt64)
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (day, event, generation)";
+
+/// `scans_1h` by the day.
+const SCANS_1D: &str = "
+CREATE TABLE IF NOT EXISTS scans_1d (
+    workspace LowCardinality(String),
+    per Enum8('workspace' = 1, 'campaign' = 2),
+    dimension LowCardinality(String),
+    campaign LowCardinality(String),
+    day Date CODEC(Delta, ZSTD(1)),
+    value LowCardinality(String),
+    automated Bool CODEC(ZSTD(1)),
+    scans UInt64 CODEC(T64, ZSTD(1)),
+    generation UInt64 CODEC(ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(day)
+ORDER BY (workspace, per, dimension, campaign, day, value, automated)";
+
+/// `scans_1h_tags` by the day.
+const SCANS_1D_TAGS: &str = "
+CREATE TABLE IF NOT EXISTS scans_1d_tags (
+    workspace LowCardinality(String),
+    domain LowCardinality(String),
+    code String CODEC(ZSTD(1)),
+    campaign LowCardinality(String),
+    day Date CODEC(Delta, ZSTD(1)),
+    automated Bool CODEC(ZSTD(1)),
+    scans UInt64 CODEC(T64, ZSTD(1)),
+    generation UInt64 CODEC(ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(day)
+ORDER BY (workspace, domain, code, day, campaign, automated)";
 
 /// How many inserts back a token is remembered: with eight partitions that are written twice a second, ten minutes.
 const MORE_TOKENS: &str =

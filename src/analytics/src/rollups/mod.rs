@@ -3,7 +3,11 @@
 //!
 //! A period is an hour. While scans may still come for it in the usual way it is *open*; scans that come later make it *dirty*. Open and
 //! dirty hours are answered from the scans themselves, so that neither a late block nor a repair is missed or counted twice.
+//!
+//! Days (UTC) are derived from the rollups of their hours, for breakdowns of weeks and months: they hold while each of the hours has the
+//! rollup that they were derived from.
 
+mod days;
 mod division;
 mod rebuild;
 mod source;
@@ -15,6 +19,7 @@ use jiff::Timestamp;
 
 use crate::Hour;
 
+pub(crate) use days::{HOURS_OF_DAY, hours_of_day, whole_days};
 pub(crate) use division::{Division, runs, whole_hours, without};
 pub use rebuild::{Rebuilt, rebuild};
 pub(crate) use source::{Key, Rolled, Table};

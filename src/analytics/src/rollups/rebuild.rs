@@ -8,6 +8,8 @@ use crate::{Hour, ScanStore, StoreError};
 pub struct Rebuilt {
     /// Hours whose rollups were computed, and replaced what was there.
     pub hours: u64,
+    /// Days whose rollups were derived from those of their hours, in this time or another.
+    pub days: u64,
     /// Hours that have ended and were left out: scans have come for them too lately, or they have been made dirty meanwhile.
     pub later: u64,
 }
@@ -23,6 +25,7 @@ pub async fn rebuild(
     let mut left = store.hours_to_roll_up(Which::Within(from, to)).await?;
     let mut rebuilt = Rebuilt {
         hours: 0,
+        days: 0,
         later: left.later,
     };
     while let Some(run) = left.newest_run() {
@@ -32,5 +35,10 @@ pub async fn rebuild(
         told(&run);
         left.ready.drain(..run.count() as usize);
     }
-    Ok(rebuilt)
+    loop {
+        match store.roll_up_days().await? {
+            0 => return Ok(rebuilt),
+            days => rebuilt.days += days,
+        }
+    }
 }

@@ -23,6 +23,15 @@ impl Table {
             Self::Tags => "scans_1h_tags",
         }
     }
+
+    /// The same by the day, where there is such a table.
+    pub(crate) fn by_day(self) -> Option<&'static str> {
+        match self {
+            Self::Minutes => None,
+            Self::Hours => Some("scans_1d"),
+            Self::Tags => Some("scans_1d_tags"),
+        }
+    }
 }
 
 /// By what a part of the answer is counted.
@@ -100,6 +109,14 @@ impl Rolled {
                 dimension: Some(dimension),
                 by_campaign,
             }),
+        }
+    }
+
+    /// The table that has the same by the day; none: the answer needs the hours.
+    pub(crate) fn by_day(&self) -> Option<&'static str> {
+        match self.key {
+            Key::Hour(_) | Key::Minute(_) => None,
+            Key::Value | Key::Campaign | Key::Code => self.table.by_day(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The scan store over SQLite, for standalone: one file, write-ahead logging, one writing connection, one for questions and one that counts
-//! for rollups. The schema is in `schema`, how blocks enter in `insert`, how rollups are derived from them in `rollups` and `count`, how
+//! for rollups. The schema is in `schema`, how blocks enter in `insert`, how rollups are derived from them in `rollups`, `count` and `days`, how
 //! questions are put in `report`, `visitors`, `export`, `hours`, `ledger` and `usage`, how scans are deleted in `retention`.
 
 mod count;
+mod days;
 mod export;
 mod filter;
 mod hours;
@@ -26,9 +27,9 @@ use jiff::civil::Date;
 use rusqlite::{Connection, params};
 use scans::{ScanId, WriterKey};
 use tags::WorkspaceId;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 
-use crate::rollups::{HourRange, HoursToRollUp, Which};
+use crate::rollups::{HOURS_OF_DAY, HourRange, HoursToRollUp, Which};
 use crate::{
     Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanCursor, ScanFilter,
     ScanPage, ScanQuery, ScanReport, ScanStore, ScannedTag, Source, StoreError, TagHours, Usage,
@@ -207,6 +208,36 @@ impl ScanStore for SqliteStore {
             hold += u64::from(self.on(&self.writing, DOING, replace).await?);
         }
         Ok(hold)
+    }
+
+    async fn roll_up_days(&self) -> Result<u64, StoreError> {
+        const DOING: &str = "compute a day's rollup";
+        let today = Hour::of(Timestamp::now()).number().div_euclid(HOURS_OF_DAY);
+        let begin = move |connection: &mut Connection| days::begin(connection, today);
+        let Some(day) = self.on(&self.writing, DOING, begin).await? else {
+            return Ok(0);
+        };
+        // Read and written by turns: neither is in memory as a whole.
+        let (lines, mut read) = mpsc::channel(1);
+        let reading = self.on(&self.counting, DOING, move |connection| {
+            days::read(connection, day, |some| lines.blocking_send(some).is_ok())
+        });
+        let writing = async move {
+            while let Some(lines) = read.recv().await {
+                let write = move |connection: &mut Connection| days::write(connection, day, &lines);
+                if !self.on(&self.writing, DOING, write).await? {
+                    return Ok(false); // an hour's is another meanwhile, and the day is looked at anew
+                }
+            }
+            Ok(true)
+        };
+        let (read, written) = tokio::join!(reading, writing);
+        read?;
+        if written? {
+            let hold = move |connection: &mut Connection| days::hold(connection, day);
+            self.on(&self.writing, DOING, hold).await?;
+        }
+        Ok(1)
     }
 
     async fn visitor_days(

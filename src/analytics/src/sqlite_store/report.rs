@@ -1,7 +1,7 @@
 //! How questions are put to SQLite: to the rollups for the hours of which they hold, to the scans for the rest. Every value is a parameter;
 //! only our own column names, and numbers, are pasted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use rusqlite::types::{FromSql, Value};
@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 use tags::WorkspaceId;
 
 use super::filter::{automated, selected};
-use crate::rollups::{Division, Key, Rolled, whole_hours, without};
+use crate::rollups::{Division, HOURS_OF_DAY, Key, Rolled, runs, whole_days, whole_hours, without};
 use crate::{Dimension, ScanQuery, ScanReport};
 
 pub(super) fn answer(
@@ -45,6 +45,9 @@ struct Question<'a> {
     workspace: &'a WorkspaceId,
     query: &'a ScanQuery,
     division: Division,
+    /// The days in it whose rollups hold, and the hours beside them; both in runs.
+    days: Vec<Range<i64>>,
+    hours_beside: Vec<Range<i64>>,
 }
 
 impl<'a> Question<'a> {
@@ -62,11 +65,28 @@ impl<'a> Question<'a> {
             )?
             .query_map(params![whole.start, whole.end], |line| line.get(0))?
             .collect::<rusqlite::Result<Vec<i64>>>()?;
+        let division = Division::of(from..to, without(whole, missing));
+        let mut holds = moment.prepare_cached(
+            "SELECT NOT EXISTS (SELECT 1 FROM rollup_days WHERE day = ? AND NOT holds)",
+        )?;
+        let mut days = Vec::new();
+        for day in whole_days(&division.rolled) {
+            // One that is not there has no scans.
+            if holds.query_row([day], |line| line.get(0))? {
+                days.push(day);
+            }
+        }
+        let in_day: HashSet<i64> = days.iter().copied().collect();
+        let hours = division.rolled.iter().cloned().flatten();
+        let beside = hours.filter(|hour| !in_day.contains(&hour.div_euclid(HOURS_OF_DAY)));
+        let hours_beside = runs(beside);
         Ok(Self {
             moment,
             workspace,
             query,
-            division: Division::of(from..to, without(whole, missing)),
+            division,
+            days: runs(days),
+            hours_beside,
         })
     }
 
@@ -85,8 +105,20 @@ impl<'a> Question<'a> {
         };
         let (mut parts, mut bound) = (Vec::new(), Vec::new());
         if let Some(rolled) = rolled {
-            for hours in &division.rolled {
-                parts.push(self.of_rollups(&rolled, hours, &mut bound));
+            let by_day = rolled.by_day();
+            for days in by_day.map_or(&[][..], |_| &self.days) {
+                let table = by_day.unwrap_or_default();
+                parts.push(self.of_rollups(
+                    &rolled,
+                    ("rollup_days", table, "day"),
+                    days,
+                    &mut bound,
+                ));
+            }
+            let hours = by_day.map_or(&division.rolled, |_| &self.hours_beside);
+            for hours in hours {
+                let of_hours = ("rollup_periods", rolled.table.name(), "hour");
+                parts.push(self.of_rollups(&rolled, of_hours, hours, &mut bound));
             }
         }
         for time in &division.raw {
@@ -116,8 +148,14 @@ impl<'a> Question<'a> {
         )
     }
 
-    /// From hour to hour, of each what is asked for alone.
-    fn of_rollups(&self, rolled: &Rolled, hours: &Range<i64>, bound: &mut Vec<Value>) -> String {
+    /// From hour to hour or day to day, of each what is asked for alone.
+    fn of_rollups(
+        &self,
+        rolled: &Rolled,
+        (periods, table, period): (&str, &str, &str),
+        numbers: &Range<i64>,
+        bound: &mut Vec<Value>,
+    ) -> String {
         let key = match rolled.key {
             Key::Hour(unit) => format!("hour / {}", unit / 3_600),
             Key::Minute(unit) => format!("minute / {}", unit / 60),
@@ -125,12 +163,11 @@ impl<'a> Question<'a> {
             Key::Campaign => expression(Dimension::Campaign).to_owned(),
             Key::Code => expression(Dimension::Code).to_owned(),
         };
-        bound.extend([hours.start.into(), hours.end.into()]);
+        bound.extend([numbers.start.into(), numbers.end.into()]);
         bound.push(self.workspace.as_str().to_owned().into());
         format!(
-            "SELECT {key} AS key, sum(scans) AS n FROM rollup_periods CROSS JOIN {} USING (hour)
-             WHERE hour >= ? AND hour < ? AND workspace = ?{}{}{} GROUP BY key",
-            rolled.table.name(),
+            "SELECT {key} AS key, sum(scans) AS n FROM {periods} CROSS JOIN {table} USING ({period})
+             WHERE {period} >= ? AND {period} < ? AND workspace = ?{}{}{} GROUP BY key",
             rolled.condition(),
             selected(self.query.select(), bound),
             automated(self.query.bots()),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::count::Counts;
+use super::days;
 use crate::Hour;
 use crate::rollups::{HoursToRollUp, SETTLED_AFTER, Table, Which};
 
@@ -22,6 +23,7 @@ pub(super) fn hold_no_more(
     // Nobody can ask for what lies before 1970.
     for hour in hours.iter().filter(|hour| hour.number() >= 0) {
         statement.execute([hour.number()])?;
+        days::holds_no_more(transaction, *hour)?;
     }
     Ok(())
 }
@@ -86,6 +88,7 @@ pub(super) fn replace(
             .execute([hour])?;
     }
     counts.write(&transaction, hour)?;
+    days::holds_no_more(&transaction, Hour::from_number(hour))?;
     transaction.commit()?;
     Ok(true)
 }

@@ -14,6 +14,7 @@ const STEPS: &[M<'static>] = &[
     M::up(BOT_REASON),
     M::up(SCANS_EXPIRED),
     M::up(ROLLUPS),
+    M::up(DAYS),
 ];
 
 /// Times are microseconds since 1970 (`scans`) or milliseconds. An identity is a key here, so a scan cannot be there twice.
@@ -160,6 +161,41 @@ CREATE TABLE scans_1h_tags (
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO rollup_periods SELECT DISTINCT time / 3600000000, FALSE, NULL FROM scans WHERE time >= 0;
+"#;
+
+/// The same by the day, from the rollups of its hours. `rollup_days` has every day with scans.
+const DAYS: &str = r#"
+CREATE TABLE rollup_days (
+    day INTEGER PRIMARY KEY,
+    holds INTEGER NOT NULL,
+    computing INTEGER
+) STRICT;
+CREATE INDEX rollup_days_missing ON rollup_days (day) WHERE NOT holds;
+
+CREATE TABLE scans_1d (
+    day INTEGER NOT NULL,
+    workspace TEXT NOT NULL,
+    per TEXT NOT NULL,
+    dimension TEXT NOT NULL,
+    campaign TEXT NOT NULL,
+    value TEXT NOT NULL,
+    automated INTEGER NOT NULL,
+    scans INTEGER NOT NULL,
+    PRIMARY KEY (day, workspace, per, dimension, campaign, value, automated)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scans_1d_tags (
+    day INTEGER NOT NULL,
+    workspace TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    code TEXT NOT NULL,
+    campaign TEXT NOT NULL,
+    automated INTEGER NOT NULL,
+    scans INTEGER NOT NULL,
+    PRIMARY KEY (day, workspace, domain, code, campaign, automated)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO rollup_days SELECT DISTINCT hour / 24, FALSE, NULL FROM rollup_periods;
 "#;
 
 /// A connection to the file, made if it is not there. FULL: what is committed survives a loss of power, not only of the process.

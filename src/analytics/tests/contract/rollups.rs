@@ -193,6 +193,122 @@ fn it_is_the_rollups_that_answer_for_whole_hours() {
     });
 }
 
+/// Derives what days can be, until none is missing. How many that were.
+fn roll_up_days(runtime: &Runtime, store: &dyn ScanStore) -> anyhow::Result<u64> {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let mut derived = 0;
+    runtime.block_on(async {
+        loop {
+            match store.roll_up_days().await? {
+                0 => return Ok(derived),
+                days => derived += days,
+            }
+            assert!(Instant::now() < deadline, "days are missing without end");
+        }
+    })
+}
+
+/// By all dimensions, of people and of all.
+fn breakdowns(from: Timestamp, to: Timestamp) -> Vec<ScanQuery> {
+    let of = |(select, bots): (Select, Bots)| {
+        let query = ScanQuery::new(select, (from, to), Interval::Day, Dimension::ALL, bots);
+        query.expect("a valid query")
+    };
+    let selects = selects().into_iter();
+    let both =
+        selects.flat_map(|select| [(select.clone(), Bots::Exclude), (select, Bots::Include)]);
+    both.map(of).collect()
+}
+
+#[test]
+fn days_are_derived_from_their_hours_and_answer_breakdowns() {
+    let first = hours_ago(60);
+    let rows = rows(0x5eed_0110, 2_000, first, 60);
+    let mut queries = breakdowns(first, hours_ago(-1));
+    // Neither end is a day's.
+    queries.extend(breakdowns(after(first, 1_800_000_001), hours_ago(2)));
+    // In hours: the first whole day, of which there are one or two.
+    let day = (Hour::of(first).number().div_euclid(24) + 1) * 24;
+    let whole = (
+        Hour::from_number(day).start(),
+        Hour::from_number(day + 24).start(),
+    );
+    with_each_opened(|opened| {
+        opened
+            .runtime
+            .block_on(opened.store.insert(&block(0, rows.clone())))?;
+        roll_up(opened.runtime, &*opened.store)?;
+        compare(&opened, &rows, &queries, "without days")?;
+        let derived = roll_up_days(opened.runtime, &*opened.store)?;
+        assert!((1..=2).contains(&derived), "{}: {derived}", opened.name);
+        compare(&opened, &rows, &queries, "with days")?;
+
+        for table in ["scans_1h", "scans_1h_tags"] {
+            (opened.execute)(&match opened.name {
+                "SQLite" => format!("DELETE FROM {table}"),
+                _ => format!("TRUNCATE TABLE {table}"),
+            })?;
+        }
+        for query in breakdowns(whole.0, whole.1) {
+            let acme = workspace("acme");
+            let answer = opened.runtime.block_on(opened.store.scans(&acme, &query))?;
+            let expected = reference(&rows, &acme, &query);
+            assert_eq!(
+                answer.breakdown, expected.breakdown,
+                "{}, from days alone, {query:?}",
+                opened.name
+            );
+            assert_eq!(answer.total, 0, "the hours are gone");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_day_does_not_answer_for_hours_that_have_changed() {
+    let first = hours_ago(60);
+    let day = (Hour::of(first).number().div_euclid(24) + 1) * 24;
+    let queries = some_queries(first, hours_ago(-1));
+    let stored = rows(0x5eed_0111, 600, first, 60);
+    with_each_opened(|opened| {
+        let mut rows = stored.clone();
+        opened
+            .runtime
+            .block_on(opened.store.insert(&block(0, rows.clone())))?;
+        roll_up(opened.runtime, &*opened.store)?;
+        roll_up_days(opened.runtime, &*opened.store)?;
+        for late in 1..=2 {
+            let seed = 0x5eed_0111 + late as u64;
+            let mut more = self::rows(seed, 20, Hour::from_number(day + 5 * late).start(), 2);
+            for row in &mut more {
+                row.id.seq += 10_000 * late as u64;
+                row.scan.seq = row.id.seq;
+            }
+            rows.extend(more.iter().cloned());
+            opened
+                .runtime
+                .block_on(opened.store.insert(&block(late, more)))?;
+            compare(&opened, &rows, &queries, "scans came late")?;
+            assert_eq!(
+                roll_up_days(opened.runtime, &*opened.store)?,
+                0,
+                "{}",
+                opened.name
+            );
+            roll_up(opened.runtime, &*opened.store)?;
+            compare(&opened, &rows, &queries, "the hours hold again")?;
+            assert_eq!(
+                roll_up_days(opened.runtime, &*opened.store)?,
+                1,
+                "{}",
+                opened.name
+            );
+            compare(&opened, &rows, &queries, "the day holds again")?;
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn scans_that_come_late_count_at_once_and_in_the_next_rollup() {
     let first = hours_ago(6);
@@ -486,6 +602,18 @@ fn rows_that_nobody_reads_any_more_are_removed() {
         .expect("stored");
     assert_eq!(roll_up(&runtime, &store).expect("rolled up"), 1);
     for table in ["scans_1m", "scans_1h", "scans_1h_tags"] {
+        assert_eq!(count(table), 0, "{table}");
+    }
+    execute("INSERT INTO rollup_days VALUES (toDate(1), 'begun', 4194304, [])");
+    for table in ["scans_1d", "scans_1d_tags"] {
+        execute(&format!(
+            "INSERT INTO {table} (day, scans, generation) VALUES (toDate(1), 1, 4194304)"
+        ));
+        assert_eq!(count(table), 1);
+    }
+    let days = runtime.block_on(store.roll_up_days());
+    assert_eq!(days.expect("no whole day"), 0);
+    for table in ["scans_1d", "scans_1d_tags", "rollup_days"] {
         assert_eq!(count(table), 0, "{table}");
     }
     let begun = client.query_raw("SELECT count() FROM rollup_periods WHERE generation = 4194304");
