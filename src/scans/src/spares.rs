@@ -35,6 +35,8 @@ pub(crate) struct Spares {
     /// Of all segments there are, spare or not.
     bytes: AtomicU64,
     keeper: OnceLock<Thread>,
+    /// No segment of the wanted size could be made when it was last tried: the bound is reached, or the file system is full.
+    no_room: AtomicBool,
     stopped: AtomicBool,
 }
 
@@ -58,6 +60,7 @@ impl Spares {
             max_bytes,
             bytes: AtomicU64::new(0),
             keeper: OnceLock::new(),
+            no_room: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         }
     }
@@ -106,9 +109,17 @@ impl Spares {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Keeps a segment of which all is stored for the next writer. Gives it back if there are enough, or if it is not of the wanted size.
+    /// Keeps a segment of which all is stored for the next writer. Gives it back if there are enough, or if it is not of the wanted size and
+    /// one of that can be made: where there is no room for one, whoever else writes there could take what this one leaves.
     pub(crate) fn recycle(&self, segment: Segment) -> Result<(), Segment> {
-        if segment.bytes() != self.wanted || self.filled() >= self.slots.len() {
+        let enough = if segment.bytes() == self.wanted {
+            self.slots.len()
+        } else if self.has_no_room() {
+            self.ready
+        } else {
+            0
+        };
+        if self.filled() >= enough {
             return Err(segment);
         }
         self.put(segment.recycle());
@@ -121,11 +132,22 @@ impl Spares {
         self.wake();
     }
 
+    /// Whether writers have fewer segments before them than they should, and no more can be made.
+    pub(crate) fn are_short(&self) -> bool {
+        self.has_no_room() && self.filled() < self.ready
+    }
+
+    fn has_no_room(&self) -> bool {
+        // Relaxed: an opinion, which may be a moment old.
+        self.no_room.load(Ordering::Relaxed)
+    }
+
     /// Makes one more segment, unless that would go beyond the bound.
     fn make(&self) -> Result<Option<Spare>, ScanLogError> {
         let mut size = self.wanted;
         // Relaxed: a bound, not a handshake; makers take turns.
         if self.bytes.load(Ordering::Relaxed) + size > self.max_bytes {
+            self.no_room.store(true, Ordering::Relaxed);
             return Ok(None);
         }
         loop {
@@ -134,6 +156,7 @@ impl Spares {
             match (self.create)(path.clone(), size) {
                 Ok(spare) => {
                     self.bytes.fetch_add(spare.bytes(), Ordering::Relaxed);
+                    self.no_room.store(size < self.wanted, Ordering::Relaxed);
                     return Ok(Some(spare));
                 }
                 Err(error)
@@ -141,7 +164,10 @@ impl Spares {
                 {
                     size /= 2
                 }
-                Err(source) => return Err(ScanLogError::Segment { path, source }),
+                Err(source) => {
+                    self.no_room.store(true, Ordering::Relaxed);
+                    return Err(ScanLogError::Segment { path, source });
+                }
             }
         }
     }
@@ -255,5 +281,73 @@ impl Drop for Keeper {
 fn remove(spare: &Spare) {
     if let Err(error) = std::fs::remove_file(spare.path()) {
         tracing::warn!(path = %spare.path().display(), %error, "an unused segment was not removed; the next start will");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DropReason;
+    use crate::WriterKey;
+    use crate::segment::Beginning;
+
+    /// A file system with room for nothing of more than a mebibyte.
+    fn create_small(path: PathBuf, bytes: u64) -> io::Result<Spare> {
+        match bytes {
+            ..=SMALLEST => Spare::create_anonymous(path, bytes),
+            _ => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
+
+    /// One with room for nothing.
+    fn create_none(_: PathBuf, _: u64) -> io::Result<Spare> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn stored(spare: Spare, number: u32) -> Segment {
+        let key = WriterKey {
+            edge: "edge-1".into(),
+            boot: 1,
+            writer: 0,
+        };
+        let beginning = Beginning {
+            number,
+            first_seq: 0,
+            dropped: [0; DropReason::COUNT],
+        };
+        let writer = spare.begin(&key, &beginning);
+        let segment = Arc::clone(writer.segment());
+        drop(writer);
+        Arc::into_inner(segment).expect("nobody else's")
+    }
+
+    #[test]
+    fn two_small_segments_go_round_where_the_file_system_has_room_for_no_other() {
+        let mut spares = Spares::anonymous(1, 1, 8 << 20, 64 << 20);
+        spares.create = create_small;
+        let first = spares.take_or_make().expect("a small one");
+        spares.fill().expect("another");
+        // Somebody else takes what is left.
+        spares.create = create_none;
+        let mut written = stored(first, 0);
+        for number in 1..10 {
+            let next = spares.take().expect("a writer that is full finds one");
+            assert!(spares.fill().is_err() && spares.are_short());
+            assert!(spares.recycle(written).is_ok(), "round {number}");
+            assert!(!spares.are_short());
+            written = stored(next, number);
+        }
+    }
+
+    #[test]
+    fn a_small_segment_gives_way_to_one_of_the_wanted_size_when_there_is_room() {
+        let mut spares = Spares::anonymous(1, 1, 8 << 20, 64 << 20);
+        spares.create = create_small;
+        let small = spares.take_or_make().expect("a small one");
+        spares.create = Spare::create_anonymous;
+        spares.fill().expect("there is room");
+        assert!(spares.recycle(stored(small, 0)).is_err());
+        let next = spares.take().expect("made");
+        assert_eq!(next.bytes(), 8 << 20);
     }
 }
