@@ -1,4 +1,4 @@
-//! The runs of the program that have segments in the folder. Each holds a lock file of its own for as long as it lives, and so does whoever
+//! The runs of the program that have segments in the folder, or copies of them in the spool. Each holds a lock file of its own for as long as it lives, and so does whoever
 //! has taken over what one has left: while a process hands over to another, both use the folder, each its own part of it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,9 @@ type Listed = BTreeMap<u64, Vec<PathBuf>>;
 
 /// The runs whose part of the folder is this process's.
 pub(crate) struct Boots {
+    /// Where the locks are.
     hot: PathBuf,
+    spool: Option<PathBuf>,
     /// This process's own, and those that it has taken over.
     held: Mutex<BTreeMap<u64, File>>,
     /// Those that another process held when it was last looked.
@@ -28,9 +30,10 @@ pub(crate) struct Boots {
 
 impl Boots {
     /// Begins a run of this number.
-    pub(crate) fn begin(hot: &Path, boot: u64) -> io::Result<Self> {
+    pub(crate) fn begin(hot: &Path, spool: Option<&Path>, boot: u64) -> io::Result<Self> {
         let boots = Self {
             hot: hot.to_owned(),
+            spool: spool.map(Path::to_owned),
             held: Mutex::default(),
             others: Mutex::default(),
         };
@@ -43,7 +46,7 @@ impl Boots {
 
     /// Looks for runs that are not this process's and that have ended, and takes each over; what of it is to be shipped, oldest first.
     pub(crate) fn take_over_ended(&self) -> io::Result<Vec<PathBuf>> {
-        self.take_over_listed(|| list(&self.hot))
+        self.take_over_listed(|| self.list())
     }
 
     /// Until its lock is held, a run may make segments and end, and others may begin: so the folder is listed again, until nothing in it is new.
@@ -115,12 +118,24 @@ impl Boots {
         }
     }
 
+    /// A spool that cannot be read now is none: its disk must not keep what is in memory from being shipped.
+    fn list(&self) -> io::Result<Listed> {
+        let mut listed = Listed::new();
+        list(&self.hot, &mut listed)?;
+        if let Some(spool) = &self.spool
+            && let Err(error) = list(spool, &mut listed)
+        {
+            tracing::error!(spool = %spool.display(), %error, "the spool cannot be looked through: what lies there stays for a later start");
+        }
+        Ok(listed)
+    }
+
     fn lock_file(&self, boot: u64) -> PathBuf {
         self.hot.join(format!("{boot:016x}.{LOCK}"))
     }
 
     fn has_segments(&self, boot: u64) -> io::Result<bool> {
-        let listed = list(&self.hot)?;
+        let listed = self.list()?;
         Ok(listed
             .get(&boot)
             .is_some_and(|segments| !segments.is_empty()))
@@ -144,9 +159,8 @@ impl Drop for Boots {
     }
 }
 
-fn list(hot: &Path) -> io::Result<Listed> {
-    let mut listed = Listed::new();
-    for entry in fs::read_dir(hot)? {
+fn list(folder: &Path, listed: &mut Listed) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let Some((boot, kind)) = named(&path) else {
             continue;
@@ -156,12 +170,17 @@ fn list(hot: &Path) -> io::Result<Listed> {
             of_boot.push(path);
         }
     }
-    Ok(listed)
+    Ok(())
 }
 
 /// The file name of a run's segment.
 pub(crate) fn segment_name(boot: u64, number: u64) -> String {
     format!("{boot:016x}-{number:08}.{SEGMENT}")
+}
+
+/// The file name of a copy of a segment in the spool.
+pub(crate) fn copy_name(boot: u64, writer: u32, number: u32) -> String {
+    format!("{boot:016x}-{writer:08}-{number:08}.{SEGMENT}")
 }
 
 /// Of which run a file is, by its name, and whether it is a segment or the run's lock.
@@ -195,18 +214,18 @@ mod tests {
     fn what_a_run_makes_and_who_begins_while_the_folder_is_looked_through_is_not_missed() {
         let folder = tempfile::tempdir().expect("a folder");
         let hot = folder.path();
-        let own = Boots::begin(hot, 9).expect("a run");
-        let ending = Boots::begin(hot, 1).expect("a run");
+        let own = Boots::begin(hot, None, 9).expect("a run");
+        let ending = Boots::begin(hot, None, 1).expect("a run");
         let first = make_segment(hot, 1, 0);
         let meanwhile = RefCell::new(Some(ending));
         let begun = RefCell::new(None);
         let taken = own.take_over_listed(|| {
-            let listed = list(hot);
+            let listed = own.list();
             // Between the listing and the lock.
             if let Some(ending) = meanwhile.take() {
                 make_segment(hot, 1, 1);
                 drop(ending);
-                begun.replace(Some(Boots::begin(hot, 2).expect("a run")));
+                begun.replace(Some(Boots::begin(hot, None, 2).expect("a run")));
             }
             listed
         });
@@ -223,10 +242,10 @@ mod tests {
     #[test]
     fn a_run_of_which_nothing_is_left_is_forgotten_by_whoever_comes_last() {
         let folder = tempfile::tempdir().expect("a folder");
-        let own = Boots::begin(folder.path(), 9).expect("a run");
+        let own = Boots::begin(folder.path(), None, 9).expect("a run");
         let late = OpenOptions::new().write(true).open(own.lock_file(9));
         drop(own);
-        let other = Boots::begin(folder.path(), 8).expect("a run");
+        let other = Boots::begin(folder.path(), None, 8).expect("a run");
         lock(&other.held).insert(9, late.expect("opened before it was removed"));
         other.forget(9).expect("it is gone");
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);

@@ -13,22 +13,25 @@ use crate::ScanLogError;
 /// Makes the folder if need be, and its content this user's alone. One that another user has laid in our way is refused: in `/dev/shm` anybody
 /// may make folders.
 pub(crate) fn create(hot: &Path) -> Result<(), ScanLogError> {
-    let unusable = |source| ScanLogError::Folder {
+    create_private(hot).map_err(|source| ScanLogError::Folder {
         hot: hot.to_owned(),
         source,
-    };
+    })
+}
+
+/// The same of any folder.
+pub(crate) fn create_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(hot)
-        .map_err(unusable)?;
-    if fs::metadata(hot).map_err(unusable)?.uid() != rustix::process::geteuid().as_raw() {
-        return Err(unusable(io::Error::new(
+        .create(folder)?;
+    if fs::metadata(folder)?.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             "it belongs to another user",
-        )));
+        ));
     }
-    fs::set_permissions(hot, Permissions::from_mode(0o700)).map_err(unusable)
+    fs::set_permissions(folder, Permissions::from_mode(0o700))
 }
 
 /// Locked for as long as the file is open, whatever becomes of the process. `handed` is the lock of a process that hands over to this one:
@@ -64,6 +67,14 @@ fn is_same(one: &File, other: &File) -> bool {
     matches!((file(one), file(other)), (Ok(one), Ok(other)) if one == other)
 }
 
+/// From `linux/magic.h`.
+const TMPFS: u64 = 0x0102_1994;
+
+/// Whether what lies in a folder is gone with the machine.
+pub(crate) fn is_in_memory(folder: &Path) -> bool {
+    rustix::fs::statfs(folder).is_ok_and(|stat| stat.f_type as u64 & 0xffff_ffff == TMPFS)
+}
+
 /// The numbers are from `linux/magic.h` and the file systems' own sources.
 pub(crate) fn check_file_system(hot: &Path) -> Result<(), ScanLogError> {
     let stat = rustix::fs::statfs(hot).map_err(|error| ScanLogError::Folder {
@@ -77,7 +88,7 @@ pub(crate) fn check_file_system(hot: &Path) -> Result<(), ScanLogError> {
         })
     };
     match stat.f_type as u64 & 0xffff_ffff {
-        0x0102_1994 => Ok(()), // tmpfs
+        TMPFS => Ok(()),
         0x9123_683e => refused("btrfs"),
         0x2fc1_2fc1 => refused("zfs"),
         0x6969 => refused("nfs"),

@@ -1,6 +1,7 @@
 //! What a fuzzer needs of what is private here: a segment that a boot leaves, damaged, and what the next boot makes of it. Nothing
 //! that serves uses it.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -13,7 +14,7 @@ use crate::ledger::Account;
 use crate::outlet::{Delivered, Delivery, EncodedBatch, Full, Outlet};
 use crate::segment::{Beginning, Segment, Spare};
 use crate::source::Source;
-use crate::writer::Followed;
+use crate::writer::{Adopted, Followed};
 use crate::{DropReason, NewScan, ShipperOptions, WriterKey};
 
 /// Bytes of a segment: the smallest that a scan log makes.
@@ -74,7 +75,10 @@ pub fn ship_segment(path: &Path, batch_bytes: usize) -> Result<Shipped, String> 
     let followed = Followed {
         account: Arc::new(account),
         first: segment,
-        adopted: true,
+        adopted: Some(Adopted {
+            ahead: VecDeque::new(),
+            complete: true,
+        }),
     };
     let mut source = Source::new(followed, now);
     let options = ShipperOptions {

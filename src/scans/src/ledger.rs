@@ -1,6 +1,6 @@
 //! The ledger's numbers of this process: at every moment accepted = acknowledged + waiting + dropped.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use prometheus::core::{Collector, Desc};
@@ -36,6 +36,7 @@ pub(crate) struct Account {
     adopted: bool,
     by_writer: ByWriter,
     by_shipper: ByShipper,
+    ended: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +60,7 @@ impl Account {
             adopted: false,
             by_writer: ByWriter::default(),
             by_shipper: ByShipper::default(),
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -70,6 +72,21 @@ impl Account {
         };
         account.set_accepted(left);
         account
+    }
+
+    /// An earlier boot has left so many more than was known: of a copy on disk that is known when it is read. There is no writer any more.
+    pub(crate) fn adopt_more(&self, scans: u64) {
+        self.by_writer.accepted.fetch_add(scans, Ordering::Release);
+    }
+
+    /// The writer says so when it goes: there will be no more scans.
+    pub(crate) fn end(&self) {
+        // Release: who sees it sees the last scan.
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// The writer says so before it publishes the record: otherwise it could be acknowledged before it was accepted.

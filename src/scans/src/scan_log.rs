@@ -11,6 +11,7 @@ use crate::boots::Boots;
 use crate::ledger::{Account, Accounts, Ledger, LedgerMetrics};
 use crate::segment::{MAX_EDGE, Segment};
 use crate::spares::{Keeper, Spares};
+use crate::spool::{SpoolFolder, SpoolOptions};
 use crate::writer::{Begun, Followed};
 use crate::{Writer, WriterKey, adoption, folder};
 
@@ -27,10 +28,12 @@ pub struct ScanLogOptions {
     pub max_bytes: u64,
     /// How many segments are kept ready for writers whose own is full, and how many more of those that are stored. One thread's 200,000 scans a second fill one in 160 ms.
     pub spares: usize,
+    /// Where what waits for long is written too; none: memory is all there is.
+    pub spool: Option<SpoolOptions>,
 }
 
 impl ScanLogOptions {
-    /// Segments of 8 MiB, 256 MiB in all, two spare.
+    /// Segments of 8 MiB, 256 MiB in all, two spare, no spool.
     pub fn new(edge: impl Into<String>, hot: impl Into<PathBuf>) -> Self {
         Self {
             edge: edge.into(),
@@ -38,6 +41,7 @@ impl ScanLogOptions {
             segment_bytes: 8 << 20,
             max_bytes: 256 << 20,
             spares: 2,
+            spool: None,
         }
     }
 }
@@ -86,6 +90,20 @@ pub enum ScanLogError {
         /// The bound.
         max_bytes: u64,
     },
+    /// The spool's folder cannot be made or read.
+    #[error("cannot use {} as the scan log's spool: {source}; set scan_log.spool to a folder that this user may write, or scan_log.spool_max_bytes to 0", .spool.display())]
+    Spool {
+        /// The folder.
+        spool: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Another scan log has it.
+    #[error("the spool {} is used by the scan log in another folder: stop that process, or set scan_log.spool to another folder", .spool.display())]
+    SpoolInUse {
+        /// The folder.
+        spool: PathBuf,
+    },
     /// The system's limits.
     #[error("cannot start a thread of the scan log: {source}")]
     Thread {
@@ -105,6 +123,7 @@ pub struct ScanLog {
     edge: Arc<str>,
     boot: u64,
     hot: PathBuf,
+    spool: Option<Arc<SpoolFolder>>,
     writers: AtomicU32,
     spares: Arc<Spares>,
     accounts: Accounts,
@@ -152,6 +171,9 @@ impl ScanLog {
         folder::create(&hot)?;
         let lock = folder::lock(&hot, lock)?;
         folder::check_file_system(&hot)?;
+        let spool = options.spool.as_ref();
+        let spool = spool.map(|spool| SpoolFolder::open(spool, &hot, registry).map(Arc::new));
+        let spool = spool.transpose()?;
         // Later boots have higher numbers, as far as the clock does; the low bits keep apart those of the same moment.
         let now = jiff::Timestamp::now().as_microsecond() as u64;
         let boot = (now << 12) | (getrandom::u64().map_err(ScanLogError::Random)? & 0xfff);
@@ -163,9 +185,11 @@ impl ScanLog {
             options.max_bytes,
         ));
         let accounts = Accounts::default();
-        let boots = Boots::begin(&hot, boot).map_err(unusable)?;
+        let boots = Boots::begin(&hot, spool.as_deref().map(SpoolFolder::path), boot);
+        let boots = boots.map_err(unusable)?;
         let begun = Arc::new(Begun::default());
-        begun.add(adoption::adopt(&boots, &spares, &accounts).map_err(unusable)?);
+        let adopted = adoption::adopt(&boots, &spares, &accounts, spool.as_deref());
+        begun.add(adopted.map_err(unusable)?);
         let keeper = spares.keep()?;
         registry.register(Box::new(LedgerMetrics::new(accounts.clone())?))?;
         let edge: Arc<str> = Arc::from(options.edge.as_str());
@@ -174,6 +198,7 @@ impl ScanLog {
             edge,
             boot,
             hot,
+            spool,
             writers,
             spares,
             accounts,
@@ -234,12 +259,23 @@ impl ScanLog {
         if !self.boots.others_live() {
             return;
         }
-        match adoption::adopt(&self.boots, &self.spares, &self.accounts) {
+        let spool = self.spool.as_deref();
+        match adoption::adopt(&self.boots, &self.spares, &self.accounts, spool) {
             Ok(adopted) => self.begun.add(adopted),
             Err(error) => {
                 tracing::warn!(hot = %self.hot.display(), %error, "what an ended process has left in the scan log cannot be taken over now; the next start will");
             }
         }
+    }
+
+    /// Where what waits for long is written too.
+    pub(crate) fn spool(&self) -> Option<&Arc<SpoolFolder>> {
+        self.spool.as_ref()
+    }
+
+    /// Whether writers will have no room soon, as no more segments can be made.
+    pub(crate) fn is_short(&self) -> bool {
+        self.spares.are_short()
     }
 
     /// Where refused batches are set aside.

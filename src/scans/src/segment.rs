@@ -8,13 +8,14 @@
 #![allow(unsafe_code)]
 
 mod anonymous;
+mod copy;
 mod words;
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use memmap2::MmapRaw;
 use rustix::fs::FallocateFlags;
@@ -23,6 +24,7 @@ use crate::frame::{self, Seed};
 use crate::{DropReason, NewScan, WriterKey};
 
 pub(crate) use anonymous::Left;
+pub(crate) use copy::{Extent, Head};
 pub(crate) use words::Words;
 
 /// Where the records begin. A page of its own for the header.
@@ -50,6 +52,8 @@ struct Header {
     shipped: Shipped,
     /// Running, by [`DropReason`]'s order. The writer stores its own reasons, the shipper its own.
     dropped: [AtomicU64; 16],
+    /// In a copy alone: how much of the segment it holds, as [`Extent`] says.
+    extent: AtomicU32,
 }
 
 /// The writer's line.
@@ -79,7 +83,31 @@ pub(crate) struct Segment {
     key: WriterKey,
     seed: Seed,
     /// The same writer's next segment; set when this one will not grow any more.
-    next: OnceLock<Arc<Segment>>,
+    next: OnceLock<Link>,
+    /// Read from a copy on disk into memory of its own: there is no file to be written again.
+    is_copy: bool,
+}
+
+/// How a segment's successor begins, and the successor itself, until the shipper takes it from there. So a segment that is read and stored keeps
+/// no other.
+pub(crate) struct Link {
+    pub(crate) number: u32,
+    pub(crate) first_seq: u64,
+    pub(crate) dropped_before: u64,
+    /// The writer makes it, and does not look at it again: only the shipper locks it.
+    segment: Mutex<Option<Arc<Segment>>>,
+}
+
+impl Link {
+    /// To a segment that is held elsewhere.
+    pub(crate) fn to(number: u32, first_seq: u64, dropped_before: u64) -> Self {
+        Self {
+            number,
+            first_seq,
+            dropped_before,
+            segment: Mutex::new(None),
+        }
+    }
 }
 
 /// A segment without a writer: allocated, mapped, every page touched. Its records, if it has been written before, are not looked at.
@@ -154,6 +182,7 @@ impl Spare {
             key: key.clone(),
             seed,
             next: OnceLock::new(),
+            is_copy: false,
         };
         SegmentWriter {
             segment: Arc::new(segment),
@@ -216,7 +245,10 @@ impl SegmentWriter {
     /// Goes over to another segment of the same writer.
     pub(crate) fn continue_in(&mut self, next: SegmentWriter) {
         // Only this writer sets it, once, since it leaves the segment with it.
-        let _ = self.segment.next.set(Arc::clone(&next.segment));
+        let _ = self.segment.next.set(Link {
+            segment: Mutex::new(Some(Arc::clone(&next.segment))),
+            ..next.segment.link()
+        });
         *self = next;
     }
 }
@@ -286,6 +318,7 @@ impl Segment {
             seed: Seed::new(boot, writer),
             key,
             next: OnceLock::new(),
+            is_copy: false,
         })
     }
 
@@ -356,13 +389,29 @@ impl Segment {
         self.header().appended.next_seq.load(Ordering::Acquire)
     }
 
-    pub(crate) fn next(&self) -> Option<&Arc<Segment>> {
+    pub(crate) fn next(&self) -> Option<&Link> {
         self.next.get()
     }
 
-    /// Chains an adopted segment to its successor.
-    pub(crate) fn set_next(&self, next: Arc<Segment>) {
+    /// The next segment, for the one who takes it first.
+    pub(crate) fn take_next(&self) -> Option<Arc<Segment>> {
+        let next = &self.next.get()?.segment;
+        next.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Chains a segment without a writer to its successor.
+    pub(crate) fn set_next(&self, next: Link) {
         let _ = self.next.set(next);
+    }
+
+    /// What leads to it, but for itself.
+    pub(crate) fn link(&self) -> Link {
+        Link::to(self.number(), self.first_seq(), self.dropped_by_writer().0)
+    }
+
+    /// Whether it is a copy in memory, of which nothing is left to be written again.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.is_copy
     }
 
     /// Up to which byte of [`Segment::records`] all is stored.

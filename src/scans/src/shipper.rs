@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use priority::Priority;
 
 use crate::sources::Sources;
+use crate::spool::Spool;
 use crate::{Delivered, Delivery, Ledger, Outlet, ScanLog, ScanLogError};
 
 /// The shipper's measures.
@@ -24,6 +25,8 @@ pub struct ShipperOptions {
     pub retry_after: Duration,
     /// How long a drain waits, once every scan is stored, for the writers' last batches, which say where each has ended.
     pub farewell: Duration,
+    /// How long until a scan that is not stored is written to the spool too, if the log has one.
+    pub spool_after: Duration,
     /// The most of one writer that is on its way.
     pub in_flight_bytes_per_writer: usize,
     /// The most of all writers that is on its way.
@@ -38,6 +41,7 @@ impl Default for ShipperOptions {
             idle_interval: Duration::from_secs(10),
             retry_after: Duration::from_millis(200),
             farewell: Duration::from_secs(1),
+            spool_after: Duration::from_secs(2),
             in_flight_bytes_per_writer: 4 << 20,
             in_flight_bytes: 16 << 20,
         }
@@ -67,9 +71,12 @@ impl Shipper {
         options: ShipperOptions,
     ) -> Result<Self, ScanLogError> {
         let (commands, received) = channel();
+        let spool = log.spool().map(Arc::clone);
+        let spool = spool.map(|folder| Spool::start(folder, options.spool_after));
         let run = Run {
             log: Arc::clone(&log),
             outlet,
+            spool: spool.transpose()?,
             options,
             sources: Sources::default(),
             draining: false,
@@ -115,6 +122,7 @@ impl Drop for Shipper {
 struct Run {
     log: Arc<ScanLog>,
     outlet: Box<dyn Outlet>,
+    spool: Option<Spool>,
     options: ShipperOptions,
     sources: Sources,
     draining: bool,
@@ -151,6 +159,9 @@ impl Run {
             }
             let done = self.draining && self.sources.all_closed();
             if done || deadline.is_some_and(|deadline| now >= deadline) {
+                if !done {
+                    self.spool_the_rest(now + self.options.farewell);
+                }
                 self.remove_stored();
                 return;
             }
@@ -166,13 +177,43 @@ impl Run {
         let outlet = &mut *self.outlet;
         let stored = self.sources.ship(outlet, &self.options, self.draining, now);
         for segment in stored {
-            self.log.retire(segment);
+            match &mut self.spool {
+                Some(spool) => spool.stored(segment, &self.log),
+                None => self.log.retire(segment),
+            }
+        }
+        if let Some(spool) = &mut self.spool {
+            spool.round(&mut self.sources, &self.log, self.draining, now);
+        }
+    }
+
+    /// What the next start is to find though the machine may be started anew in between.
+    fn spool_the_rest(&mut self, until: Instant) {
+        let Some(spool) = &mut self.spool else {
+            return;
+        };
+        if spool.finish(&mut self.sources, &self.log, until) {
+            tracing::info!(
+                "what is not delivered is in the spool: the next start ships it, also when the machine is started anew"
+            );
+        } else {
+            tracing::warn!(
+                "not all that is not delivered could be written to the spool: the rest is lost if the machine is started anew"
+            );
         }
     }
 
     /// Leaves nothing behind of writers whose every scan is stored.
     fn remove_stored(&mut self) {
-        for segment in self.sources.take_last_stored() {
+        let until = Instant::now() + self.options.farewell;
+        if let Some(spool) = &mut self.spool {
+            spool.let_go(&mut self.sources, &self.log, until);
+        }
+        let stored: Vec<_> = self.sources.take_last_stored().collect();
+        if let Some(spool) = &mut self.spool {
+            spool.remove_copies(stored.iter(), &mut self.sources, &self.log, until);
+        }
+        for segment in stored {
             self.log.remove(&segment);
         }
     }

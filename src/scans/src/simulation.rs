@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::adoption::take_over;
+use crate::adoption::{Found, take_over};
 use crate::ledger::{Account, Accounts};
 use crate::segment::{NotASegment, Segment};
 use crate::sources::Sources;
@@ -57,7 +57,10 @@ impl Edge {
         } = options;
         let spares = Arc::new(Spares::anonymous(boot, spares, segment_bytes, max_bytes));
         let (accounts, begun) = (Accounts::default(), Arc::new(Begun::default()));
-        let left = remains.0.into_iter().map(|left| left.adopt().map(Arc::new));
+        let left = remains
+            .0
+            .into_iter()
+            .map(|left| left.adopt().map(|left| Found::InMemory(Arc::new(left))));
         let left: Result<Vec<_>, NotASegment> = left.collect();
         let left = left.map_err(|error| error.to_string())?;
         begun.add(take_over(left, &spares, &accounts).followed);

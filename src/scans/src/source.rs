@@ -1,6 +1,8 @@
 //! One writer as the shipper sees it: what of its log is read, on its way, and stored. Acknowledged positions move in order only, whatever the
 //! order in which deliveries come back.
 
+mod spooling;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,13 +14,19 @@ use crate::ledger::Account;
 use crate::segment::Segment;
 use crate::shipper::ShipperOptions;
 use crate::survey::Survey;
+use crate::unread::Unread;
 use crate::writer::Followed;
 use crate::{Delivered, DropReason, EncodedBatch, Full, Outlet, WriterKey};
+
+use spooling::Spooling;
+pub(crate) use spooling::ToCopy;
 
 pub(crate) struct Source {
     account: Arc<Account>,
     /// Of an earlier boot: it is closed when all is stored.
     adopted: bool,
+    /// Adopted, and nobody knows where it ended: so nobody says that.
+    cut: bool,
     /// Read to the end, and not yet stored to the end; oldest first.
     behind: VecDeque<Arc<Segment>>,
     /// Being read, from this byte on.
@@ -26,6 +34,9 @@ pub(crate) struct Source {
     at: usize,
     /// Of this segment, so far.
     read: Survey,
+    /// Behind this segment, oldest first.
+    ahead: VecDeque<Unread>,
+    spooling: Spooling,
     /// In order.
     in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
@@ -52,17 +63,23 @@ impl Source {
             first,
             adopted,
         } = followed;
+        let is_adopted = adopted.is_some();
+        let (ahead, cut) =
+            adopted.map_or_else(Default::default, |left| (left.ahead, !left.complete));
         let at = first.acknowledged();
         let read = Survey::of(&first, at);
         let (behind, in_flight) = (VecDeque::new(), VecDeque::new());
         let closing = Closing::No;
         Self {
             account,
-            adopted,
+            adopted: is_adopted,
+            cut,
             behind,
             segment: first,
             at,
             read,
+            ahead,
+            spooling: Spooling::default(),
             in_flight,
             in_flight_bytes: 0,
             last_sent: now,
@@ -128,11 +145,16 @@ impl Source {
             return;
         }
         let next_seq = self.segment.next_seq().max(self.read.next_seq); // before the look at the records
-        if self.at < self.segment.records().len() || self.segment.next().is_some() {
+        self.discover();
+        if self.at < self.segment.records().len() || !self.ahead.is_empty() {
             return;
         }
         if ending {
             self.count_lost();
+            if self.cut {
+                self.closing = Closing::Done;
+                return;
+            }
             (self.closing, self.closed_at) = (Closing::Sent, next_seq);
         }
         let (segment, end) = (Arc::clone(&self.segment), self.at);
@@ -192,28 +214,34 @@ impl Source {
         let Self {
             segment,
             at,
+            ahead,
             behind,
             in_flight,
             closing,
             closed_at,
             ..
         } = self;
-        let settled = closing == Closing::Done && behind.is_empty() && in_flight.is_empty();
+        let settled = closing == Closing::Done
+            && behind.is_empty()
+            && ahead.is_empty()
+            && in_flight.is_empty();
         // Nobody else holds it, so there is no writer any more; what one wrote after the last batch is seen now.
         let segment = Arc::into_inner(segment)?;
         let complete = at >= segment.records().len()
-            && segment.next().is_none()
+            && segment.take_next().is_none()
             && segment.next_seq() <= closed_at;
         (settled && complete).then_some(segment)
     }
 
-    /// All that there are still, in order, those that have not been read yet too.
-    pub(crate) fn into_segments(self) -> Vec<Arc<Segment>> {
-        let mut segments: Vec<_> = self.behind.into_iter().chain([self.segment]).collect();
-        while let Some(next) = segments.last().and_then(|last| last.next().cloned()) {
-            segments.push(next);
-        }
-        segments
+    /// All that there are still in memory, in order, those that have not been read yet too.
+    pub(crate) fn into_segments(mut self) -> Vec<Arc<Segment>> {
+        self.discover();
+        let ahead = self.ahead.into_iter().filter_map(|unread| match unread {
+            Unread::InMemory(segment) => Some(segment),
+            Unread::Spooled(_) => None,
+        });
+        let read = self.behind.into_iter().chain([self.segment]);
+        read.chain(ahead).collect()
     }
 
     fn acknowledge(&mut self) {
@@ -318,13 +346,23 @@ impl Source {
     }
 
     fn go_to_next_segment(&mut self) -> bool {
-        let Some(next) = self.segment.next().cloned() else {
+        self.discover();
+        if self.ahead.is_empty() {
             return false;
-        };
+        }
         // The last records were published before the next segment was set: look once more, now that it is.
         if self.at < self.segment.records().len() {
             return true;
         }
+        let next = match self.ahead.pop_front() {
+            Some(Unread::InMemory(next)) => next,
+            // It is on its way from the disk.
+            Some(spooled) => {
+                self.ahead.push_front(spooled);
+                return false;
+            }
+            None => return false,
+        };
         self.count_lost();
         for reason in DropReason::ALL
             .into_iter()

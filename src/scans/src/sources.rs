@@ -62,6 +62,11 @@ impl Sources {
         )
     }
 
+    /// Each writer, in the order of turns.
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut Source> {
+        self.0.iter_mut()
+    }
+
     /// Whether everything of every writer is stored, its last batch included.
     pub(crate) fn all_closed(&self) -> bool {
         self.0.iter().all(Source::is_closed)

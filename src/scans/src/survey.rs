@@ -40,8 +40,8 @@ impl Survey {
         let (dropped_before, dropped) = segment.dropped_by_writer();
         let (end, dropped) = match segment.next() {
             // The successor's beginning says how this one ended, whatever was dropped since.
-            Some(next) if next.number() == segment.number() + 1 => {
-                (next.first_seq(), next.dropped_by_writer().0)
+            Some(next) if next.number == segment.number() + 1 => {
+                (next.first_seq, next.dropped_before)
             }
             // A kill between a record's publication and the number's leaves the record ahead.
             _ => (segment.next_seq().max(self.next_seq), dropped),

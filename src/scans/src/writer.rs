@@ -1,10 +1,12 @@
 //! A worker thread's hand in the scan log. What it does is what a redirect pays for a scan.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ledger::Account;
 use crate::segment::{Beginning, Segment, SegmentWriter, Spare};
 use crate::spares::Spares;
+use crate::unread::Unread;
 use crate::{DropReason, Dropped, NewScan, WriterKey};
 
 /// Appends scans; one per worker thread.
@@ -29,7 +31,14 @@ pub(crate) struct Followed {
     pub(crate) account: Arc<Account>,
     pub(crate) first: Arc<Segment>,
     /// Of an earlier boot: it ends, and its files go.
-    pub(crate) adopted: bool,
+    pub(crate) adopted: Option<Adopted>,
+}
+
+/// What an ended writer has left behind its first segment.
+pub(crate) struct Adopted {
+    pub(crate) ahead: VecDeque<Unread>,
+    /// Whether all that it ever accepted is here, so that it is known where it ended.
+    pub(crate) complete: bool,
 }
 
 impl Begun {
@@ -135,7 +144,7 @@ impl Writer {
                 self.begun.add([Followed {
                     account: Arc::clone(&self.account),
                     first: Arc::clone(next.segment()),
-                    adopted: false,
+                    adopted: None,
                 }]);
                 self.segment = Some(next);
             }
@@ -151,5 +160,11 @@ impl Writer {
             segment.drop_scan(seq, reason, *running);
         }
         Dropped { seq, reason }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.account.end();
     }
 }

@@ -11,12 +11,17 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use collecting::{Arrived, Collecting, drain, open, options, quick, scan};
-use scans::{Delivered, DropReason, ScanId, ScanLog, ScanLogOptions, Shipper};
+use scans::{
+    Delivered, DropReason, ScanId, ScanLog, ScanLogOptions, Shipper, ShipperOptions, SpoolOptions,
+};
 
 const FOLDER: &str = "SCANS_KILL_TEST_FOLDER";
+/// Where the child has its spool: then nothing is delivered, and it waits for room.
+const SPOOL: &str = "SCANS_KILL_TEST_SPOOL";
 
 /// Not a test by itself: what the killed process runs. Without the folder there is nothing to do.
 #[test]
@@ -24,6 +29,9 @@ fn child_appends_until_it_is_killed() -> Result<()> {
     let Ok(folder) = std::env::var(FOLDER) else {
         return Ok(());
     };
+    if let Ok(spool) = std::env::var(SPOOL) {
+        return append_without_delivery(Path::new(&folder), Path::new(&spool));
+    }
     let few = ScanLogOptions {
         spares: 4,
         ..options(Path::new(&folder))
@@ -70,8 +78,49 @@ fn child_appends_until_it_is_killed() -> Result<()> {
     Ok(())
 }
 
-fn start(folder: &Path) -> Result<Child> {
+/// A log with room for sixteen segments in memory.
+fn spooled(hot: &Path, spool: &Path) -> ScanLogOptions {
+    ScanLogOptions {
+        spares: 2,
+        max_bytes: 1 << 20,
+        spool: Some(SpoolOptions {
+            folder: spool.to_owned(),
+            max_bytes: 1 << 30,
+        }),
+        ..options(hot)
+    }
+}
+
+/// What the killed process runs when it has a spool.
+fn append_without_delivery(hot: &Path, spool: &Path) -> Result<()> {
+    let log = ScanLog::open(&spooled(hot, spool), &prometheus::Registry::new())?;
+    let away = |_: usize, _: &scans::EncodedBatch| Delivered::Failed {
+        reason: "away".into(),
+    };
+    let options = ShipperOptions {
+        spool_after: Duration::from_millis(10),
+        in_flight_bytes_per_writer: 32 << 10,
+        ..quick()
+    };
+    let outlet = Collecting::with_fate(&Arrived::default(), Box::new(away));
+    let _shipper = Shipper::start(Arc::clone(&log), Box::new(outlet), options)?;
+    let mut writer = log.writer();
+    loop {
+        match writer.append(&scan("kill")) {
+            Ok(seq) => println!("answered {}", writer.key().scan(seq)),
+            // It is written faster than the disk takes it.
+            Err(lost) => {
+                println!("dropped {}", writer.key().scan(lost.seq));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+}
+
+fn start(folder: &Path, spool: Option<&Path>) -> Result<Child> {
+    let spool = spool.map(|spool| (SPOOL, spool));
     Command::new(std::env::current_exe()?)
+        .envs(spool)
         .args([
             "child_appends_until_it_is_killed",
             "--exact",
@@ -131,7 +180,7 @@ fn every_answered_scan_survives_kill_9_exactly_once() -> Result<()> {
         } else {
             tempfile::tempdir()?
         };
-        let mut child = start(hot.path())?;
+        let mut child = start(hot.path(), None)?;
         let mut printed = BufReader::new(child.stdout.take().context("piped")?);
         let enough = 2_000 + getrandom::u64().map_err(|error| anyhow::anyhow!("{error}"))? % 20_000;
         let (mut answered, mut stored) = (BTreeSet::new(), BTreeSet::new());
@@ -199,4 +248,84 @@ fn every_answered_scan_survives_kill_9_exactly_once() -> Result<()> {
     }
     assert!(written_again, "no segment was stored and written again");
     Ok(())
+}
+
+/// What a run that is killed while it spools leaves; with `memory_too`, the machine goes with it.
+fn killed_while_it_spools(memory_too: bool) -> Result<()> {
+    let (hot, spool) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let mut child = start(hot.path(), Some(spool.path()))?;
+    let mut printed = BufReader::new(child.stdout.take().context("piped")?);
+    let (mut answered, mut dropped) = (BTreeSet::new(), BTreeSet::new());
+    let mut note = |line: &str| match line.split_once(' ') {
+        Some(("answered", scan)) => drop(id(scan).map(|scan| answered.insert(scan))),
+        Some(("dropped", scan)) => drop(id(scan).map(|scan| dropped.insert(scan))),
+        _ => {}
+    };
+    let more = getrandom::u64().map_err(|error| anyhow::anyhow!("{error}"))? % 10_000;
+    let mut line = String::new();
+    // More than memory holds, and then some.
+    let mut answers = 0;
+    while answers < 8_000 + more {
+        line.clear();
+        assert!(printed.read_line(&mut line)? > 0, "it ended by itself");
+        note(line.trim_end());
+        answers += u64::from(line.starts_with("answered"));
+    }
+    child.kill()?;
+    let mut rest = String::new();
+    printed.read_to_string(&mut rest)?;
+    let whole = rest.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().for_each(&mut note);
+    assert_eq!(child.wait()?.signal(), Some(9));
+    assert!(
+        fs::read_dir(spool.path())?.count() > 10,
+        "killed before it spooled much"
+    );
+    if memory_too {
+        for entry in fs::read_dir(hot.path())? {
+            fs::remove_file(entry?.path())?;
+        }
+    }
+
+    let arrived = Arrived::default();
+    let log = ScanLog::open(
+        &spooled(hot.path(), spool.path()),
+        &prometheus::Registry::new(),
+    )?;
+    let outlet = Box::new(Collecting::new(&arrived));
+    let ledger = drain(Shipper::start(log, outlet, quick())?);
+    let scans = arrived.scans();
+    assert!(scans.values().all(|scans| scans.len() == 1), "none twice");
+    let shipped: BTreeSet<ScanId> = scans.into_keys().collect();
+    assert_eq!(ledger.dropped[DropReason::Corrupt as usize], 0);
+    let ends = arrived.0.lock().expect("not poisoned");
+    let ends = ends.iter().filter(|(sent, _)| sent.count == 0).count();
+    if memory_too {
+        // Nothing between two that were on disk is missing, and nobody says where it ended.
+        let last = shipped.last().context("some")?.seq;
+        let before: BTreeSet<_> = answered.iter().filter(|scan| scan.seq <= last).collect();
+        assert!(before.iter().all(|scan| shipped.contains(scan)));
+        assert!(shipped.len() > 4_000, "{} were on disk", shipped.len());
+        assert_eq!(ends, 0);
+    } else {
+        assert!(answered.iter().all(|scan| shipped.contains(scan)));
+        assert!(dropped.iter().all(|scan| !shipped.contains(scan)));
+        assert_eq!(ends, 1);
+    }
+    let left: Vec<_> = fs::read_dir(spool.path())?
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<std::io::Result<_>>()?;
+    assert_eq!(left, ["lock"]);
+    Ok(())
+}
+
+#[test]
+fn a_kill_while_it_spools_loses_nothing() -> Result<()> {
+    killed_while_it_spools(false)
+}
+
+#[test]
+fn a_machine_lost_while_it_spools_leaves_what_was_on_disk_and_does_not_say_where_it_ended()
+-> Result<()> {
+    killed_while_it_spools(true)
 }

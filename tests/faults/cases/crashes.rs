@@ -19,6 +19,10 @@ use crate::ground::{Ground, ask_clickhouse};
 use crate::steady::Steady;
 use crate::support::DEADLINE;
 
+/// Bytes in an edge's spool.
+const SPOOLED: &str = "tagwire_edge_scan_log_spool_bytes";
+/// Scans that an edge has found when it started.
+const ADOPTED: &str = "tagwire_edge_scans_adopted_total";
 /// A writer that fell silent is told of after this time, and some more for the clocks.
 const SILENCE: Duration = Duration::from_secs(65);
 
@@ -168,30 +172,59 @@ async fn one_more(edits: &AtomicU64) -> anyhow::Result<()> {
 pub async fn row_37_a_machine_is_lost_with_what_it_had_not_sent(
     ground: &mut Ground,
 ) -> anyhow::Result<Figures> {
+    without_a_machine(ground, "lost", Disk::IsLost).await
+}
+
+pub async fn row_37_a_machine_crashes_and_has_its_spool_when_it_is_back(
+    ground: &mut Ground,
+) -> anyhow::Result<Figures> {
+    without_a_machine(ground, "crashed", Disk::IsKept).await
+}
+
+/// What becomes of the disk of a machine whose memory is gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Disk {
+    IsLost,
+    IsKept,
+}
+
+async fn without_a_machine(ground: &mut Ground, code: &str, disk: Disk) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
-    tag(&deployment, "lost").await?;
-    let load = Steady::start(deployment.redirects(), "lost");
+    tag(&deployment, code).await?;
+    let load = Steady::start(deployment.redirects(), code);
     load.goes_on(2_000).await?;
     // So that there is something that it has not sent.
     ground.kafka()?.signal(Signal::STOP)?;
     load.goes_on(1_000).await?;
     let hot = deployment.scan_log(1);
     let edge = deployment.edge();
+    if disk == Disk::IsKept {
+        while edge.metric(SPOOLED).await == 0.0 {
+            load.goes_on(100).await?;
+        }
+    }
     edge.kill().await;
     let crashed = Instant::now();
     // The memory in which the scan log was, and the disk.
     fs::remove_dir_all(&hot)?;
-    fs::remove_dir_all(edge.data_dir())?;
+    if disk == Disk::IsLost {
+        fs::remove_dir_all(edge.data_dir())?;
+    }
     ground.kafka()?.signal(Signal::CONT)?;
-    // Another machine of the same name.
+    // It is back, or another one of the same name.
     edge.start().await;
     edge.ready().await;
     let recovery = crashed.elapsed();
+    let found = edge.metric(ADOPTED).await;
+    ensure!(
+        (found > 0.0) == (disk == Disk::IsKept),
+        "{found} scans were on its disk"
+    );
     load.goes_on(2_000).await?;
     let scanned = load.finish().await;
     deployment.delivered().await?;
     tokio::time::sleep(SILENCE.saturating_sub(crashed.elapsed())).await; // until its silence is one
-    let lost = stored::lost(&deployment, "lost", &scanned.sent, 1_000).await?;
+    let lost = stored::lost(&deployment, code, &scanned.sent, 2_000).await?;
     ensure!(!lost.is_empty(), "nothing was lost with the machine");
     let told = ledger::settled_at_the_end(&mut deployment).await?;
     let scans = figures::judged(&told, &scanned.sent)?;

@@ -96,6 +96,7 @@ cases![
     Seconds bootstrap::row_35_topics_are_deleted_and_made_anew,
     Seconds kafka::row_36_partitions_are_added_to_scans,
     Long crashes::row_37_a_machine_is_lost_with_what_it_had_not_sent,
+    Long crashes::row_37_a_machine_crashes_and_has_its_spool_when_it_is_back,
     Seconds bootstrap::row_38_the_admin_is_killed_within_a_transaction,
     Seconds edges::row_39_there_is_no_salt_for_today,
     Seconds counts::row_40_an_edge_is_killed_while_three_count_towards_a_limit,

@@ -15,7 +15,7 @@ use crate::ground::Ground;
 use crate::steady::Steady;
 
 const DROPPED: &str = "tagwire_edge_scans_dropped_total";
-/// The least that a scan log may have: some 130,000 of the load's scans.
+/// The least that a scan log may have in memory, and in its spool: some 130,000 of the load's scans in each.
 const FEW_BYTES: u64 = 16 << 20;
 /// From one scan of a phone to its next, so that segments are full soon.
 const QUICK: Duration = Duration::from_millis(1);
@@ -25,8 +25,12 @@ pub async fn row_02_kafka_is_away_until_the_scan_log_is_full(
 ) -> anyhow::Result<Figures> {
     let mut plan = ground.plan()?;
     plan.edges = 1;
-    let bound = ("TAGWIRE_SCAN_LOG__MAX_BYTES", FEW_BYTES.to_string());
-    plan.edge_environment.push(bound);
+    for bound in [
+        "TAGWIRE_SCAN_LOG__MAX_BYTES",
+        "TAGWIRE_SCAN_LOG__SPOOL_MAX_BYTES",
+    ] {
+        plan.edge_environment.push((bound, FEW_BYTES.to_string()));
+    }
     let mut deployment = Deployment::start(&plan).await?;
     tag(&deployment, "full").await?;
     let load = quick(&deployment, "full");
@@ -57,7 +61,11 @@ pub async fn row_02_kafka_is_away_until_the_scan_log_is_full(
 pub async fn row_10_the_scan_log_s_disk_is_full_and_has_room_again(
     ground: &mut Ground,
 ) -> anyhow::Result<Figures> {
-    let mut deployment = ground.cluster().await?;
+    let mut plan = ground.plan()?;
+    // With it, the segments that can be made would do.
+    let no_spool = ("TAGWIRE_SCAN_LOG__SPOOL_MAX_BYTES", "0".to_owned());
+    plan.edge_environment.push(no_spool);
+    let mut deployment = Deployment::start(&plan).await?;
     tag(&deployment, "no-room").await?;
     let mut disk = Disk::make(&mut deployment).await?;
     println!("{disk}");

@@ -3,9 +3,12 @@
 #[path = "../collecting/mod.rs"]
 mod collecting;
 mod damage;
+mod machine;
 mod room;
 mod runs;
 mod shipping;
+mod spool;
+mod spool_disk;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -53,7 +56,8 @@ fn segments(hot: &Path) -> Vec<PathBuf> {
         let _ = file.read_exact_at(&mut number, 28);
         u32::from_ne_bytes(number)
     };
-    paths.sort_by_key(number);
+    // Once for each: they are written meanwhile.
+    paths.sort_by_cached_key(number);
     paths
 }
 

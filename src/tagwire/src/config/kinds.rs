@@ -201,6 +201,14 @@ pub(crate) const SCAN_LOG_BYTES: Kind<u64> = Kind {
     parse: |text| text.parse().ok().filter(|bytes| *bytes >= 16 << 20),
 };
 
+pub(crate) const SPOOL_BYTES: Kind<u64> = Kind {
+    allowed: "0, or a whole number of bytes from 16777216 (two segments)",
+    parse: |text| {
+        let bytes = text.parse().ok();
+        bytes.filter(|bytes| *bytes == 0 || *bytes >= 16 << 20)
+    },
+};
+
 pub(crate) const RATE: Kind<u32> = Kind {
     allowed: "a whole number from 0 to 4294967295",
     parse: |text| text.parse().ok(),

@@ -291,6 +291,10 @@ pub(crate) struct ScanLog {
     pub(crate) hot: Option<PathBuf>,
     /// `scan_log.max_bytes`: of all segments; none: enough for the threads.
     pub(crate) max_bytes: Option<u64>,
+    /// `scan_log.spool`; none: `scan_log.spool` in the data directory.
+    pub(crate) spool: Option<PathBuf>,
+    /// `scan_log.spool_max_bytes`: of all files there; 0: no spool.
+    pub(crate) spool_max_bytes: u64,
 }
 
 impl ScanLog {
@@ -298,6 +302,10 @@ impl ScanLog {
         Ok(Self {
             hot: values.one("scan_log.hot", &kinds::PATH)?,
             max_bytes: values.one("scan_log.max_bytes", &kinds::SCAN_LOG_BYTES)?,
+            spool: values.one("scan_log.spool", &kinds::PATH)?,
+            spool_max_bytes: values
+                .one("scan_log.spool_max_bytes", &kinds::SPOOL_BYTES)?
+                .unwrap_or(4 << 30),
         })
     }
 }

@@ -358,6 +358,7 @@ fn the_explained_files_show_every_key_of_their_role_with_its_default() {
         "geoip.file",
         "scan_log.hot",
         "scan_log.max_bytes",
+        "scan_log.spool",
         "upstream.ca_file",
     ];
     let defaults = format!("{:#?}", Config::load(None, [], []).unwrap());

@@ -15,7 +15,7 @@ use ::edge::{
 use admin::Visible;
 use facts::{CrawlerNetworks, LazyAgents, PlacesFile, TrustedProxies};
 use journal::{Applied, Counts, EdgeRun, Edges, Journal};
-use scans::{Outlet, ScanLog, ScanLogOptions, Shipper, ShipperOptions};
+use scans::{Outlet, ScanLog, ScanLogOptions, Shipper, ShipperOptions, SpoolOptions};
 use table::Table;
 use tags::Topic;
 use telemetry::Check;
@@ -30,6 +30,8 @@ use crate::upgrade::Descriptor;
 
 /// In the data directory.
 const COUNTS: &str = "counts.sqlite";
+/// There too.
+const SPOOL: &str = "scan_log.spool";
 
 const FIRST_COUNTS: &str = "hearing what other edges have counted";
 const FIRST_READING: &str = "reading the journal for the first time";
@@ -312,6 +314,14 @@ fn scan_log_options(config: &Config, data: &DataDir) -> ScanLogOptions {
             options.segment_bytes = options.segment_bytes.min(pages).max(SMALLEST_SEGMENT);
         }
     }
+    let spool = &config.scan_log;
+    options.spool = (spool.spool_max_bytes > 0).then(|| SpoolOptions {
+        folder: match &spool.spool {
+            Some(folder) => folder.clone(),
+            None => data.path().join(SPOOL),
+        },
+        max_bytes: spool.spool_max_bytes,
+    });
     options
 }
 
