@@ -105,8 +105,9 @@ pub trait ScanStore: Send + Sync + 'static {
     /// those that got scans meanwhile. May be ended at any time, and done by several at once.
     async fn roll_up(&self, hours: &HourRange) -> Result<u64, StoreError>;
 
-    /// Computes the rollups of days (UTC) from those of their hours, where all of these hold and the day's is not derived from them: of a
-    /// few days, the newest first. Says of how many; none: there are no more. May be ended at any time, and done by several at once.
+    /// Computes the rollup of a day (UTC) from those of its hours: of the newest day where all of these hold and the day's is not derived from
+    /// them. Says of how many: one, or none where there is no such day or another process is at it. May be ended at any time, and done by
+    /// several at once.
     async fn roll_up_days(&self) -> Result<u64, StoreError>;
 
     /// How many visitors a workspace's scans are of, day by day. SQLite counts them; ClickHouse estimates those of a day that has more than

@@ -1,7 +1,7 @@
 //! Rollups of days in ClickHouse, each derived from those of its hours: table `rollup_days` says from which. So a day's holds exactly as long
 //! as the rollups of its hours hold and are the same; nobody has to say when it does no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -14,9 +14,6 @@ use super::rollups::in_the_background;
 use super::within;
 use crate::StoreError;
 use crate::rollups::{Table, hours_of_day, runs, whole_days};
-
-/// The most days that are computed one after another.
-const SOME: usize = 7;
 
 /// How long a computation that has begun is waited for before another begins.
 const UNDER_WAY_MS: i64 = 600_000;
@@ -40,7 +37,7 @@ pub(super) async fn holding(
     runs: &[Range<i64>],
     hours: &BTreeMap<i64, u64>,
 ) -> Result<BTreeMap<i64, u64>, StoreError> {
-    let days: Vec<i64> = whole_days(runs).collect();
+    let days: BTreeSet<i64> = runs.iter().flat_map(whole_days).collect();
     let (Some(first), Some(last)) = (days.first(), days.last()) else {
         return Ok(BTreeMap::new());
     };
@@ -49,27 +46,27 @@ pub(super) async fn holding(
     Ok(holds.map(|line| (line.day, line.held)).collect())
 }
 
-/// Computes some of the days whose hours all hold, and whose rollup is not derived from these; the newest first. How many.
-pub(super) async fn compute_some(client: &Client, settled: Duration) -> Result<u64, StoreError> {
+/// Computes the newest of the days whose hours all hold, and whose rollup is not derived from these. How many: one, or none is missing.
+pub(super) async fn compute_newest(client: &Client, settled: Duration) -> Result<u64, StoreError> {
     let now = server_time(client).await?;
     let held = periods::holding(client, settled, 0..i64::MAX).await?;
-    let days: Vec<i64> = whole_days(&runs(held.iter().map(|(hour, _)| *hour))).collect();
+    let runs = runs(held.iter().map(|(hour, _)| *hour));
     let hours: BTreeMap<i64, u64> = held.into_iter().collect();
     let lines = lines(client, 0..i64::MAX).await?.into_iter();
     let lines: BTreeMap<i64, Line> = lines.map(|line| (line.day, line)).collect();
-    let is_missing = |day: &&i64| {
-        lines.get(*day).is_none_or(|line| {
+    let is_missing = |day: &i64| {
+        lines.get(day).is_none_or(|line| {
             let under_way = line.begun_ms > line.held_ms && line.begun_ms + UNDER_WAY_MS > now;
             !line.is_of(&hours) && !under_way
         })
     };
-    let mut computed = 0;
-    for day in days.iter().rev().filter(is_missing).take(SOME) {
-        compute(client, *day, &hours).await?;
-        computed += 1;
-    }
-    sweep(client).await?;
-    Ok(computed)
+    let mut newest = runs.iter().rev().flat_map(|run| whole_days(run).rev());
+    let Some(day) = newest.find(is_missing) else {
+        sweep(client).await?;
+        return Ok(0);
+    };
+    compute(client, day, &hours).await?;
+    Ok(1)
 }
 
 impl Line {

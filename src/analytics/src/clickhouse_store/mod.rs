@@ -228,7 +228,7 @@ impl ScanStore for ClickHouseStore {
 
     async fn roll_up_days(&self) -> Result<u64, StoreError> {
         let client = self.client().await?;
-        days::compute_some(client, self.settled).await
+        days::compute_newest(client, self.settled).await
     }
 
     async fn visitor_days(

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use crate::Hour;
 
-pub(crate) use days::{HOURS_OF_DAY, hours_of_day, whole_days};
+pub(crate) use days::{ByDay, HOURS_OF_DAY, hours_of_day, whole_days};
 pub(crate) use division::{Division, runs, whole_hours, without};
 pub use rebuild::{Rebuilt, rebuild};
 pub(crate) use source::{Key, Rolled, Table};

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::Hour;
 use crate::rollups::{HOURS_OF_DAY, Table, hours_of_day};
 
-/// How many lines are written at a time, so that a block waits no longer for them than for another block.
+/// How many lines are written at a time: a block waits no longer for them than for another block.
 const AT_ONCE: usize = 10_000;
 
 /// A day that is being computed: its number, and by what the computation is known.
@@ -125,14 +125,14 @@ pub(super) fn write(
     Ok(true)
 }
 
-/// Says that the day's rollup holds, unless an hour's was replaced meanwhile, or holds no more.
-pub(super) fn hold(connection: &Connection, of: Computing) -> rusqlite::Result<()> {
-    connection
+/// Says that the day's rollup holds, unless an hour's was replaced meanwhile, or holds no more. Whether it did.
+pub(super) fn hold(connection: &Connection, of: Computing) -> rusqlite::Result<bool> {
+    let held = connection
         .prepare_cached(
             "UPDATE rollup_days SET holds = TRUE, computing = NULL WHERE day = ? AND computing = ?",
         )?
         .execute([of.day, of.number])?;
-    Ok(())
+    Ok(held > 0)
 }
 
 /// Each table by the hour that has one by the day, and the columns that both have, in the latter's order, but for the number of scans.

@@ -226,18 +226,21 @@ impl ScanStore for SqliteStore {
             while let Some(lines) = read.recv().await {
                 let write = move |connection: &mut Connection| days::write(connection, day, &lines);
                 if !self.on(&self.writing, DOING, write).await? {
-                    return Ok(false); // an hour's is another meanwhile, and the day is looked at anew
+                    return Ok(false); // an hour's is another meanwhile, or somebody else is at it
                 }
             }
             Ok(true)
         };
         let (read, written) = tokio::join!(reading, writing);
         read?;
-        if written? {
-            let hold = move |connection: &mut Connection| days::hold(connection, day);
-            self.on(&self.writing, DOING, hold).await?;
-        }
-        Ok(1)
+        let held = match written? {
+            true => {
+                let hold = move |connection: &mut Connection| days::hold(connection, day);
+                self.on(&self.writing, DOING, hold).await?
+            }
+            false => false,
+        };
+        Ok(u64::from(held))
     }
 
     async fn visitor_days(

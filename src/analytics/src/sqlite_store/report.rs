@@ -1,7 +1,7 @@
 //! How questions are put to SQLite: to the rollups for the hours of which they hold, to the scans for the rest. Every value is a parameter;
 //! only our own column names, and numbers, are pasted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use rusqlite::types::{FromSql, Value};
@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 use tags::WorkspaceId;
 
 use super::filter::{automated, selected};
-use crate::rollups::{Division, HOURS_OF_DAY, Key, Rolled, runs, whole_days, whole_hours, without};
+use crate::rollups::{ByDay, Division, Key, Rolled, whole_days, whole_hours, without};
 use crate::{Dimension, ScanQuery, ScanReport};
 
 pub(super) fn answer(
@@ -45,9 +45,7 @@ struct Question<'a> {
     workspace: &'a WorkspaceId,
     query: &'a ScanQuery,
     division: Division,
-    /// The days in it whose rollups hold, and the hours beside them; both in runs.
-    days: Vec<Range<i64>>,
-    hours_beside: Vec<Range<i64>>,
+    by_day: ByDay,
 }
 
 impl<'a> Question<'a> {
@@ -66,27 +64,23 @@ impl<'a> Question<'a> {
             .query_map(params![whole.start, whole.end], |line| line.get(0))?
             .collect::<rusqlite::Result<Vec<i64>>>()?;
         let division = Division::of(from..to, without(whole, missing));
-        let mut holds = moment.prepare_cached(
-            "SELECT NOT EXISTS (SELECT 1 FROM rollup_days WHERE day = ? AND NOT holds)",
-        )?;
-        let mut days = Vec::new();
-        for day in whole_days(&division.rolled) {
-            // One that is not there has no scans.
-            if holds.query_row([day], |line| line.get(0))? {
-                days.push(day);
-            }
-        }
-        let in_day: HashSet<i64> = days.iter().copied().collect();
-        let hours = division.rolled.iter().cloned().flatten();
-        let beside = hours.filter(|hour| !in_day.contains(&hour.div_euclid(HOURS_OF_DAY)));
-        let hours_beside = runs(beside);
+        // Of what lies in it, where there is anything: a day that is not there has no scans either.
+        let within = match (division.rolled.first(), division.rolled.last()) {
+            (Some(first), Some(last)) => whole_days(&(first.start..last.end)),
+            _ => 0..0,
+        };
+        let missing = moment
+            .prepare_cached(
+                "SELECT day FROM rollup_days WHERE NOT holds AND day >= ?1 AND day < ?2 ORDER BY day",
+            )?
+            .query_map(params![within.start, within.end], |line| line.get(0))?
+            .collect::<rusqlite::Result<Vec<i64>>>()?;
         Ok(Self {
             moment,
             workspace,
             query,
+            by_day: ByDay::of(&division.rolled, &missing),
             division,
-            days: runs(days),
-            hours_beside,
         })
     }
 
@@ -105,17 +99,16 @@ impl<'a> Question<'a> {
         };
         let (mut parts, mut bound) = (Vec::new(), Vec::new());
         if let Some(rolled) = rolled {
-            let by_day = rolled.by_day();
-            for days in by_day.map_or(&[][..], |_| &self.days) {
-                let table = by_day.unwrap_or_default();
-                parts.push(self.of_rollups(
-                    &rolled,
-                    ("rollup_days", table, "day"),
-                    days,
-                    &mut bound,
-                ));
-            }
-            let hours = by_day.map_or(&division.rolled, |_| &self.hours_beside);
+            let hours = match rolled.by_day() {
+                None => &division.rolled,
+                Some(table) => {
+                    for days in &self.by_day.days {
+                        let of_days = ("rollup_days", table, "day");
+                        parts.push(self.of_rollups(&rolled, of_days, days, &mut bound));
+                    }
+                    &self.by_day.hours
+                }
+            };
             for hours in hours {
                 let of_hours = ("rollup_periods", rolled.table.name(), "hour");
                 parts.push(self.of_rollups(&rolled, of_hours, hours, &mut bound));
