@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::FlockOperation;
 
+use crate::folder;
+
 /// What the name of a run's lock file ends in.
 const LOCK: &str = "boot";
 /// What the name of a segment ends in.
@@ -38,10 +40,27 @@ impl Boots {
             others: Mutex::default(),
         };
         if boots.hold(boot)? {
+            boots.note_machine(boot)?;
             return Ok(boots);
         }
         let taken = format!("another process has begun a run of the same number, {boot:016x}");
         Err(io::Error::other(taken))
+    }
+
+    /// Whether the machine has not been started anew since that run began, or it does not matter: in memory nothing would be left. A disk has
+    /// kept what it happened to write out.
+    pub(crate) fn is_of_this_machine(&self, boot: u64) -> bool {
+        let machine = machine();
+        machine.is_empty()
+            || folder::is_in_memory(&self.hot)
+            || fs::read(self.lock_file(boot)).is_ok_and(|noted| noted == machine)
+    }
+
+    /// In the run's lock file.
+    fn note_machine(&self, boot: u64) -> io::Result<()> {
+        fs::write(self.lock_file(boot), machine())?;
+        File::open(self.lock_file(boot))?.sync_all()?;
+        File::open(&self.hot)?.sync_all()
     }
 
     /// Looks for runs that are not this process's and that have ended, and takes each over; what of it is to be shipped, oldest first.
@@ -181,6 +200,16 @@ pub(crate) fn segment_name(boot: u64, number: u64) -> String {
 /// The file name of a copy of a segment in the spool.
 pub(crate) fn copy_name(boot: u64, writer: u32, number: u32) -> String {
     format!("{boot:016x}-{writer:08}-{number:08}.{SEGMENT}")
+}
+
+/// Another one each time the machine is started; empty where the system does not tell.
+fn machine() -> Vec<u8> {
+    fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// Of which run a file is, by its name.
+pub(crate) fn boot_of(path: &Path) -> Option<u64> {
+    named(path).map(|(boot, _)| boot)
 }
 
 /// Of which run a file is, by its name, and whether it is a segment or the run's lock.

@@ -78,6 +78,7 @@ pub fn ship_segment(path: &Path, batch_bytes: usize) -> Result<Shipped, String> 
         adopted: Some(Adopted {
             ahead: VecDeque::new(),
             complete: true,
+            copied: None,
         }),
     };
     let mut source = Source::new(followed, now);

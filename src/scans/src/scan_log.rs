@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::boots::Boots;
 use crate::ledger::{Account, Accounts, Ledger, LedgerMetrics};
-use crate::segment::{MAX_EDGE, Segment};
+use crate::segment::{LONGEST, MAX_EDGE, Segment};
 use crate::spares::{Keeper, Spares};
 use crate::spool::{SpoolFolder, SpoolOptions};
 use crate::writer::{Begun, Followed};
@@ -162,6 +162,9 @@ impl ScanLog {
             return Err(ScanLogError::Options(
                 "needs segments of at least 64 KiB, room for two, and one spare".into(),
             ));
+        }
+        if options.segment_bytes > LONGEST {
+            return Err(ScanLogError::Options("segments have 1 GiB at most".into()));
         }
         let hot = options.hot.clone();
         let unusable = |source| ScanLogError::Folder {

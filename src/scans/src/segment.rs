@@ -24,7 +24,7 @@ use crate::frame::{self, Seed};
 use crate::{DropReason, NewScan, WriterKey};
 
 pub(crate) use anonymous::Left;
-pub(crate) use copy::{Extent, Head};
+pub(crate) use copy::{Extent, Head, LONGEST};
 pub(crate) use words::Words;
 
 /// Where the records begin. A page of its own for the header.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use priority::Priority;
 
+use crate::segment::Segment;
 use crate::sources::Sources;
 use crate::spool::Spool;
 use crate::{Delivered, Delivery, Ledger, Outlet, ScanLog, ScanLogError};
@@ -132,11 +133,15 @@ struct Run {
 impl Run {
     fn run(mut self, commands: &Receiver<Command>) {
         priority::lower(Priority::Delivery);
-        let mut deadline: Option<Instant> = None;
+        let (mut deadline, mut ends): (Option<Instant>, Option<Instant>) = (None, None);
         let mut next_round = Instant::now();
         loop {
             match commands.try_recv() {
-                Ok(Command::Drain(by)) => (deadline, self.draining) = (Some(by), true),
+                Ok(Command::Drain(by)) => {
+                    self.draining = true;
+                    ends = Some(by);
+                    deadline = Some(by - self.time_for_disk(by));
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => {}
             }
@@ -159,10 +164,11 @@ impl Run {
             }
             let done = self.draining && self.sources.all_closed();
             if done || deadline.is_some_and(|deadline| now >= deadline) {
+                let until = ends.unwrap_or(now);
                 if !done {
-                    self.spool_the_rest(now + self.options.farewell);
+                    self.spool_the_rest(until);
                 }
-                self.remove_stored();
+                self.remove_stored(until);
                 return;
             }
         }
@@ -187,6 +193,15 @@ impl Run {
         }
     }
 
+    /// What a drain that ends at this time leaves for the last writing to the spool.
+    fn time_for_disk(&self, by: Instant) -> Duration {
+        let left = by.saturating_duration_since(Instant::now());
+        match &self.spool {
+            Some(_) => self.options.farewell.min(left / 4),
+            None => Duration::ZERO,
+        }
+    }
+
     /// What the next start is to find though the machine may be started anew in between.
     fn spool_the_rest(&mut self, until: Instant) {
         let Some(spool) = &mut self.spool else {
@@ -204,8 +219,7 @@ impl Run {
     }
 
     /// Leaves nothing behind of writers whose every scan is stored.
-    fn remove_stored(&mut self) {
-        let until = Instant::now() + self.options.farewell;
+    fn remove_stored(&mut self, until: Instant) {
         if let Some(spool) = &mut self.spool {
             spool.let_go(&mut self.sources, &self.log, until);
         }
@@ -213,8 +227,13 @@ impl Run {
         if let Some(spool) = &mut self.spool {
             spool.remove_copies(stored.iter(), &mut self.sources, &self.log, until);
         }
-        for segment in stored {
-            self.log.remove(&segment);
+        // With a copy that is still there it stays: a copy alone would be taken for what is left.
+        let has_copy = |segment: &Segment| {
+            let spool = self.spool.as_ref();
+            spool.is_some_and(|spool| spool.has_copy(segment))
+        };
+        for segment in stored.iter().filter(|segment| !has_copy(segment)) {
+            self.log.remove(segment);
         }
     }
 

@@ -1,16 +1,20 @@
 //! What the simulator needs of what is private here: an edge's writers, scan log and shipper in memory, without a thread, a file or a clock,
 //! that can be killed between any two steps. Nothing that serves uses it. See `src/sink/tests/simulator`.
 
+mod disk;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::adoption::{Found, take_over};
+use crate::adoption::{Found, Known, take_over};
 use crate::ledger::{Account, Accounts};
 use crate::segment::{NotASegment, Segment};
 use crate::sources::Sources;
 use crate::spares::Spares;
 use crate::writer::Begun;
 use crate::{Delivery, Dropped, Ledger, NewScan, Outlet, ShipperOptions, Writer, WriterKey};
+
+pub use disk::Disk;
 
 /// How big.
 #[derive(Clone, Debug)]
@@ -35,6 +39,7 @@ pub struct Edge {
     begun: Arc<Begun>,
     sources: Sources,
     writers: Vec<Writer>,
+    disk: Disk,
 }
 
 /// The segments that a run leaves that was killed.
@@ -48,6 +53,7 @@ impl Edge {
         boot: u64,
         options: EdgeOptions,
         remains: Remains,
+        mut disk: Disk,
     ) -> Result<Self, String> {
         let EdgeOptions {
             spares,
@@ -62,8 +68,15 @@ impl Edge {
             .into_iter()
             .map(|left| left.adopt().map(|left| Found::InMemory(Arc::new(left))));
         let left: Result<Vec<_>, NotASegment> = left.collect();
-        let left = left.map_err(|error| error.to_string())?;
-        begun.add(take_over(left, &spares, &accounts).followed);
+        let mut left = left.map_err(|error| error.to_string())?;
+        let mut known = Known::default();
+        let on_disk = disk.take_over(&left, &mut known);
+        left.extend(on_disk.map_err(|error| error.to_string())?);
+        let taken = take_over(left, &known, &spares, &accounts);
+        for segment in &taken.done {
+            disk.remove(segment);
+        }
+        begun.add(taken.followed);
         let edge = Self {
             name: Arc::from(name),
             boot,
@@ -73,6 +86,7 @@ impl Edge {
             begun,
             sources: Sources::default(),
             writers: Vec::new(),
+            disk,
         };
         edge.make_spares()?;
         Ok(edge)
@@ -126,14 +140,8 @@ impl Edge {
             .sources
             .ship(outlet, &self.options.shipper, draining, now);
         for segment in stored {
-            let (own, bytes) = (segment.key().boot == self.boot, segment.bytes());
-            let kept = match Arc::try_unwrap(segment) {
-                Ok(segment) if own => self.spares.recycle(segment).is_ok(),
-                _ => false,
-            };
-            if !kept {
-                self.spares.release(bytes);
-            }
+            self.disk.remove(&segment);
+            retire(&self.spares, segment, self.boot);
         }
     }
 
@@ -153,19 +161,44 @@ impl Edge {
         self.is_draining() && self.sources.all_closed()
     }
 
-    /// The end of a drain. Whether it leaves nothing.
-    pub fn end(mut self) -> bool {
-        self.sources.count() == self.sources.take_last_stored().count()
+    /// The end of a drain. What it leaves, if anything.
+    pub fn end(mut self) -> Result<(), String> {
+        let writers = self.sources.count();
+        let stored: Vec<_> = self.sources.take_last_stored().collect();
+        for segment in &stored {
+            self.disk.remove(segment);
+        }
+        let on_disk: Vec<_> = self.disk.names().collect();
+        match writers - stored.len() {
+            0 if on_disk.is_empty() => Ok(()),
+            writers => Err(format!("{writers} writers' segments, on disk {on_disk:?}")),
+        }
     }
 
-    /// `kill -9`, or the end of a drain.
-    pub fn kill(mut self, now: Instant) -> Remains {
+    /// `kill -9`, or the end of a drain. What it leaves in memory, and on disk.
+    pub fn kill(mut self, now: Instant) -> (Remains, Disk) {
         self.sources.follow(self.begun.take(), now);
         let segments = self.sources.into_segments();
         self.writers.clear();
-        // Each is held by the one before it, which goes first.
         let segments = segments.into_iter().filter_map(Arc::into_inner);
-        Remains(segments.map(Segment::into_left).collect())
+        let in_memory = segments.filter(|segment| !segment.is_copy());
+        let remains = Remains(in_memory.map(Segment::into_left).collect());
+        (remains, self.disk)
+    }
+}
+
+/// A segment of which nothing is needed any more is written again, if it is this run's, or goes.
+fn retire(spares: &Spares, segment: Arc<Segment>, boot: u64) {
+    if segment.is_copy() {
+        return;
+    }
+    let (own, bytes) = (segment.key().boot == boot, segment.bytes());
+    let kept = match Arc::try_unwrap(segment) {
+        Ok(segment) if own => spares.recycle(segment).is_ok(),
+        _ => false,
+    };
+    if !kept {
+        spares.release(bytes);
     }
 }
 

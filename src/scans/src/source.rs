@@ -64,8 +64,12 @@ impl Source {
             adopted,
         } = followed;
         let is_adopted = adopted.is_some();
-        let (ahead, cut) =
-            adopted.map_or_else(Default::default, |left| (left.ahead, !left.complete));
+        let mut spooling = Spooling::default();
+        let (mut ahead, mut cut) = (VecDeque::new(), false);
+        if let Some(left) = adopted {
+            (ahead, cut) = (left.ahead, !left.complete);
+            spooling.begin(left.copied);
+        }
         let at = first.acknowledged();
         let read = Survey::of(&first, at);
         let (behind, in_flight) = (VecDeque::new(), VecDeque::new());
@@ -79,7 +83,7 @@ impl Source {
             at,
             read,
             ahead,
-            spooling: Spooling::default(),
+            spooling,
             in_flight,
             in_flight_bytes: 0,
             last_sent: now,
@@ -281,6 +285,7 @@ impl Source {
         for segment in self.segments() {
             segment.set_partition(partition);
         }
+        self.tell_partition_ahead(exists);
     }
 
     /// Those that are not stored to the end, in order.
@@ -375,7 +380,8 @@ impl Source {
                 self.segment.dropped()[index].max(next.dropped()[index]),
             );
         }
-        if let Some(partition) = self.segment.partition() {
+        // One that knows its own has been sent there.
+        if let (Some(partition), None) = (self.segment.partition(), next.partition()) {
             next.set_partition(partition);
         }
         self.at = next.acknowledged();

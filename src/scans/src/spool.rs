@@ -1,10 +1,12 @@
 //! The spool, as the shipper has it: what waits too long is written to disk too, memory that is short is given back for it, and what is on disk
-//! alone is read again when its turn comes. All that touches the disk is done by a thread of its own (`disk`), for which nobody waits.
+//! alone is read again when its turn comes. From then on that is done by a thread of its own (`disk`), for which nobody waits; only what another
+//! run has left is looked through by the start itself, and beside a process that hands over by the shipper (`adoption`, `boots`).
 
 mod disk;
 mod folder;
 mod metrics;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -28,12 +30,14 @@ pub struct SpoolOptions {
     pub max_bytes: u64,
 }
 
-/// So many segments that were on disk alone are in memory at once.
+/// So many segments that were on disk alone are in memory at once, beside one of each writer.
 const LOADED: usize = 4;
 /// After a disk has failed, how long until it is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 /// A drain that takes no longer writes nothing to disk.
 const QUICK_DRAIN: Duration = Duration::from_millis(250);
+/// A disk that has not answered for so long hangs.
+const SILENCE: Duration = Duration::from_secs(10);
 /// How long a disk that hangs keeps the process from ending.
 const GIVE_UP: Duration = Duration::from_secs(1);
 
@@ -46,11 +50,13 @@ pub(crate) struct Spool {
     thread: Option<JoinHandle<()>>,
     /// One at a time, so that what is to be written next is decided late.
     copying: bool,
-    /// Jobs of which nothing has been heard.
-    under_way: usize,
+    /// Jobs of which nothing has been heard: when they were told.
+    told: VecDeque<Instant>,
+    hangs: bool,
     loaded: usize,
-    /// Copies that could not be removed.
+    /// Copies that could not be removed, and when that is tried again.
     left: Vec<(PathBuf, Option<Arc<Segment>>)>,
+    remove_again_at: Instant,
     state: State,
     draining: Option<Instant>,
 }
@@ -77,9 +83,11 @@ impl Spool {
             events,
             thread: Some(thread),
             copying: false,
-            under_way: 0,
+            told: VecDeque::new(),
+            hangs: false,
             loaded: 0,
             left: Vec::new(),
+            remove_again_at: Instant::now(),
             state: State::Available,
             draining: None,
         })
@@ -99,19 +107,22 @@ impl Spool {
         if draining && self.draining.is_none() {
             self.draining = Some(now);
         }
+        self.look_at_disk(now);
         self.load(sources, now);
-        if let State::Failing(until) = self.state {
-            if now < until {
-                return;
-            }
-            self.remove_left();
-        }
         for source in sources.each() {
             source.note_overdue(self.after, now);
         }
         let short = log.is_short();
         if short {
             self.give_back(sources, log);
+        }
+        if now >= self.remove_again_at {
+            self.remove_left();
+        }
+        if let State::Failing(until) = self.state
+            && now < until
+        {
+            return;
         }
         let all = self
             .draining
@@ -166,7 +177,12 @@ impl Spool {
                 });
             }
         }
-        while self.under_way > 0 && self.wait(sources, log, until) {}
+        while !self.told.is_empty() && self.wait(sources, log, until) {}
+    }
+
+    /// Whether a segment has a copy, which is not known to be gone.
+    pub(crate) fn has_copy(&self, segment: &Segment) -> bool {
+        self.folder.has(&self.path_of(segment))
     }
 
     /// Writes what is not stored, before the process ends. Whether all of it is on disk.
@@ -201,7 +217,7 @@ impl Spool {
     }
 
     fn take(&mut self, event: Event, sources: &mut Sources, log: &ScanLog, now: Instant) {
-        self.under_way -= 1;
+        self.told.pop_front();
         match event {
             Event::Copied {
                 path,
@@ -256,6 +272,7 @@ impl Spool {
                 }
                 Err(error) => {
                     self.fail(&path, &error, now);
+                    self.remove_again_at = now + TRY_AGAIN;
                     self.left.push((path, segment));
                 }
             },
@@ -266,8 +283,9 @@ impl Spool {
     /// Reads the next segments of writers of whom it is only on disk.
     fn load(&mut self, sources: &mut Sources, now: Instant) {
         for source in sources.each() {
-            if self.loaded >= LOADED {
-                return;
+            // One is always every writer's: who waits for nothing must not keep the others waiting.
+            if self.loaded >= LOADED && source.has_loaded() {
+                continue;
             }
             let path = source.next_to_load(now).map(|next| next.path.clone());
             if let Some(path) = path {
@@ -302,7 +320,7 @@ impl Spool {
             return;
         }
         let Some(what) = sources.each().find_map(|source| source.to_copy(short, all)) else {
-            if self.left.is_empty() && self.under_way == 0 {
+            if self.left.is_empty() && self.told.is_empty() {
                 self.set_state(State::Available);
             }
             return;
@@ -335,17 +353,40 @@ impl Spool {
         if let Some(jobs) = &self.jobs
             && jobs.send(job).is_ok()
         {
-            self.under_way += 1;
+            self.told.push_back(Instant::now());
         }
+    }
+
+    /// A disk that does not answer, or a thread that is gone, says nothing by itself.
+    fn look_at_disk(&mut self, now: Instant) {
+        let silent = |told: &Instant| now.saturating_duration_since(*told) >= SILENCE;
+        let gone = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        let hangs = gone || self.told.front().is_some_and(silent);
+        if hangs == self.hangs {
+            return;
+        }
+        self.hangs = hangs;
+        self.say_available();
+        let spool = self.folder.path().display();
+        if hangs {
+            tracing::error!(%spool, "the disk of the scan log's spool does not answer: what waits is in memory alone");
+        } else {
+            tracing::info!(%spool, "the disk of the scan log's spool answers again");
+        }
+    }
+
+    fn say_available(&self) {
+        let available = self.state == State::Available && !self.hangs;
+        self.folder.metrics.set_available(available);
     }
 
     fn fail(&mut self, path: &std::path::Path, error: &std::io::Error, now: Instant) {
         self.folder.metrics.count_error();
-        self.folder.metrics.set_available(false);
         if !matches!(self.state, State::Failing(_)) {
             tracing::error!(path = %path.display(), %error, "the scan log's spool fails: what waits is in memory alone; it is tried again");
         }
         self.state = State::Failing(now + TRY_AGAIN);
+        self.say_available();
     }
 
     fn set_state(&mut self, state: State) {
@@ -353,7 +394,7 @@ impl Spool {
             return;
         }
         self.state = state;
-        self.folder.metrics.set_available(state == State::Available);
+        self.say_available();
         let spool = self.folder.path().display();
         match state {
             State::Available => tracing::info!(%spool, "the scan log's spool takes scans again"),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ledger::Account;
-use crate::segment::{Beginning, Segment, SegmentWriter, Spare};
+use crate::segment::{Beginning, Extent, Segment, SegmentWriter, Spare};
 use crate::spares::Spares;
 use crate::unread::Unread;
 use crate::{DropReason, Dropped, NewScan, WriterKey};
@@ -39,6 +39,8 @@ pub(crate) struct Adopted {
     pub(crate) ahead: VecDeque<Unread>,
     /// Whether all that it ever accepted is here, so that it is known where it ended.
     pub(crate) complete: bool,
+    /// How far that which is in memory is on disk too: a segment's number, where in it, and how much of it that is.
+    pub(crate) copied: Option<(u32, usize, Extent)>,
 }
 
 impl Begun {

@@ -15,7 +15,7 @@ use crate::{DropReason, WriterKey};
 /// Where the checksum of all bytes before it lies.
 const CHECKSUM: usize = HEADER - 8;
 /// As much as is read into memory: more than any segment has.
-const LONGEST: u64 = 1 << 30;
+pub(crate) const LONGEST: u64 = 1 << 30;
 
 /// How much of a segment its copy holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub(crate) struct Head {
     pub(crate) extent: Extent,
     /// Of the file.
     pub(crate) bytes: u64,
+    /// Whether its checksum fits: otherwise what changes is not known, and nothing is to be concluded from it.
+    pub(crate) believed: bool,
 }
 
 impl Head {
@@ -74,6 +76,7 @@ impl Head {
             ),
             extent: Extent::Whole,
             bytes: (HEADER + segment.records().len()) as u64,
+            believed: true,
         }
     }
 }
@@ -138,14 +141,23 @@ impl Segment {
     pub(crate) fn read_copy(path: &Path) -> Result<Self, NotASegment> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
-        Self::read_from(file, len, path)
+        Self::read_copy_from(file, len, path)
     }
 
     /// Reads the header of a copy alone: a segment without records and without a name, and what it says.
     pub(crate) fn read_copy_head(path: &Path) -> Result<(Self, Head), NotASegment> {
         let file = File::open(path)?;
-        let bytes = file.metadata()?.len();
-        let mut segment = Self::read_from(file, bytes.min(HEADER as u64), path)?;
+        let len = file.metadata()?.len();
+        Self::read_copy_head_from(file, len, path)
+    }
+
+    /// As [`Segment::read_copy_head`], from a file of this length, or what stands for one.
+    pub(crate) fn read_copy_head_from(
+        file: impl Read,
+        bytes: u64,
+        path: &Path,
+    ) -> Result<(Self, Head), NotASegment> {
+        let (mut segment, believed) = Self::read_believed(file, bytes.min(HEADER as u64), path)?;
         let relaxed = Ordering::Relaxed;
         let (next_seq, first_seq) = (segment.next_seq(), segment.first_seq());
         let (dropped_before, dropped) = segment.dropped_by_writer();
@@ -166,6 +178,7 @@ impl Segment {
                 _ => Extent::Part,
             },
             bytes,
+            believed,
         };
         // Nothing of it is here, so none of it can be missing.
         segment.header().appended.next_seq.store(first_seq, relaxed);
@@ -173,7 +186,21 @@ impl Segment {
         Ok((segment, head))
     }
 
-    fn read_from(mut file: File, len: u64, path: &Path) -> Result<Self, NotASegment> {
+    /// As [`Segment::read_copy`], from a file of this length, or what stands for one.
+    pub(crate) fn read_copy_from(
+        file: impl Read,
+        len: u64,
+        path: &Path,
+    ) -> Result<Self, NotASegment> {
+        Self::read_believed(file, len, path).map(|(segment, _)| segment)
+    }
+
+    /// And whether what changes in its header is what was written.
+    fn read_believed(
+        mut file: impl Read,
+        len: u64,
+        path: &Path,
+    ) -> Result<(Self, bool), NotASegment> {
         match len {
             0 => return Err(NotASegment::Spare),
             len if len < HEADER as u64 || len > LONGEST => return Err(NotASegment::Damaged),
@@ -203,6 +230,6 @@ impl Segment {
             // The one reason of the writer's that takes a number.
             segment.set_dropped(DropReason::LogFull, segment.dropped_by_writer().0);
         }
-        Ok(segment)
+        Ok((segment, believed))
     }
 }

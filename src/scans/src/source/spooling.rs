@@ -57,6 +57,13 @@ impl Default for Spooling {
 }
 
 impl Spooling {
+    /// So much of what is adopted is there already.
+    pub(super) fn begin(&mut self, copied: Option<(u32, usize, Extent)>) {
+        if let Some((number, at, extent)) = copied {
+            (self.copied, self.extent) = (Position { number, at }, extent);
+        }
+    }
+
     fn has_whole(&self, number: u32) -> bool {
         number < self.copied.number || (number == self.copied.number && self.extent != Extent::Part)
     }
@@ -210,6 +217,8 @@ impl Source {
         }
         tracing::error!(%path, %error, "a segment in the spool cannot be read: its scans are lost");
         self.count_corrupt(spooled.head.scans);
+        // The last one alone knew where its writer ended.
+        self.cut |= self.adopted && self.ahead.is_empty();
         Some(spooled)
     }
 
@@ -245,8 +254,38 @@ impl Source {
                 None => &self.segment,
             };
             let Some(next) = last.take_next() else { return };
+            // In memory that outlives the process, though what is being read may not be.
+            if let (Some(partition), None) = (self.segment.partition(), next.partition()) {
+                next.set_partition(partition);
+            }
             self.ahead.push_back(Unread::InMemory(next));
         }
+    }
+
+    /// The partition goes to where it outlives the process, unless one that is as good stands there.
+    pub(super) fn tell_partition_ahead(&self, exists: impl Fn(i32) -> bool) {
+        let Some(partition) = self.segment.partition() else {
+            return;
+        };
+        for unread in &self.ahead {
+            if let Unread::InMemory(segment) = unread
+                && !segment.partition().is_some_and(&exists)
+            {
+                segment.set_partition(partition);
+            }
+        }
+    }
+
+    /// Whether some of it that was on disk alone is in memory.
+    pub(crate) fn has_loaded(&self) -> bool {
+        let ahead = self.ahead.front();
+        let is_copy =
+            |segment: &Segment| segment.is_copy() && !segment.path().as_os_str().is_empty();
+        self.segments().any(|segment| is_copy(segment))
+            || ahead.is_some_and(|unread| match unread {
+                Unread::InMemory(segment) => is_copy(segment),
+                Unread::Spooled(spooled) => spooled.reading == Reading::Asked,
+            })
     }
 
     /// Where the log ends now.

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
@@ -41,7 +42,9 @@ impl SpoolFolder {
     ) -> Result<Self, ScanLogError> {
         let path = options.folder.clone();
         let metrics = SpoolMetrics::register(registry)?;
-        let opened = folder::create_private(&path).and_then(|()| lock(&path, hot));
+        let opened = folder::create_private(&path)
+            .and_then(|()| differ(&path, hot))
+            .and_then(|()| lock(&path, hot));
         let lock = match opened {
             Ok(Some(lock)) => Some(lock),
             Ok(None) => return Err(ScanLogError::SpoolInUse { spool: path }),
@@ -150,8 +153,20 @@ impl Copies {
 
 /// What an operator has to put right, and no disk by itself.
 fn is_wrong_place(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, PermissionDenied};
-    matches!(error.kind(), PermissionDenied | NotADirectory)
+    use io::ErrorKind::{InvalidInput, NotADirectory, PermissionDenied};
+    matches!(
+        error.kind(),
+        PermissionDenied | NotADirectory | InvalidInput
+    )
+}
+
+/// A copy in the folder of what is copied would be taken for another segment.
+fn differ(spool: &Path, hot: &Path) -> io::Result<()> {
+    if fs::canonicalize(spool)? == fs::canonicalize(hot)? {
+        let words = "it is the scan log's own folder";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
+    }
+    Ok(())
 }
 
 /// Takes the spool for the scan log in this folder, or shares it with another process of that one, between which the folder's own lock decides.
@@ -174,8 +189,18 @@ fn lock(spool: &Path, hot: &Path) -> io::Result<Option<File>> {
         Err(rustix::io::Errno::WOULDBLOCK) => {}
         Err(error) => return Err(error.into()),
     }
-    // Between the two locks, another process may come.
-    rustix::fs::flock(&file, FlockOperation::LockShared)?;
+    // Between the two locks, another process may come, which has it for a moment alone.
+    let mut tries = 0;
+    while let Err(error) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+        tries += 1;
+        if error != rustix::io::Errno::WOULDBLOCK {
+            return Err(error.into());
+        }
+        if tries == 10 {
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let mut owner = Vec::new();
     let mut reader = File::open(spool.join("lock"))?;
     reader.read_to_end(&mut owner)?;

@@ -129,6 +129,23 @@ impl Machine {
         });
     }
 
+    /// Delivers to so many partitions; each batch for which `is_stored` says so arrives.
+    pub fn ship_over(
+        &self,
+        log: &Arc<ScanLog>,
+        partitions: i32,
+        mut is_stored: impl FnMut() -> bool + Send + 'static,
+    ) -> Result<Shipper> {
+        let fate = move |_: usize, _: &_| match is_stored() {
+            true => Delivered::Stored { partition: None },
+            false => Delivered::Failed {
+                reason: "away".into(),
+            },
+        };
+        let outlet = Collecting::with_fate(&self.arrived, Box::new(fate)).over(partitions);
+        Ok(Shipper::start(Arc::clone(log), Box::new(outlet), quick())?)
+    }
+
     /// Everything in memory is gone.
     pub fn lose_memory(&self) -> io::Result<()> {
         for entry in fs::read_dir(self.hot.path())? {

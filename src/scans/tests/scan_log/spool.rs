@@ -1,9 +1,9 @@
 //! What waits for long lies on disk too: so an outage may be longer than memory holds, and a machine may be lost.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,8 @@ use prometheus::Registry;
 use scans::{DropReason, ScanLog, ScanLogError, ScanLogOptions, SpoolOptions};
 
 use crate::collecting::drain;
-use crate::machine::{FEW, Machine, lost_machine, wait_until};
-use crate::{append, arrived_once, segments};
+use crate::machine::{FEW, HEADER, Machine, lost_machine, wait_until};
+use crate::{append, arrived_once, begun, segments};
 
 #[test]
 fn an_outage_that_memory_does_not_hold_loses_nothing() -> Result<()> {
@@ -133,7 +133,7 @@ fn after_a_clean_stop_without_delivery_a_machine_that_is_started_anew_has_lost_n
     let mut writer = log.writer();
     let appended = machine.append_in_time(&mut writer, 2_000);
     drop(writer);
-    let ledger = shipper.drain(Instant::now());
+    let ledger = shipper.drain(Instant::now() + Duration::from_secs(4));
     assert_eq!(ledger.waiting(), appended.len() as u64);
     drop(log);
     machine.lose_memory()?;
@@ -197,6 +197,66 @@ fn a_run_that_takes_over_ships_what_the_first_has_on_disk() -> Result<()> {
 }
 
 #[test]
+fn a_writer_keeps_its_partition_over_what_is_on_disk_alone() -> Result<()> {
+    let machine = Machine::new()?;
+    machine.set_away(true);
+    let log = machine.open()?;
+    let shipper = machine.ship(&log)?;
+    let mut writer = log.writer();
+    let appended = machine.append_in_time(&mut writer, 4_000);
+    assert!(!machine.only_on_disk().is_empty());
+    drop((shipper, writer, log));
+    // Some of what was on disk alone arrives; then it is killed.
+    let log = machine.open()?;
+    let mut batches = 0;
+    let shipper = machine.ship_over(&log, 5, move || {
+        batches += 1;
+        batches <= 3
+    })?;
+    machine
+        .arrived
+        .wait_until("some", |batches| batches.len() == 3);
+    drop((shipper, log));
+    let log = machine.open()?;
+    drain(machine.ship_over(&log, 64, || true)?);
+    let batches = machine.arrived.0.lock().expect("not poisoned");
+    let partitions: BTreeSet<_> = batches.iter().map(|(sent, _)| sent.partition).collect();
+    assert_eq!(partitions.len(), 1, "{partitions:?}");
+    let seqs = batches.iter().flat_map(|(_, batch)| &batch.scans);
+    assert_eq!(seqs.map(|scan| scan.seq).collect::<BTreeSet<_>>(), appended);
+    Ok(())
+}
+
+/// What a machine keeps of a scan log on a disk that was not synced.
+#[test]
+fn of_a_hot_folder_on_a_lost_machines_disk_the_copy_is_shipped_that_has_more() -> Result<()> {
+    let mut machine = Machine::new()?;
+    machine.hot = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    machine.set_away(true);
+    let log = machine.open()?;
+    let shipper = machine.ship(&log)?;
+    let mut writer = log.writer();
+    let appended = machine.append_in_time(&mut writer, 1_000);
+    machine.wait_until_copied();
+    let boot = log.boot();
+    drop((shipper, writer, log));
+    for segment in begun(machine.hot.path()) {
+        let file = OpenOptions::new().write(true).open(segment)?;
+        file.write_all_at(&[0; 32 << 10], HEADER + (8 << 10))?;
+    }
+    // Started anew since then.
+    let lock_file = machine.hot.path().join(format!("{boot:016x}.boot"));
+    fs::write(lock_file, "another machine's")?;
+    machine.set_away(false);
+    let ledger = drain(machine.ship(&machine.open()?)?);
+    assert_eq!(arrived_once(&machine.arrived), appended);
+    assert_eq!(ledger.dropped, [0; DropReason::COUNT]);
+    assert_eq!(machine.ends_of_writers(), Vec::<u64>::new());
+    machine.assert_spool_is_empty();
+    Ok(())
+}
+
+#[test]
 fn a_spool_is_of_one_scan_log() -> Result<()> {
     let machine = Machine::new()?;
     let log = machine.open()?;
@@ -213,6 +273,21 @@ fn a_spool_is_of_one_scan_log() -> Result<()> {
     );
     drop(log);
     open()?;
+    // It is the folder of which it holds copies.
+    let itself = ScanLogOptions {
+        spool: Some(SpoolOptions {
+            folder: elsewhere
+                .path()
+                .join("../")
+                .join(elsewhere.path().file_name().context("a name")?),
+            max_bytes: 1 << 20,
+        }),
+        ..other
+    };
+    let refused = ScanLog::open(&itself, &Registry::new())
+        .err()
+        .context("refused")?;
+    assert!(refused.to_string().contains("own folder"), "{refused}");
     // A file lies in its place.
     let file = elsewhere.path().join("file");
     fs::write(&file, b"")?;

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use prometheus::Registry;
@@ -69,6 +70,58 @@ fn a_flipped_bit_on_disk_costs_one_scan_and_in_what_changes_of_a_header_none() -
         (appended.len() - 1, true)
     );
     assert_eq!(ledger.dropped, [0, 0, 0, 1]);
+    Ok(())
+}
+
+#[test]
+fn a_flipped_bit_in_the_header_of_an_only_copy_costs_nothing_where_memory_is_kept() -> Result<()> {
+    let machine = Machine::new()?;
+    machine.set_away(true);
+    let log = machine.open()?;
+    let shipper = machine.ship(&log)?;
+    let mut writer = log.writer();
+    let appended = machine.append_in_time(&mut writer, 4_000);
+    drop((shipper, writer, log));
+    let alone = machine.only_on_disk();
+    let (next_seq, extent) = (328, 576);
+    flip(alone.first().context("one on disk alone")?, next_seq)?;
+    flip(alone.last().context("one on disk alone")?, extent)?;
+    machine.set_away(false);
+    let ledger = drain(machine.ship(&machine.open()?)?);
+    assert_eq!(arrived_once(&machine.arrived), appended);
+    assert_eq!(ledger.dropped, [0; DropReason::COUNT]);
+    machine.assert_spool_is_empty();
+    Ok(())
+}
+
+#[test]
+fn where_the_last_copy_cannot_be_read_nobody_says_where_its_writer_ended() -> Result<()> {
+    let machine = Machine::new()?;
+    machine.set_away(true);
+    let log = machine.open()?;
+    let shipper = machine.ship(&log)?;
+    let mut writer = log.writer();
+    let appended = machine.append_in_time(&mut writer, 1_000);
+    drop(writer);
+    shipper.drain(Instant::now() + Duration::from_secs(4));
+    drop(log);
+    machine.lose_memory()?;
+    machine.set_away(false);
+    let log = machine.open()?;
+    let last = machine.copies().pop().context("a last copy")?;
+    let first = word_at(&last, 32);
+    // After the start has looked at it.
+    OpenOptions::new().write(true).open(&last)?.set_len(100)?;
+    let ledger = drain(machine.ship(&log)?);
+    let found: BTreeSet<u64> = appended
+        .iter()
+        .copied()
+        .filter(|seq| *seq < first)
+        .collect();
+    assert_eq!(arrived_once(&machine.arrived), found);
+    let lost = (appended.len() - found.len()) as u64;
+    assert_eq!(ledger.dropped, [0, 0, 0, lost]);
+    assert_eq!(machine.ends_of_writers(), Vec::<u64>::new());
     Ok(())
 }
 

@@ -18,6 +18,7 @@ impl World {
             truth,
             trace,
             schedule,
+            disk,
             ..
         } = self;
         self.now += Duration::from_millis(rng.u64(0..8));
@@ -25,7 +26,8 @@ impl World {
         let at = rng.usize(0..self.machines.len());
         let machine = &mut self.machines[at];
         let Some(run) = &mut machine.run else {
-            if happening == LogIsDamaged {
+            // A copy on disk would not have it: what is so would be open.
+            if happening == LogIsDamaged && disk.is_none() {
                 trace.note(|| format!("the scan log of edge {at} is damaged"));
                 return machine.damage(truth, rng);
             }
@@ -69,6 +71,9 @@ impl World {
                     });
                 }
                 run.make_spares()?;
+                if let Some(disk) = disk {
+                    run.turn_to_disk(disk, truth, now)?;
+                }
                 if run.is_drained() {
                     trace.note(|| format!("edge {at} has drained"));
                     machine.end(kafka, truth, rng, now)?;
@@ -109,8 +114,7 @@ impl World {
             }
             EdgeIsKilled | MachineIsLost => {
                 trace.note(|| format!("{happening:?}: edge {at}"));
-                machine.kill(happening == MachineIsLost, kafka, truth, rng, now);
-                Ok(())
+                machine.kill(happening == MachineIsLost, kafka, truth, rng, now)
             }
             EdgeDrains => {
                 trace.note(|| format!("edge {at} drains"));
@@ -134,7 +138,8 @@ impl World {
                 };
                 run.settle(failed, outcome, truth, now)
             }
-            BatchIsRefused if !run.producer.sent.is_empty() => {
+            // As above: a copy may not know of it.
+            BatchIsRefused if disk.is_none() && !run.producer.sent.is_empty() => {
                 let refused = rng.usize(0..run.producer.sent.len());
                 if !run.may_refuse(refused, truth) {
                     return Ok(());

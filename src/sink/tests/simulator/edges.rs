@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use jiff::Timestamp;
-use scans::simulation::{Edge, EdgeOptions, Remains};
+use scans::simulation::{Disk, Edge, EdgeOptions, Remains};
 use scans::{
     Delivered, Delivery, EncodedBatch, Full, HttpVersion, IpPrefix, Method, NewScan, Outlet,
     Purpose, Visitor, WriterKey,
@@ -21,6 +21,7 @@ pub struct Machine {
     boots: u64,
     pub run: Option<Run>,
     remains: Remains,
+    disk: Disk,
 }
 
 /// A process on it.
@@ -88,12 +89,13 @@ impl Machine {
             boots: 0,
             run: None,
             remains: Remains::default(),
+            disk: Disk::default(),
         }
     }
 
     /// Whether nothing runs here and nothing is left.
     pub fn is_at_rest(&self) -> bool {
-        self.run.is_none() && self.remains.is_empty()
+        self.run.is_none() && self.remains.is_empty() && self.disk.is_empty()
     }
 
     pub fn start(
@@ -106,9 +108,12 @@ impl Machine {
     ) -> Checked {
         self.boots += 1;
         let remains = std::mem::take(&mut self.remains);
-        let mut edge = Edge::begin(&self.name, self.boots, options.clone(), remains)?;
+        let disk = std::mem::take(&mut self.disk);
+        // What is read from disk alone is known when it is read.
+        let exact = disk.is_empty();
+        let mut edge = Edge::begin(&self.name, self.boots, options.clone(), remains, disk)?;
         for (key, ledger) in edge.ledgers() {
-            truth.check_left(&key, &ledger)?;
+            truth.check_left(&key, &ledger, exact)?;
         }
         let writers = (0..writers).map(|_| edge.add_writer()).collect();
         let producer = Producer {
@@ -133,17 +138,28 @@ impl Machine {
         truth: &mut Truth,
         rng: &mut Rng,
         now: Instant,
-    ) {
-        let Some(run) = self.run.take() else { return };
+    ) -> Checked {
+        let Some(run) = self.run.take() else {
+            return Ok(());
+        };
         for (key, ledger) in run.edge.ledgers() {
             truth.end_run(&key, &ledger);
             truth.writer(&key).lost |= with_the_machine;
         }
         run.producer.abandon(kafka, truth, rng);
-        let remains = run.edge.kill(now);
+        let (remains, disk) = run.edge.kill(now);
+        for (key, end) in disk.ends()? {
+            let writer = truth.writer(&key);
+            writer.was_on_disk = true;
+            if with_the_machine {
+                writer.on_disk = end;
+            }
+        }
+        self.disk = disk;
         if !with_the_machine {
             self.remains = remains;
         }
+        Ok(())
     }
 }
 
@@ -168,8 +184,7 @@ impl Machine {
     ) -> Checked {
         let Some(run) = self.run.take_if(|_| rng.bool()) else {
             // What it has not removed yet, the next one finds to be done with.
-            self.kill(false, kafka, truth, rng, now);
-            return Ok(());
+            return self.kill(false, kafka, truth, rng, now);
         };
         for (key, ledger) in run.edge.ledgers() {
             ensure(ledger.waiting() == 0, || {
@@ -178,9 +193,8 @@ impl Machine {
             truth.end_run(&key, &ledger);
         }
         let name = &self.name;
-        ensure(run.edge.end(), || {
-            format!("{name} has drained, and leaves something")
-        })
+        let ended = run.edge.end();
+        ended.map_err(|left| format!("{name} has drained, and leaves {left}"))
     }
 }
 
@@ -217,6 +231,22 @@ impl Run {
     pub fn drop_unknown(&mut self, writer: usize, truth: &mut Truth) -> Checked {
         self.edge.drop_unknown(writer);
         truth.writer(&self.writers[writer]).unknown += 1;
+        self.check(truth)
+    }
+
+    /// What the thread does that has the spool, some of it.
+    pub fn turn_to_disk(&mut self, disk: &mut Rng, truth: &mut Truth, now: Instant) -> Checked {
+        if disk.bool() {
+            self.edge.give_back();
+        }
+        if disk.bool() {
+            self.edge.load(now);
+        }
+        let after = Duration::from_millis(disk.u64(0..40));
+        let all = self.edge.is_draining() && disk.bool();
+        for _ in 0..disk.u8(0..4) {
+            self.edge.spool(after, all, now)?;
+        }
         self.check(truth)
     }
 

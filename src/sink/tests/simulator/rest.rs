@@ -49,6 +49,7 @@ impl World {
             rng,
             kafka,
             truth,
+            disk,
             ..
         } = self;
         for machine in &mut self.machines {
@@ -66,6 +67,9 @@ impl World {
                 run.drain();
                 self.now += Duration::from_millis(5);
                 run.ship(truth, self.now)?;
+                if let Some(disk) = disk {
+                    run.turn_to_disk(disk, truth, self.now)?;
+                }
                 while let Some(next) =
                     (0..schedule.partitions * 8).find_map(|_| run.producer.next(rng))
                 {
@@ -166,6 +170,7 @@ impl World {
             for (seq, scan) in (0..).zip(&writer.scans) {
                 let stored = self.store.has(key, seq);
                 let expected = match scan.fate {
+                    Fate::Recorded if writer.lost && seq < writer.on_disk => true,
                     Fate::Recorded if writer.lost => scan.in_log,
                     Fate::Recorded => true,
                     Fate::Unreadable | Fate::LogFull | Fate::Refused | Fate::Damaged => false,

@@ -26,6 +26,7 @@ impl World {
             let scans = writers().flat_map(|writer| &writer.scans);
             scans.filter(|scan| scan.fate == fate).count() as u64
         };
+        let on_disk = writers().filter(|writer| writer.was_on_disk);
         let lost = writers().filter(|writer| writer.lost);
         let lost = lost.flat_map(|writer| &writer.scans);
         let lost = lost.filter(|scan| scan.fate == Fate::Recorded && !scan.in_log);
@@ -42,6 +43,11 @@ impl World {
             ("scans refused", of(Fate::Refused)),
             ("scans damaged", of(Fate::Damaged)),
             ("scans lost with their machine", lost.count() as u64),
+            ("writers that left scans on disk", on_disk.count() as u64),
+            (
+                "scans that a lost machine had on disk",
+                writers().map(|writer| writer.on_disk).sum(),
+            ),
             ("records set aside", self.store.dead.len() as u64),
             ("inserts dropped by their token", self.store.repeated),
             ("tokens kept without their rows", self.store.hollow),

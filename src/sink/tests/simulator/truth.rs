@@ -43,6 +43,10 @@ pub struct Writer {
     pub unknown: u64,
     /// Its machine is gone, with what it had not delivered.
     pub lost: bool,
+    /// Some of it was on disk when a run ended. What of that is stored, is known when it is read; and what was, may be sent again.
+    pub was_on_disk: bool,
+    /// When its machine was lost, all before this number was delivered or on disk.
+    pub on_disk: u64,
     /// Acknowledged, refused, and found to be damaged, in runs that have ended.
     acknowledged_before: u64,
     refused_before: u64,
@@ -123,16 +127,28 @@ impl Truth {
     }
 
     /// What a run takes over of a writer is what is neither acknowledged nor refused.
-    pub fn check_left(&mut self, key: &WriterKey, ledger: &Ledger) -> Checked {
+    pub fn check_left(&mut self, key: &WriterKey, ledger: &Ledger, exact: bool) -> Checked {
         let writer = self.writer(key);
+        if writer.lost {
+            return Ok(());
+        }
         let settled = writer.acknowledged_before + writer.refused_before + writer.damaged_before;
-        let left = writer.recorded() - settled;
-        ensure(ledger.accepted == left, || {
+        let left = writer.recorded().saturating_sub(settled);
+        ensure(exact || ledger.accepted >= left, || {
             format!(
                 "{key} left {left} scans, and {} are taken over",
                 ledger.accepted
             )
-        })
+        })?;
+        ensure(
+            !exact || writer.was_on_disk || ledger.accepted == left,
+            || {
+                format!(
+                    "{key} left {left} scans, and {} are taken over",
+                    ledger.accepted
+                )
+            },
+        )
     }
 
     /// A writer's ledger says what is so, and acknowledges in order and only what the broker has.
@@ -173,6 +189,9 @@ impl Truth {
             format!("{}: more than was accepted", said())
         })?;
         let (before, delivered) = (writer.acknowledged_before, writer.delivered_in_order());
+        if adopted && writer.was_on_disk {
+            return Ok(()); // some of it may come again
+        }
         ensure(before + ledger.acknowledged <= delivered, || {
             format!(
                 "{}, {before} before that, and the broker has {delivered} in order",
@@ -202,11 +221,15 @@ impl Truth {
         for (key, writer) in self.writers.iter().filter(|(_, writer)| !writer.lost) {
             let (recorded, acknowledged) = (writer.recorded(), writer.acknowledged_before);
             let (refused, damaged) = (writer.count(Fate::Refused), writer.count(Fate::Damaged));
-            ensure(recorded == acknowledged + refused + damaged, || {
-                format!(
-                    "{key} has ended with {recorded} scans, {acknowledged} acknowledged, {refused} refused, {damaged} damaged"
-                )
-            })?;
+            let settled = acknowledged + refused + damaged;
+            ensure(
+                recorded == settled || (writer.was_on_disk && recorded < settled),
+                || {
+                    format!(
+                        "{key} has ended with {recorded} scans, {acknowledged} acknowledged, {refused} refused, {damaged} damaged"
+                    )
+                },
+            )?;
         }
         Ok(())
     }

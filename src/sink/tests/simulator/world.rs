@@ -18,6 +18,8 @@ use crate::truth::{Checked, Truth};
 
 pub struct World {
     pub rng: Rng,
+    /// What the disks do, where the machines have a spool. By chance of its own: schedules without one are what they were.
+    pub disk: Option<Rng>,
     pub schedule: Schedule,
     pub mutation: Option<Mutation>,
     pub trace: Trace,
@@ -60,6 +62,7 @@ impl World {
             machines: names.collect(),
             sinks: (0..schedule.sinks).map(Process::new).collect(),
             truth: Truth::default(),
+            disk: (seed % 4 == 3).then(|| Rng::with_seed(!seed)),
             rng,
             schedule,
         }
