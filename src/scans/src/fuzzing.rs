@@ -89,7 +89,7 @@ pub fn ship_segment(path: &Path, batch_bytes: usize) -> Result<Shipped, String> 
     let mut outlet = Collecting::default();
     // A batch takes at least one record, of which a segment has thousands at most; then comes the last one.
     for _ in 0..BYTES {
-        source.ship(&mut outlet, &options, usize::MAX, now);
+        source.ship(&mut outlet, &options, usize::MAX, None, now);
         source.ship_position(&mut outlet, &options, true, now);
         let sent = std::mem::take(&mut outlet.0);
         for batch in sent {

@@ -95,6 +95,12 @@ impl Account {
         self.by_writer.accepted.store(accepted, Ordering::Release);
     }
 
+    /// Scans that its writer has accepted in this process: those that it adopted were recorded earlier.
+    pub(crate) fn recorded(&self) -> u64 {
+        let accepted = self.by_writer.accepted.load(Ordering::Relaxed); // a rate follows from it, and no position
+        if self.adopted { 0 } else { accepted }
+    }
+
     /// The writer's own drops, after `set_accepted`. Only the writer's thread calls it.
     pub(crate) fn count_dropped_by_writer(&self, reason: DropReason) {
         self.by_writer.dropped[reason as usize].fetch_add(1, Ordering::Release);

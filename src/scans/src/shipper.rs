@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use priority::Priority;
 
 use crate::segment::Segment;
+use crate::pace::CatchUp;
 use crate::sources::Sources;
 use crate::spool::Spool;
 use crate::{Delivered, Delivery, Ledger, Outlet, ScanLog, ScanLogError};
@@ -32,6 +33,8 @@ pub struct ShipperOptions {
     pub in_flight_bytes_per_writer: usize,
     /// The most of all writers that is on its way.
     pub in_flight_bytes: usize,
+    /// How fast what waits may leave, until the log is drained.
+    pub catch_up: CatchUp,
 }
 
 impl Default for ShipperOptions {
@@ -45,6 +48,7 @@ impl Default for ShipperOptions {
             spool_after: Duration::from_secs(2),
             in_flight_bytes_per_writer: 4 << 20,
             in_flight_bytes: 16 << 20,
+            catch_up: CatchUp::default(),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::batch::BatchBuilder;
 use crate::frame::{self, Found};
 use crate::in_flight::{InFlight, State};
 use crate::ledger::Account;
+use crate::pace::Pace;
 use crate::segment::Segment;
 use crate::shipper::ShipperOptions;
 use crate::survey::Survey;
@@ -96,6 +97,10 @@ impl Source {
         &self.account.key
     }
 
+    pub(crate) fn recorded(&self) -> u64 {
+        self.account.recorded()
+    }
+
     pub(crate) fn in_flight_bytes(&self) -> usize {
         self.in_flight_bytes
     }
@@ -109,12 +114,14 @@ impl Source {
         self.adopted
     }
 
-    /// Hands to the outlet what there is, up to `allowed` bytes on their way in all. Returns false when the outlet is full.
+    /// Hands to the outlet what there is, up to `allowed` bytes on their way in all, and as far as there are permits, where they are asked for.
+    /// Returns false when the outlet is full.
     pub(crate) fn ship(
         &mut self,
         outlet: &mut dyn Outlet,
         options: &ShipperOptions,
         allowed: usize,
+        mut pace: Option<&mut Pace>,
         now: Instant,
     ) -> bool {
         self.choose_partition(outlet);
@@ -122,9 +129,15 @@ impl Source {
             return false;
         }
         while self.in_flight_bytes < allowed.min(options.in_flight_bytes_per_writer) {
+            if pace.as_ref().is_some_and(|pace| !pace.has_permits()) {
+                return true;
+            }
             let Some(batch) = self.read_batch(options.batch_bytes) else {
                 return true;
             };
+            if let Some(pace) = &mut pace {
+                pace.take(batch.1.count);
+            }
             if !self.send(batch, outlet, now) {
                 return false;
             }

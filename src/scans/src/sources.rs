@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::pace::Pace;
 use crate::segment::Segment;
 use crate::source::Source;
 use crate::writer::Followed;
@@ -11,13 +12,16 @@ use crate::{Delivery, Outlet, ShipperOptions};
 
 /// The writers, in the order in which they have their turn.
 #[derive(Default)]
-pub(crate) struct Sources(Vec<Source>);
+pub(crate) struct Sources {
+    all: Vec<Source>,
+    pace: Pace,
+}
 
 impl Sources {
     /// Follows these too.
     pub(crate) fn follow(&mut self, begun: Vec<Followed>, now: Instant) {
         let sources = begun.into_iter();
-        self.0
+        self.all
             .extend(sources.map(|followed| Source::new(followed, now)));
     }
 
@@ -29,30 +33,34 @@ impl Sources {
         draining: bool,
         now: Instant,
     ) -> Vec<Arc<Segment>> {
+        let recorded = self.all.iter().map(Source::recorded).sum();
+        self.pace.refill(options.catch_up, recorded, now);
+        // Nobody is answered any more by who drains.
+        let mut pace = (!draining).then_some(&mut self.pace);
         let mut stored = Vec::new();
-        let mut on_their_way: usize = self.0.iter().map(Source::in_flight_bytes).sum();
-        for source in &mut self.0 {
+        let mut on_their_way: usize = self.all.iter().map(Source::in_flight_bytes).sum();
+        for source in &mut self.all {
             let before = source.in_flight_bytes();
             let allowed = (options.in_flight_bytes + before).saturating_sub(on_their_way);
-            let taken = source.ship(outlet, options, allowed, now);
+            let taken = source.ship(outlet, options, allowed, pace.as_deref_mut(), now);
             on_their_way = on_their_way - before + source.in_flight_bytes();
             if taken {
                 source.ship_position(outlet, options, draining, now);
             }
             stored.extend(source.take_stored());
         }
-        self.0
+        self.all
             .retain(|source| !(source.is_adopted() && source.is_closed()));
         // Whoever is first takes what an outlet with little room gives: let each be first in turn.
-        if self.0.len() > 1 {
-            self.0.rotate_left(1);
+        if self.all.len() > 1 {
+            self.all.rotate_left(1);
         }
         stored
     }
 
     /// Takes note of what became of a batch; one that failed is sent again at that time. Returns the bytes of one that was refused.
     pub(crate) fn settle(&mut self, delivery: &Delivery, again_at: Instant) -> Option<Vec<u8>> {
-        let mut sources = self.0.iter_mut();
+        let mut sources = self.all.iter_mut();
         let source = sources.find(|source| *source.key() == delivery.writer)?;
         source.settle(
             delivery.first_seq,
@@ -64,26 +72,29 @@ impl Sources {
 
     /// Each writer, in the order of turns.
     pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut Source> {
-        self.0.iter_mut()
+        self.all.iter_mut()
     }
 
     /// Whether everything of every writer is stored, its last batch included.
     pub(crate) fn all_closed(&self) -> bool {
-        self.0.iter().all(Source::is_closed)
+        self.all.iter().all(Source::is_closed)
     }
 
     /// The last segments of writers whose every scan is stored; what else there is stays for the next start.
     pub(crate) fn take_last_stored(&mut self) -> impl Iterator<Item = Segment> {
-        self.0.drain(..).filter_map(Source::into_stored)
+        self.all.drain(..).filter_map(Source::into_stored)
     }
 
     /// How many writers are followed.
     pub(crate) fn count(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// Every segment that is not stored to its end, or is still written; of each writer the oldest first.
     pub(crate) fn into_segments(self) -> Vec<Arc<Segment>> {
-        self.0.into_iter().flat_map(Source::into_segments).collect()
+        self.all
+            .into_iter()
+            .flat_map(Source::into_segments)
+            .collect()
     }
 }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use scans::ShipperOptions;
 use scans::simulation::EdgeOptions;
+use scans::{CatchUp, ShipperOptions};
 
 /// What happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +136,7 @@ impl Schedule {
                     retry_after: Duration::from_millis(rng.u64(1..40)),
                     in_flight_bytes_per_writer: rng.usize(200..4_000),
                     in_flight_bytes: rng.usize(400..8_000),
+                    catch_up: catch_up(rng.clone().fork()),
                     ..ShipperOptions::default()
                 },
             },
@@ -161,5 +162,16 @@ impl Schedule {
     pub fn most_held(&self) -> u64 {
         // No scan takes less than 30 bytes.
         3 * (self.most_scans + self.edge.shipper.batch_bytes as u64 / 30 + 1)
+    }
+}
+
+/// Every other time so few permits that what waits is held up. By chance of its own, so that each seed has the happenings that it always had.
+fn catch_up(mut rng: Rng) -> CatchUp {
+    if rng.bool() {
+        return CatchUp::default();
+    }
+    CatchUp {
+        for_each_recorded: rng.u32(2..11),
+        a_second: rng.u32(20..1_000),
     }
 }
