@@ -139,22 +139,30 @@ class Bench:
         return subprocess.Popen([*self.beside_client, self.client, *map(str, arguments)], stdout=subprocess.PIPE, text=True, **options)
 
     def machine(self):
-        def first(command, pattern):
-            done = subprocess.run(command, capture_output=True, text=True)
-            found = re.search(pattern, done.stdout + done.stderr)
-            return found[1] if found else "unknown"
         cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
-        kafka = next((re.search(r"kafka_[\d.]+-([\d.]+)\.jar", name)[1] for home in kafka_homes() for name in os.listdir(home) if re.match(r"kafka_[\d.]+-[\d.]+\.jar", name)), "unknown")
         return {
             "cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release(),
-            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-            "versions": {
-                "rustc": first(["rustc", "--version"], r"rustc ([\d.]+)"), "Kafka": kafka,
-                "nginx": first(["nginx", "-v"], r"nginx/([\d.]+)"), "OpenSSL of nginx": first(["nginx", "-V"], r"running with OpenSSL ([\w.]+)") if "running with" in subprocess.run(["nginx", "-V"], capture_output=True, text=True).stderr else first(["nginx", "-V"], r"OpenSSL ([\w.]+)"),
-                "HAProxy": first(["haproxy", "-v"], r"version ([\d.]+)"), "Caddy": first(["caddy", "version"], r"v?([\d.]+)"),
-                "wrk": first(["wrk", "-v"], r"wrk \D*([\d.]+)"), "h2load": first(["h2load", "--version"], r"nghttp2/([\d.]+)"),
-            },
+            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30), "versions": self.versions(),
         }
+
+    def versions(self):
+        return {
+            "rustc": first(["rustc", "--version"], r"rustc ([\d.]+)"), "Kafka": kafka_version(),
+            "nginx": first(["nginx", "-v"], r"nginx/([\d.]+)"), "OpenSSL of nginx": first(["nginx", "-V"], r"running with OpenSSL ([\w.]+)") if "running with" in subprocess.run(["nginx", "-V"], capture_output=True, text=True).stderr else first(["nginx", "-V"], r"OpenSSL ([\w.]+)"),
+            "HAProxy": first(["haproxy", "-v"], r"version ([\d.]+)"), "Caddy": first(["caddy", "version"], r"v?([\d.]+)"),
+            "wrk": first(["wrk", "-v"], r"wrk \D*([\d.]+)"), "h2load": first(["h2load", "--version"], r"nghttp2/([\d.]+)"),
+        }
+
+
+def first(command, pattern):
+    """What a program says of itself."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    found = re.search(pattern, done.stdout + done.stderr)
+    return found[1] if found else "unknown"
+
+
+def kafka_version():
+    return next((re.search(r"kafka_[\d.]+-([\d.]+)\.jar", name)[1] for home in kafka_homes() for name in os.listdir(home) if re.match(r"kafka_[\d.]+-[\d.]+\.jar", name)), "unknown")
 
 
 def commit():
