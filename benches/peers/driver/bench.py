@@ -168,7 +168,7 @@ def kafka_version():
 def commit():
     """The commit that is measured, with a mark when files differ from it."""
     sha = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no", "--", "src", "Cargo.lock"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no", "--", "src", ":(glob)benches/*/src/**", "Cargo.lock"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     return sha + ("+changes" if changed else "")
 
 

@@ -8,6 +8,10 @@ from driver.scan import HOST
 from driver.servers import Edge, Server
 
 PREFIX = "road."
+# All that runs shares them.
+CORES = ("0", "1")
+# The least of a load's rate that has to come: what is seen of fewer scans is not what was asked for.
+KEPT = 0.99
 
 
 class Cluster(Bench):
@@ -15,10 +19,11 @@ class Cluster(Bench):
     and everything behind the edge has what either leaves (SCHED_IDLE), as if it ran elsewhere."""
 
     def __init__(self, a):
-        super().__init__(argparse.Namespace(**vars(a), server_core="0,1", client_core="0,1"))
+        super().__init__(argparse.Namespace(**vars(a), server_core=",".join(CORES), client_core=",".join(CORES)))
         self.apart = self.clickhouse = None
         # Rows of the sink that are not the edge's scans.
         self.others = 0
+        self.loads = []
 
     def build(self):
         super().build()
@@ -29,9 +34,9 @@ class Cluster(Bench):
             return
         self.end()
         self.apart, self.others = apart, 0
-        self.server_core, self.client_core = ("0", "1") if apart else ("0,1", "0,1")
+        self.server_core, self.client_core = CORES if apart else (",".join(CORES), ",".join(CORES))
         self.may_be_first = apart and subprocess.run(["chrt", "-f", "10", "true"], capture_output=True).returncode == 0
-        self.beside_client, self.kafka_group_nice = ["taskset", "-c", "0,1"], 0
+        self.beside_client, self.kafka_group_nice = ["taskset", "-c", ",".join(CORES)], 0
         self.start_kafka()
         self.stack("clickhouse", "start")
         self.clickhouse = f"http://127.0.0.1:{(self.folder / 'clickhouse' / 'port').read_text().strip()}"
@@ -45,6 +50,8 @@ class Cluster(Bench):
         self.edge.verify(self.tags)
         if apart:
             self.stand_back()
+        # The scans by which the edge was verified belong to no part.
+        self.settle()
 
     def stand_back(self):
         """Now that they have started. Threads that they still make inherit it."""
@@ -65,6 +72,9 @@ class Cluster(Bench):
 
     def end(self):
         """Ends all processes, and forgets what they kept: the next start has a journal and a store of its own."""
+        for load in self.loads:
+            load.stop()
+        self.loads.clear()
         for process in Process.started:
             process.stop()
         for name in ("clickhouse", "kafka"):
@@ -92,7 +102,8 @@ class Cluster(Bench):
 
     def load(self, rate, seconds):
         """Scans at a rate meanwhile; `join` it."""
-        return Load(self, rate, seconds)
+        self.loads.append(Load(self, rate, seconds))
+        return self.loads[-1]
 
     def versions(self):
         found = {"rustc": stand.first(["rustc", "--version"], r"rustc ([\d.]+)"), "Kafka": stand.kafka_version()}
@@ -106,17 +117,25 @@ class Load:
         command = [cluster.client, "schedule", f"127.0.0.1:{cluster.edge.ports['plain']}", "--rate", rate, "--seconds", seconds, "--tags", cluster.tags]
         first = ["chrt", "-f", "10"] if cluster.may_be_first else []
         self.process = subprocess.Popen(["taskset", "-c", cluster.client_core, *first, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.seconds = seconds
+        self.rate, self.seconds = rate, seconds
 
     def is_over(self):
         return self.process.poll() is not None
 
     def join(self):
-        """What the client saw."""
+        """What the client saw, if the scans came at the rate."""
         out, error = self.process.communicate(timeout=self.seconds + 60)
         if self.process.returncode:
             raise Failed(f"the client of the redirects: {error.strip()[:1000]}")
-        return json.loads(out.strip().splitlines()[-1])
+        seen = json.loads(out.strip().splitlines()[-1])
+        if seen["per_second"] < KEPT * self.rate:
+            raise Failed(f"{self.rate:,} scans a second were to come for {self.seconds} s, and {seen['per_second']:,.0f} a second were answered")
+        return seen
+
+    def stop(self):
+        if not self.is_over():
+            self.process.kill()
+            self.process.communicate()
 
 
 class Role(Server):
@@ -128,7 +147,7 @@ class Role(Server):
         self.data.mkdir()
         keys = {"NODE__ID": role, "METRICS__LISTEN": f"127.0.0.1:{self.ports['metrics']}", "KAFKA__BROKERS": cluster.brokers, "KAFKA__PREFIX": PREFIX,
                 "CLICKHOUSE__URL": cluster.clickhouse, "LOG__FORMAT": "text"} | self.settings()
-        super().__init__(role, [cluster.binary, role], self.data, "0,1", {f"TAGWIRE_{key}": str(value) for key, value in keys.items()})
+        super().__init__(role, [cluster.binary, role], self.data, ",".join(CORES), {f"TAGWIRE_{key}": str(value) for key, value in keys.items()})
         wait(f"the {role} to be ready", self.is_ready, 120)
 
     metrics, is_ready = Edge.metrics, Edge.is_ready

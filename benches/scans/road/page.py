@@ -27,12 +27,13 @@ def read(results):
 def measured(scans, dashboard):
     judged = list(rows(scans, dashboard))
     missed = [row[0] for row in judged if "missed" in row[4]]
-    runs = [[name.replace("_", " "), part["commit"], part["profile"], part["finished"], f"{part['took']} s", part["load_before"]] for name, part in scans["parts"].items()]
+    runs = [[name.replace("_", " "), part["of"], part["profile"], part["finished"], f"{part['took']} s", part["load_before"]] for name, part in scans["parts"].items()]
     return "\n\n".join([
         machine(scans) + ".",
+        *(["In full: [scans.txt](../benches/results/scans.txt), [scans.json](../benches/results/scans.json)."] if scans["parts"] else []),
         lines(["figure", "must", "aim", "measured", "", "of what"], judged),
         f"Missed: {'; '.join(missed) or 'none'}.",
-        lines(["part", "commit", "cargo profile", "finished (UTC)", "took", "load average before"], runs),
+        lines(["part", "of", "cargo profile", "finished (UTC)", "took", "load average before"], runs),
     ]) + "\n"
 
 
@@ -40,7 +41,7 @@ def rows(scans, dashboard):
     for figure in FIGURES:
         judged = figure.judge(scans["parts"], dashboard)
         unit = lambda value: f"{number(value)} {figure.unit}".strip()
-        bounds = [figure.name, ("at least " if figure.least else "") + unit(figure.must), unit(figure.aim)]
+        bounds = [figure.named(scans["parts"]), ("at least " if figure.least else "") + unit(figure.must), unit(figure.aim)]
         if not judged:
             yield [*bounds, "", "not measured", ""]
             continue

@@ -59,3 +59,5 @@ def ship(cluster, prefix, rate):
 
 
 PARTS = {"append": append, "shipper": shipper, "sink": sink, "visible": visible, "live": live, "catching_up": catching_up}
+# What is measured there is the program beside this one, whatever tagwire runs.
+OF_SCAN_COSTS = {"append", "shipper"}

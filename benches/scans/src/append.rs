@@ -12,7 +12,7 @@ use crate::life::Life;
 
 /// Scans before those that count: the first of a segment, of a User-Agent, of a day's key.
 const WARM_UP: u64 = 20_000;
-/// The log has no shipper: what it can hold bounds a run.
+/// The log has no shipper, and with it no spool, of which an append does not know: what the log can hold bounds a run.
 const MAX_BYTES: u64 = 512 << 20;
 const MOST_SCANS: u64 = 1_200_000;
 

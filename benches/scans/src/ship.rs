@@ -12,7 +12,7 @@ use clap::Args;
 use jiff::Timestamp;
 use scans::{
     Delivery, EncodedBatch, Full, KafkaOutlet, KafkaOutletOptions, Outlet, ScanLog, ScanLogOptions,
-    Shipper, ShipperOptions,
+    Shipper, ShipperOptions, SpoolOptions,
 };
 
 use crate::life::Life;
@@ -20,6 +20,8 @@ use crate::life::Life;
 /// How often the thread wakes that appends what is due; less than the shipper's rounds, so that batches are as in life.
 const TURN: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// As an edge has it unless it is told otherwise: the shipper looks for what waits for long in each round.
+const SPOOL_MAX_BYTES: u64 = 4 << 30;
 
 #[derive(Args)]
 pub(crate) struct Ship {
@@ -44,6 +46,9 @@ pub(crate) struct Ship {
     /// Where the log's folder is made: a file system in memory.
     #[arg(long, default_value = "/dev/shm")]
     hot: PathBuf,
+    /// Where the spool's folder is made: a disk. By default where temporary files are.
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    spool: PathBuf,
 }
 
 /// The Kafka outlet, with what goes through it counted.
@@ -80,7 +85,14 @@ impl Outlet for Counting {
 impl Ship {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let folder = tempfile::tempdir_in(&self.hot)?;
-        let options = ScanLogOptions::new(self.edge.as_str(), folder.path());
+        let spool = tempfile::tempdir_in(&self.spool)?;
+        let options = ScanLogOptions {
+            spool: Some(SpoolOptions {
+                folder: spool.path().to_path_buf(),
+                max_bytes: SPOOL_MAX_BYTES,
+            }),
+            ..ScanLogOptions::new(self.edge.as_str(), folder.path())
+        };
         let log = Arc::new(ScanLog::open(&options, &prometheus::Registry::new())?);
         let outlet = KafkaOutlet::new(&KafkaOutletOptions::new(&self.brokers, &self.prefix))?;
         let sent = Arc::new(Sent::default());
@@ -124,14 +136,19 @@ impl Ship {
             before.context("nothing was delivered in time: give it more seconds")?;
         let scans = (acknowledged - earlier) as f64;
         let each = |name: &str| {
-            let spent = after.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0);
-            spent as f64 / 1e3 / scans
+            let spent = |at: &BTreeMap<_, _>| at.get(name).copied().unwrap_or(0);
+            let spent = spent(&after).saturating_sub(spent(&before));
+            ensure!(
+                spent > 0,
+                "no thread that is {name} has done anything: what are they called now?"
+            );
+            Ok(spent as f64 / 1e3 / scans)
         };
         let report = serde_json::json!({
             "scans": acknowledged, "rate": self.rate, "per_second": acknowledged as f64 / seconds,
             "scans_per_batch": scans / (sent.0 - sent_before.0) as f64,
             "bytes_per_scan": (sent.1 - sent_before.1) as f64 / scans,
-            "cpu_us": {"shipper": each(SHIPPER), "librdkafka": each(LIBRDKAFKA), "others": each(OTHERS)},
+            "cpu_us": {"shipper": each(SHIPPER)?, "librdkafka": each(LIBRDKAFKA)?, "others": each(OTHERS)?},
         });
         println!("{report}");
         drop(writers);
@@ -147,7 +164,7 @@ fn counted(sent: &Sent) -> (u64, u64) {
 
 const SHIPPER: &str = "shipper";
 const LIBRDKAFKA: &str = "librdkafka";
-/// This program's own thread, which appends, and the log's that keeps segments ready.
+/// This program's own thread, which appends, the log's that keeps segments ready, and the spool's, which has nothing to do while Kafka takes the scans.
 const OTHERS: &str = "others";
 
 /// Nanoseconds on a processor so far. A thread that has ended is missed: those that count last as long as the process.
