@@ -47,7 +47,8 @@ impl fmt::Display for BlockRange {
 pub struct Block {
     /// The batches it is made of.
     pub range: BlockRange,
-    /// The same for the same rows, another for others: the store may drop a second insert of the same token, and must not rely on it.
+    /// What the tokens of its inserts begin with ([`month_token`]): the store may drop a second insert of the same token, and must not rely
+    /// on it.
     pub token: String,
     /// The scans that no earlier block had.
     pub rows: Vec<Row>,
@@ -64,6 +65,16 @@ impl Block {
     pub fn runs(&self) -> Vec<Run> {
         Run::of(self.rows.iter().map(|row| &row.id))
     }
+}
+
+/// The token of an insert of those of a block's scans that are of one month: the same for the same scans, whatever has become of the block's
+/// other months, and another for others.
+pub fn month_token<'a>(
+    block: &str,
+    month: &str,
+    scans: impl IntoIterator<Item = &'a ScanId>,
+) -> String {
+    format!("{block}:{month}:{:016x}", Run::digest(&Run::of(scans)))
 }
 
 /// A batch's header: a line of table `ledger`.
@@ -127,6 +138,26 @@ impl Run {
             }
         }
         runs
+    }
+
+    /// The same for the same runs in any version of this program: FNV-1a over their writers and numbers.
+    pub fn digest(runs: &[Self]) -> u64 {
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let mut take = |bytes: &[u8]| {
+            for byte in bytes {
+                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        };
+        for run in runs {
+            take(run.writer.edge.as_bytes());
+            // No text holds this byte, so that two names cannot run into each other.
+            take(&[0xff]);
+            take(&run.writer.boot.to_le_bytes());
+            take(&run.writer.writer.to_le_bytes());
+            take(&run.first.to_le_bytes());
+            take(&run.last.to_le_bytes());
+        }
+        hash
     }
 
     /// Whether the scan is one of them.

@@ -22,7 +22,7 @@ mod usage;
 mod visitors;
 
 pub use block::{
-    BatchHeader, Block, BlockRange, DeadRecord, Positions, Run, Source, WriterPosition,
+    BatchHeader, Block, BlockRange, DeadRecord, Positions, Run, Source, WriterPosition, month_token,
 };
 pub use clickhouse_store::{ClickHouseOptions, ClickHouseStore};
 pub use export::{ExportedScan, ScanCursor, ScanPage};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use analytics::{Run, WriterPosition};
 use scans::WriterKey;
 
-use crate::intent::{Intent, digest};
+use crate::intent::Intent;
 use crate::positions::{Head, WriterPositions};
 
 /// A record of the partition. The machine looks at the head alone; `content` is for whoever stores it.
@@ -94,7 +94,7 @@ impl<C> Batches<C> {
         Intent {
             last: self.last(),
             scans: self.scans,
-            digest: digest(&self.new),
+            digest: Run::digest(&self.new),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The intent: which block is being stored, as it travels in the metadata of the group's committed offset.
 
-use analytics::Run;
 use serde::{Deserialize, Serialize};
 
 /// The block that begins at the committed offset.
@@ -10,7 +9,7 @@ pub(crate) struct Intent {
     pub(crate) last: i64,
     /// How many scans it stores.
     pub(crate) scans: u64,
-    /// Which ones: see [`digest`].
+    /// Which ones: see [`analytics::Run::digest`].
     pub(crate) digest: u64,
 }
 
@@ -27,26 +26,6 @@ impl Intent {
             self.last, self.scans, self.digest
         )
     }
-}
-
-/// The same for the same scans in any version of this program: FNV-1a over their identities.
-pub(crate) fn digest(runs: &[Run]) -> u64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut take = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    };
-    for run in runs {
-        take(run.writer.edge.as_bytes());
-        // No text holds this byte, so that two names cannot run into each other.
-        take(&[0xff]);
-        take(&run.writer.boot.to_le_bytes());
-        take(&run.writer.writer.to_le_bytes());
-        take(&run.first.to_le_bytes());
-        take(&run.last.to_le_bytes());
-    }
-    hash
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use analytics::{Counted, Positions, Run, Source};
 use scans::{ScanId, WriterKey};
 
 use crate::batches::{Batches, Record};
-use crate::intent::{Intent, digest};
+use crate::intent::Intent;
 use crate::positions::WriterPositions;
 
 /// What happened.
@@ -69,7 +69,7 @@ pub enum Command {
     Find(Vec<Run>),
     /// Insert the block in flight: see [`Protocol::in_flight`].
     Insert {
-        /// The insert's token.
+        /// What the insert's tokens begin with: see [`analytics::month_token`].
         token: String,
         /// The scans to insert: all that are new in the block, those found missing, or none, of a block whose scans are there.
         only: Vec<Run>,
@@ -426,19 +426,14 @@ impl<C> Protocol<C> {
     }
 
     /// The same as long as nobody knows what became of the last try, and the same of whoever tries: one that arrives late, from a sink that
-    /// gave it up or has been replaced, is dropped by it. Where the store has remembered a token without the rows, another is needed.
+    /// gave it up or has been replaced, is dropped by it. Which scans it is about, the store adds month by month. Where the store has
+    /// remembered a token without the rows, another is needed.
     fn token(&self, flight: &Flight<C>) -> String {
-        let batches = &flight.batches;
-        let block = format!(
-            "{}:{}-{}:{:016x}",
-            self.source,
-            batches.first(),
-            batches.last(),
-            digest(&batches.new)
-        );
+        let (first, last) = (flight.batches.first(), flight.batches.last());
+        let block = format!("{}:{first}-{last}", self.source);
         match flight.repairs {
-            0 if flight.only == batches.new => block,
-            repairs => format!("{block}:{repairs}:{:016x}", digest(&flight.only)),
+            0 => block,
+            repairs => format!("{block}:{repairs}"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The protocol's steps, one by one, in the order in which they have to come. What becomes of scans when any of them fails, in any order, the
 //! simulator shows.
 
-use analytics::{Counted, Positions, Run, Source, WriterPosition};
+use analytics::{Counted, Positions, Run, Source, WriterPosition, month_token};
 use scans::WriterKey;
 use sink::batches::Record;
 use sink::positions::Head;
@@ -82,7 +82,7 @@ fn a_block_is_intended_inserted_counted_and_only_then_committed() {
         last: 9,
     }];
     assert!(
-        matches!(&asked[..], [Command::Insert { token, only }] if token.starts_with("c:scans:3:0-0:") && *only == runs)
+        matches!(&asked[..], [Command::Insert { token, only }] if token == "c:scans:3:0-0" && *only == runs)
     );
     assert_eq!(protocol.handle(Event::Inserted), [Command::Count(runs)]);
     let asked = protocol.handle(counted(10));
@@ -202,6 +202,32 @@ fn a_block_whose_insert_failed_is_tried_again_under_the_same_token_by_whoever_tr
     let repair = token(&next.handle(Event::Found([].into())));
     assert_ne!(repair, first);
     assert_eq!(token(&tried_again(&mut next, Event::Failed)), repair);
+}
+
+#[test]
+fn what_is_left_of_a_block_has_the_tokens_that_it_had_with_the_rest() {
+    let (mut protocol, _) = assigned(None, "", 0);
+    read(&mut protocol, 0, head(0, 0, 10));
+    protocol.handle(Event::Flush);
+    let first = protocol.handle(Event::Committed);
+    // One month's scans are in, the other's may still come.
+    assert_eq!(protocol.handle(Event::Failed), [Command::EndInserts]);
+    protocol.handle(Event::InsertsEnded);
+    protocol.handle(counted(6));
+    let there = (0..6).map(|seq| writer(0).scan(seq)).collect();
+    let again = protocol.handle(Event::Found(there));
+    let ([Command::Insert { token: whole, .. }], [Command::Insert { token: rest, only }]) =
+        (&first[..], &again[..])
+    else {
+        panic!("{first:?} {again:?}");
+    };
+    assert_eq!((whole, only[0].first, only[0].last), (rest, 6, 9));
+    let month = |token, scans: std::ops::Range<u64>| {
+        let scans: Vec<_> = scans.map(|seq| writer(0).scan(seq)).collect();
+        month_token(token, "2026-12", &scans)
+    };
+    assert_eq!(month(whole, 6..10), month(rest, 6..10));
+    assert_ne!(month(rest, 6..10), month(rest, 7..10));
 }
 
 #[test]

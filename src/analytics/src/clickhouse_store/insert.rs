@@ -6,7 +6,7 @@ use clickhouse::{Client, RowOwned, RowWrite};
 use serde::Serialize;
 
 use super::within;
-use crate::{Block, Row, Source, StoreError};
+use crate::{Block, Row, Source, StoreError, month_token};
 
 /// A line of table `scans`, columns by name.
 #[derive(clickhouse::Row, Serialize)]
@@ -141,11 +141,12 @@ pub(super) async fn rows(client: &Client, block: &Block) -> Result<(), StoreErro
         months.entry(row.month()).or_default().push(row);
     }
     for ((year, month), rows) in months {
-        let token = format!("{}:{year}-{month:02}", block.token);
+        let month = format!("{year}-{month:02}");
+        let token = month_token(&block.token, &month, rows.iter().map(|row| &row.id));
         let range = format!("{}-{}", block.range.first, block.range.last);
         // A query id must be new while an older query of that id runs; the time makes it so.
         let query_id = format!(
-            "{}{range}:{year}-{month:02}:{}",
+            "{}{range}:{month}:{}",
             query_id_prefix(client, &block.range.source),
             jiff::Timestamp::now().as_nanosecond()
         );

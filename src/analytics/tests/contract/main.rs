@@ -353,6 +353,26 @@ fn the_same_block_again_changes_nothing() {
 }
 
 #[test]
+fn what_comes_again_of_a_block_is_dropped_month_by_month_whatever_became_of_the_rest() {
+    with_each_store(|name, store, runtime| {
+        let times = ["2026-10-31T23:59:59.999999Z", "2026-11-01T00:00:00Z"];
+        let rows = (0..).zip(times).map(|(seq, time)| row(seq, at(time)));
+        let whole = block(0, rows.collect());
+        // As a sink tries what it has found missing, while the insert that it gave up is still on its way.
+        let second_month = block(0, whole.rows[1..].to_vec());
+        runtime.block_on(store.insert(&second_month))?;
+        runtime.block_on(store.insert(&whole))?;
+        runtime.block_on(store.insert(&second_month))?;
+        assert_eq!(
+            runtime.block_on(store.count(&whole.runs()))?,
+            Counted { rows: 2, scans: 2 },
+            "{name}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
 fn a_block_of_many_writers_is_counted_whole() {
     with_each_store(|name, store, runtime| {
         let rows = (0..500).map(|n| {

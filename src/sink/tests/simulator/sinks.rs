@@ -380,7 +380,7 @@ impl Task {
         self.attempts += 1;
         let token = match around.mutation {
             Some(Mutation::RepairRepeatsTheToken) => {
-                token.splitn(6, ':').take(5).collect::<Vec<_>>().join(":")
+                token.splitn(5, ':').take(4).collect::<Vec<_>>().join(":")
             }
             Some(Mutation::EachTryHasItsToken) => {
                 format!("{token}-{}-{}", self.generation, self.attempts)

@@ -1,16 +1,19 @@
-//! A model of ClickHouse: inserts that take their time, of which nobody may wait any more; tokens by which a second insert is dropped, also
-//! when the rows of the first were lost in a kill; and the writers' positions.
+//! A model of ClickHouse: inserts that take their time, of which nobody may wait any more, month by month; tokens by which a second insert
+//! is dropped, also when the rows of the first were lost in a kill; and the writers' positions.
 //!
 //! What it does not do is the residue of docs/ledger.md: a token is not forgotten while an insert may come that has it or while a sink is
-//! trying its block, nor is an insert of two parts done by half while there is another.
+//! trying its block.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use analytics::{Counted, Positions, Run, Source, WriterPosition};
+use analytics::{Counted, Positions, Run, Source, WriterPosition, month_token};
 use scans::{ScanId, WriterKey};
 
 use crate::mutation::Mutation;
 use crate::truth::{Checked, ensure};
+
+/// So many of a writer's scans are of one month, and as many of the other, in turns: a block has scans of one of them, or of both.
+const OF_A_MONTH: u64 = 6;
 
 #[derive(Default)]
 pub struct Store {
@@ -23,19 +26,21 @@ pub struct Store {
     pub saved: Vec<Positions>,
     pub requests: Vec<Insert>,
     asked: u64,
-    /// How often a second insert was dropped by its token, a token was kept without its rows, and one of two parts was made.
+    /// How often a second insert was dropped by its token, a token was kept without its rows, and one of two months was inserted.
     pub repeated: u64,
     pub hollow: u64,
     pub halves: u64,
 }
 
-/// An insert.
+/// An insert, of a block's scans of one month.
 #[derive(Clone, Debug)]
 pub struct Insert {
     pub id: u64,
     pub partition: i32,
     pub token: String,
     pub runs: Vec<Run>,
+    /// The next month's, for as long as whoever asked waits.
+    next: Option<(String, Vec<Run>)>,
     pub stage: Stage,
     /// Whoever asked waits for the answer.
     pub awaited: bool,
@@ -63,11 +68,23 @@ impl Store {
 
     pub fn ask(&mut self, partition: i32, token: &str, runs: &[Run]) -> u64 {
         self.asked += 1;
+        let mut months = [0, 1].into_iter().filter_map(|month| {
+            let scans = runs
+                .iter()
+                .flat_map(|run| (run.first..=run.last).map(|seq| run.writer.scan(seq)));
+            let scans: Vec<ScanId> = scans
+                .filter(|scan| scan.seq / OF_A_MONTH % 2 == month)
+                .collect();
+            let token = month_token(token, &month.to_string(), &scans);
+            (!scans.is_empty()).then(|| (token, Run::of(&scans)))
+        });
+        let (token, runs) = months.next().unwrap_or_default();
         self.requests.push(Insert {
             id: self.asked,
             partition,
-            token: token.to_owned(),
-            runs: runs.to_vec(),
+            token,
+            runs,
+            next: months.next(),
             stage: Stage::Sent,
             awaited: true,
             is_ended: false,
@@ -90,6 +107,7 @@ impl Store {
     pub fn forsake(&mut self, id: u64) {
         for insert in self.requests.iter_mut().filter(|insert| insert.id == id) {
             insert.awaited = false;
+            insert.next = None;
         }
         self.tidy();
     }
@@ -106,23 +124,25 @@ impl Store {
         self.tidy();
     }
 
-    /// A running insert comes to its end. `part`: only of the first of its parts.
-    pub fn finish(&mut self, at: usize, part: bool) -> Checked {
+    /// A running insert comes to its end, and the next month's is sent. `breaks`: instead, whoever asked is told that it has failed.
+    pub fn finish(&mut self, at: usize, breaks: bool) -> Checked {
         let insert = self.requests[at].clone();
-        let mut ids = insert
-            .runs
-            .iter()
-            .flat_map(|run| (run.first..=run.last).map(|seq| (&run.writer, seq)));
-        if part && !self.tokens.contains(&insert.token) {
-            let half = insert.runs.iter().map(Run::scans).sum::<u64>() / 2;
-            self.add(ids.take(half as usize))?;
-            self.halves += 1;
-        } else if self.tokens.insert(insert.token.clone()) {
-            self.add(&mut ids)?;
+        if self.tokens.insert(insert.token) {
+            let runs = insert.runs.iter();
+            self.add(runs.flat_map(|run| (run.first..=run.last).map(|seq| (&run.writer, seq))))?;
         } else {
             self.repeated += 1;
         }
-        self.requests[at].stage = if part { Stage::Failed } else { Stage::Done };
+        self.halves += u64::from(breaks);
+        let insert = &mut self.requests[at];
+        insert.stage = match insert.next.take() {
+            _ if breaks => Stage::Failed,
+            Some((token, runs)) => {
+                (insert.token, insert.runs) = (token, runs);
+                Stage::Sent
+            }
+            None => Stage::Done,
+        };
         self.tidy();
         Ok(())
     }
@@ -175,8 +195,14 @@ impl Store {
     pub fn forget_tokens(&mut self) {
         let requests = &self.requests;
         let may_come = |token: &String| {
-            let mut of_token = requests.iter().filter(|insert| insert.token == *token);
-            of_token.any(|insert| !insert.is_ended)
+            let is_its = |insert: &&Insert| {
+                let next = insert.next.as_ref().map(|(token, _)| token);
+                insert.token == *token || next == Some(token)
+            };
+            requests
+                .iter()
+                .filter(is_its)
+                .any(|insert| !insert.is_ended)
         };
         self.tokens.retain(may_come);
     }
@@ -185,6 +211,11 @@ impl Store {
         self.requests.retain(|insert| {
             insert.awaited || matches!(insert.stage, Stage::Sent | Stage::Running)
         });
+    }
+
+    /// Whether the block's scans of another month are to follow on the insert's.
+    pub fn has_another_month(&self, at: usize) -> bool {
+        self.requests[at].next.is_some()
     }
 
     pub fn count(&self, runs: &[Run]) -> Counted {

@@ -256,7 +256,7 @@ impl World {
                     trace.note(|| format!("{happening:?}: {}", insert.token));
                     return store.finish(at, false);
                 }
-                InsertIsHalfDone if nothing_comes_late && store.requests.len() == 1 => {
+                InsertIsHalfDone if store.has_another_month(at) => {
                     trace.note(|| format!("{happening:?}: {}", insert.token));
                     return store.finish(at, true);
                 }
