@@ -37,7 +37,7 @@ pub use query::{
 };
 pub use retention::Expiry;
 pub use rollups::{
-    HourRange, HoursToRollUp, MOST_HOURS_AT_ONCE, Rebuilt, SETTLED_AFTER, Which, rebuild,
+    HourRange, HoursToRollUp, MOST_HOURS_AT_ONCE, Piece, Rebuilt, SETTLED_AFTER, Which, rebuild,
 };
 pub use row::Row;
 pub use series::Point;

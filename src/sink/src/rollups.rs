@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use analytics::{ScanStore, StoreError, Which};
+use analytics::{Piece, ScanStore, StoreError, Which};
 use jiff::Timestamp;
 use prometheus::{IntCounter, IntGauge, Registry};
 
@@ -61,9 +61,10 @@ impl RollupMetrics {
 /// Computes what is missing, the newest first, for as long as it is polled. It may be dropped at any moment.
 pub async fn roll_up(store: Arc<dyn ScanStore>, metrics: RollupMetrics) {
     let mut failing = false;
+    let mut piece = Piece::default();
     loop {
         let began = Instant::now();
-        let pause = match step(&*store, &metrics).await {
+        let pause = match step(&*store, &metrics, &mut piece).await {
             Ok(worked) => {
                 if std::mem::replace(&mut failing, false) {
                     tracing::info!("rollups are computed again");
@@ -90,7 +91,11 @@ pub async fn roll_up(store: Arc<dyn ScanStore>, metrics: RollupMetrics) {
 }
 
 /// Whether there was anything to do.
-async fn step(store: &dyn ScanStore, metrics: &RollupMetrics) -> Result<bool, StoreError> {
+async fn step(
+    store: &dyn ScanStore,
+    metrics: &RollupMetrics,
+    piece: &mut Piece,
+) -> Result<bool, StoreError> {
     let hours = store.hours_to_roll_up(Which::Missing).await?;
     let lag = hours.ready.last().map_or(0, |oldest| {
         let end = oldest.before(-1).start();
@@ -98,12 +103,18 @@ async fn step(store: &dyn ScanStore, metrics: &RollupMetrics) -> Result<bool, St
     });
     metrics.lag.set(lag);
     metrics.missing.set(hours.ready.len() as i64);
-    let Some(run) = hours.newest_run() else {
+    let Some(run) = hours.newest_run(*piece) else {
+        // Those that failed are among the later ones for a while.
+        if hours.later == 0 {
+            *piece = Piece::default();
+        }
         let days = store.roll_up_days().await?;
         metrics.days.inc_by(days);
         return Ok(days > 0);
     };
-    let computed = store.roll_up(&run).await?;
+    let computed = store.roll_up(&run).await.inspect_err(|_| {
+        *piece = Piece::half_of(&run).unwrap_or(*piece);
+    })?;
     metrics.periods.inc_by(computed);
     metrics.missing.sub(computed as i64);
     if hours.ready.len() as u64 == computed {

@@ -65,6 +65,7 @@ pub struct ClickHouseStore {
     database: String,
     makes_tables: bool,
     settled: Duration,
+    holds_within: Duration,
     prepared: Arc<OnceCell<Client>>,
     clock: Arc<Clock>,
 }
@@ -85,6 +86,7 @@ impl ClickHouseStore {
             database: options.database.clone(),
             makes_tables: true,
             settled: SETTLED_AFTER,
+            holds_within: periods::HOLDS_WITHIN,
             prepared: Arc::default(),
             clock: Arc::default(),
         }
@@ -95,6 +97,16 @@ impl ClickHouseStore {
     #[must_use]
     pub fn settled_after(self, settled: Duration) -> Self {
         Self { settled, ..self }
+    }
+
+    /// The same with less time than half an hour for the computation of some hours' rollups, after which it is given up.
+    #[must_use]
+    pub fn rolling_up_within(self, patience: Duration) -> Self {
+        let holds_within = patience.min(periods::HOLDS_WITHIN);
+        Self {
+            holds_within,
+            ..self
+        }
     }
 
     /// The same, to ask alone: makes no database, no table and no newer schema, and is refused where they are not as this program knows
@@ -223,7 +235,12 @@ impl ScanStore for ClickHouseStore {
 
     async fn roll_up(&self, hours: &HourRange) -> Result<u64, StoreError> {
         let client = self.client().await?;
-        rollups::compute(client, self.settled, hours).await
+        // What takes longer would not count any more: there is no use in going on.
+        let computing = rollups::compute(client, self.settled, hours);
+        match tokio::time::timeout(self.holds_within, computing).await {
+            Ok(computed) => computed,
+            Err(_) => Err(periods::too_long(self.holds_within)),
+        }
     }
 
     async fn roll_up_days(&self) -> Result<u64, StoreError> {

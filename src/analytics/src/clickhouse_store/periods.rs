@@ -193,12 +193,17 @@ pub(super) async fn hold(
         .param("generation", generation);
     let held: u64 = within(DOING, held.fetch_one()).await?;
     if held == 0 {
-        return Err(StoreError::Unavailable {
-            doing: DOING,
-            reason: format!("counting took longer than {} s", HOLDS_WITHIN.as_secs()),
-        });
+        return Err(too_long(HOLDS_WITHIN));
     }
     Ok(())
+}
+
+/// Why what was computed does not count.
+pub(super) fn too_long(within: Duration) -> StoreError {
+    StoreError::Unavailable {
+        doing: "compute some hours' rollups",
+        reason: format!("it took longer than {} s", within.as_secs()),
+    }
 }
 
 /// How many of these hours' rollups hold.

@@ -30,6 +30,26 @@ pub const SETTLED_AFTER: Duration = Duration::from_secs(600);
 /// The most hours that are computed at once.
 pub const MOST_HOURS_AT_ONCE: usize = 24;
 
+/// How many hours are computed at once: at most [`MOST_HOURS_AT_ONCE`]. As many hours as that of a store with very many scans may take longer
+/// than there is time for; whoever has failed tries half of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece(usize);
+
+impl Default for Piece {
+    fn default() -> Self {
+        Self(MOST_HOURS_AT_ONCE)
+    }
+}
+
+impl Piece {
+    /// Half of the hours of a run that failed; none where it was one.
+    #[must_use]
+    pub fn half_of(failed: &HourRange) -> Option<Self> {
+        let half = usize::try_from(failed.count() / 2).ok();
+        half.filter(|half| *half > 0).map(Self)
+    }
+}
+
 /// Which hours' rollups are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -49,12 +69,12 @@ pub struct HoursToRollUp {
 }
 
 impl HoursToRollUp {
-    /// The newest hours that follow one upon another, at most [`MOST_HOURS_AT_ONCE`]; none: there is nothing to do.
-    pub fn newest_run(&self) -> Option<HourRange> {
+    /// The newest hours that follow one upon another, at most a piece; none: there is nothing to do.
+    pub fn newest_run(&self, Piece(most): Piece) -> Option<HourRange> {
         let last = *self.ready.first()?;
         let follows = |(ago, hour): &(i64, &Hour)| **hour == last.before(*ago);
         let run = (0..).zip(&self.ready).take_while(follows);
-        let length = run.take(MOST_HOURS_AT_ONCE).count() as i64;
+        let length = run.take(most).count() as i64;
         Some(HourRange {
             first: last.before(length - 1),
             last,
@@ -96,18 +116,41 @@ impl HourRange {
 mod tests {
     use super::*;
 
-    fn newest_run(numbers: &[i64]) -> Option<(i64, i64)> {
+    fn newest_run(numbers: &[i64], piece: Piece) -> Option<(i64, i64)> {
         let ready = numbers.iter().copied().map(Hour::from_number).collect();
-        let run = HoursToRollUp { ready, later: 0 }.newest_run()?;
+        let run = HoursToRollUp { ready, later: 0 }.newest_run(piece)?;
         Some((run.first.number(), run.last.number()))
     }
 
     #[test]
     fn hours_are_taken_newest_first_as_far_as_they_follow_one_upon_another() {
+        let newest_run = |numbers: &[i64]| newest_run(numbers, Piece::default());
         assert_eq!(newest_run(&[]), None);
         assert_eq!(newest_run(&[9]), Some((9, 9)));
         assert_eq!(newest_run(&[9, 8, 7, 5, 4]), Some((7, 9)));
         let many: Vec<i64> = (0..100).rev().collect();
         assert_eq!(newest_run(&many), Some((76, 99)));
+    }
+
+    #[test]
+    fn whoever_has_failed_tries_half_as_many_hours_down_to_one() {
+        let many: Vec<i64> = (0..100).rev().collect();
+        let mut piece = Piece::default();
+        for (first, next) in [(76, 12), (88, 6), (94, 3), (97, 1)] {
+            let (run, last) = newest_run(&many, piece).unwrap();
+            assert_eq!((run, last), (first, 99));
+            let failed = HourRange {
+                first: Hour::from_number(run),
+                last: Hour::from_number(last),
+            };
+            piece = Piece::half_of(&failed).unwrap();
+            assert_eq!(piece, Piece(next));
+        }
+        let one = HourRange {
+            first: Hour::from_number(99),
+            last: Hour::from_number(99),
+        };
+        assert_eq!(newest_run(&many, piece), Some((99, 99)));
+        assert_eq!(Piece::half_of(&one), None);
     }
 }

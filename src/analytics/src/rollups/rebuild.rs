@@ -1,6 +1,6 @@
 //! All rollups of a time, computed anew: what an operator asks for by hand.
 
-use super::{HourRange, Which};
+use super::{HourRange, Piece, Which};
 use crate::{Hour, ScanStore, StoreError};
 
 /// What was done.
@@ -15,7 +15,8 @@ pub struct Rebuilt {
 }
 
 /// Computes all rollups from the first hour to the second, which is outside, the newest first, as the job computes those that do not hold.
-/// `told` hears of each step when it is done. What was computed before an error holds.
+/// `told` hears of each step when it is done. A step that fails is tried again with half of its hours, down to one. What was computed before
+/// an error holds.
 pub async fn rebuild(
     store: &dyn ScanStore,
     from: Hour,
@@ -28,8 +29,15 @@ pub async fn rebuild(
         days: 0,
         later: left.later,
     };
-    while let Some(run) = left.newest_run() {
-        let hold = store.roll_up(&run).await?;
+    let mut piece = Piece::default();
+    while let Some(run) = left.newest_run(piece) {
+        let hold = match (store.roll_up(&run).await, Piece::half_of(&run)) {
+            (Err(_), Some(half)) => {
+                piece = half;
+                continue;
+            }
+            (hold, _) => hold?,
+        };
         rebuilt.hours += hold;
         rebuilt.later += run.count() - hold;
         told(&run);

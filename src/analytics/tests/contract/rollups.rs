@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use analytics::{
-    Bots, ClickHouseStore, Dimension, Expiry, Hour, Interval, Row, ScanQuery, ScanReport,
+    Bots, ClickHouseStore, Dimension, Expiry, Hour, Interval, Piece, Row, ScanQuery, ScanReport,
     ScanStore, Select, Which, rebuild,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -117,7 +117,7 @@ fn roll_up(runtime: &Runtime, store: &dyn ScanStore) -> anyhow::Result<u64> {
     runtime.block_on(async {
         loop {
             let hours = store.hours_to_roll_up(Which::Missing).await?;
-            match hours.newest_run() {
+            match hours.newest_run(Piece::default()) {
                 Some(run) => computed += store.roll_up(&run).await?,
                 None => return Ok(computed),
             }
@@ -361,7 +361,7 @@ fn scans_that_are_stored_while_rollups_are_computed_are_seen_at_once() {
             opened.runtime.spawn(async move {
                 while !done.load(Ordering::Relaxed) {
                     let hours = store.hours_to_roll_up(Which::Missing).await?;
-                    let Some(run) = hours.newest_run() else {
+                    let Some(run) = hours.newest_run(Piece::default()) else {
                         tokio::time::sleep(Duration::from_millis(1)).await;
                         continue;
                     };
@@ -413,7 +413,7 @@ fn a_computation_that_ends_in_the_middle_changes_no_answer() {
         let hours = opened
             .runtime
             .block_on(opened.store.hours_to_roll_up(Which::Missing))?;
-        let run = hours.newest_run().expect("three hours");
+        let run = hours.newest_run(Piece::default()).expect("three hours");
         for n in 0..12 {
             let store = Arc::clone(&opened.store);
             let computing = opened
@@ -567,6 +567,32 @@ fn hours_are_left_alone_until_what_comes_for_them_has_settled() {
     assert_eq!(hours(&at_once).ready, []);
     // Counted, for this store, too soon after they came.
     assert_eq!(hours(&store).later, 2);
+}
+
+#[test]
+fn what_takes_longer_than_it_may_does_not_hold() {
+    let database = Database::new();
+    let runtime = Runtime::new().expect("a runtime");
+    let store = runtime.block_on(ClickHouseStore::connect(&database.options));
+    let store = store.expect("a new database").settled_after(Duration::ZERO);
+    let first = hours_ago(6);
+    let rows = rows(0x5eed_010a, 200, first, 4);
+    let stored = runtime.block_on(store.insert(&block(0, rows)));
+    stored.expect("stored");
+    let missing = || {
+        let hours = store.hours_to_roll_up(Which::Missing);
+        runtime.block_on(hours).expect("hours")
+    };
+    let run = missing().newest_run(Piece::default()).expect("hours");
+    let hasty = store.clone().rolling_up_within(Duration::ZERO);
+    let given_up = runtime.block_on(hasty.roll_up(&run));
+    let error = given_up.expect_err("no time").to_string();
+    assert!(error.contains("longer than 0 s"), "{error}");
+    let rebuilt = rebuild(&hasty, run.first, run.last, |run| panic!("{run:?}"));
+    runtime.block_on(rebuilt).expect_err("no time for one hour");
+    let hours = missing();
+    assert_eq!(hours.ready.len() as u64 + hours.later, 4, "none holds");
+    assert_eq!(roll_up(&runtime, &store).expect("rolled up"), 4);
 }
 
 #[test]
