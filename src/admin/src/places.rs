@@ -12,6 +12,17 @@ pub(crate) struct Bounds {
     pub(crate) in_all: usize,
 }
 
+/// Proofs of domains that are looked for: each may hold a connection for as long as it is waited for.
+pub(crate) const PROOFS: Bounds = Bounds {
+    of_a_workspace: 1,
+    in_all: 8,
+};
+/// Exports that are sent: each waits for its turn at every page, behind all others.
+pub(crate) const EXPORTS: Bounds = Bounds {
+    of_a_workspace: 4,
+    in_all: 64,
+};
+
 /// Whose places are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {

@@ -34,7 +34,7 @@ use crate::inspection::{self, BlocklistAction, Overtaken};
 use crate::live_scans::LiveScans;
 use crate::metrics::AdminMetrics;
 use crate::passwords::Passwords;
-use crate::places::{Bounds, Full, Place, Places};
+use crate::places::{EXPORTS, Full, PROOFS, Place, Places};
 use crate::problem::Problem;
 use crate::proof::DomainProof;
 use crate::public_url::PublicUrl;
@@ -49,17 +49,6 @@ pub(crate) use self::publishing::PublishOutcome;
 
 /// Edits of one key wait for one another; this many keys at a time do not.
 const EDIT_LOCKS: usize = 1024;
-
-/// Proofs of domains that are looked for: each may hold a connection for as long as it is waited for.
-const PROOFS: Bounds = Bounds {
-    of_a_workspace: 1,
-    in_all: 8,
-};
-/// Exports that are sent: each waits for its turn at every page, behind all others.
-const EXPORTS: Bounds = Bounds {
-    of_a_workspace: 4,
-    in_all: 64,
-};
 
 /// How often it is asked what taking over waits for, which is for people.
 const LOOK: Duration = Duration::from_millis(500);

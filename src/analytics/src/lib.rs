@@ -7,6 +7,7 @@
 
 mod block;
 mod clickhouse_store;
+mod days;
 mod export;
 mod hours;
 mod ledger;
@@ -25,6 +26,7 @@ pub use block::{
     BatchHeader, Block, BlockRange, DeadRecord, Positions, Run, Source, WriterPosition, month_token,
 };
 pub use clickhouse_store::{ClickHouseOptions, ClickHouseStore};
+pub use days::Day;
 pub use export::{ExportedScan, ScanCursor, ScanPage};
 pub use hours::{Hour, ScannedTag, TagHours};
 pub use ledger::{

@@ -2,9 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use jiff::Span;
-use jiff::civil::{Date, date};
+use jiff::civil::Date;
 use tags::WorkspaceId;
+
+use crate::Day;
 
 /// A workspace's scans of a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,21 +20,11 @@ pub struct Usage {
     pub stored_bytes: u64,
 }
 
-/// Where days are counted from.
-const FIRST: Date = date(1970, 1, 1);
-
-/// A day by its number since 1970; none: the calendar ends before.
-pub(crate) fn day(number: i64) -> Option<Date> {
-    FIRST.checked_add(Span::new().try_days(number).ok()?).ok()
-}
-
 /// The microseconds since 1970 of these days, the first inside and the last outside, as far as a store can hold scans.
 pub(crate) fn micros(days: &RangeInclusive<Date>) -> (i64, i64) {
-    const LENGTH: i64 = 86_400_000_000;
-    let number = |day: Date| day.duration_since(FIRST).as_secs() / 86_400;
-    let first = number(*days.start()).max(0);
-    let behind = number(*days.end()) + 1;
-    (first * LENGTH, behind.max(0) * LENGTH)
+    let (from, _) = Day::of_date(*days.start()).micros();
+    let (_, to) = Day::of_date(*days.end()).micros();
+    (from.max(0), to.max(0))
 }
 
 /// What so many rows take.
@@ -43,17 +34,19 @@ pub(crate) fn bytes(rows: u64, of_a_row: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::date;
+
     use super::*;
 
     #[test]
-    fn days_are_numbered_from_1970_on() {
-        assert_eq!(day(0), Some(FIRST));
-        assert_eq!(day(20_786), Some(date(2026, 11, 29)));
-        assert_eq!(day(i64::MAX), None);
-        let november = date(2026, 11, 1)..=date(2026, 11, 30);
-        let (from, to) = micros(&november);
+    fn days_reach_to_the_first_moment_behind_the_last_and_not_before_1970() {
+        let (from, to) = micros(&(date(2026, 11, 1)..=date(2026, 11, 30)));
         assert_eq!(to - from, 30 * 86_400_000_000);
-        assert_eq!(day(from / 86_400_000_000), Some(*november.start()));
+        assert_eq!(from, Day::of_date(date(2026, 11, 1)).micros().0);
         assert_eq!(micros(&(date(1900, 1, 1)..=date(1969, 12, 31))), (0, 0));
+        assert_eq!(
+            micros(&(date(1900, 1, 1)..=date(1970, 1, 1))),
+            (0, 86_400_000_000)
+        );
     }
 }

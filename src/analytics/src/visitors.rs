@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use crate::{Bots, Interval, InvalidQuery, ScanFilter, ScanQuery, Select};
+use crate::{Bots, Day, Interval, InvalidQuery, ScanFilter, ScanQuery, Select};
 
 /// A question about the visitors of some scans.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl VisitorQuery {
     pub(crate) fn days(&self, found: &HashMap<i64, Visits>) -> Vec<VisitorDay> {
         let days = self.0.series(&HashMap::new()).into_iter();
         let day = |start: Timestamp| {
-            let number = start.as_second().div_euclid(86_400);
+            let number = Day::of(start).number();
             let Visits { scans, visitors } = found.get(&number).copied().unwrap_or_default();
             VisitorDay {
                 start,

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use analytics::Usage;
+use analytics::{Day, Usage};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use jiff::ToSpan;
-use jiff::civil::{Date, date};
+use jiff::civil::Date;
 use jiff::tz::Offset;
 use serde::Serialize;
 use tags::WorkspaceId;
@@ -176,8 +176,8 @@ fn tell(
     let mut tags = 0;
     let mut items = Vec::new();
     for day in each(days) {
-        let number = number(day);
-        while let Some((_, more)) = made.next_if(|(made_on, _)| *made_on <= number) {
+        let until = Day::of_date(day);
+        while let Some((_, more)) = made.next_if(|(made_on, _)| *made_on <= until) {
             tags += more;
         }
         let of_day = usage.get(&(workspace, day));
@@ -190,11 +190,6 @@ fn tell(
         });
     }
     Ok(items)
-}
-
-/// Since 1970.
-fn number(day: Date) -> i64 {
-    day.duration_since(date(1970, 1, 1)).as_hours() / 24
 }
 
 fn answer(items: Vec<UsageAnswer>, format: Format) -> Result<Response, Problem> {

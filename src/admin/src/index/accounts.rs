@@ -3,6 +3,7 @@
 use ::tags::{
     ApiKey, Change, Domain, DomainClaim, DomainSettings, SecretHash, Topic, Workspace, WorkspaceId,
 };
+use analytics::Day;
 use rusqlite::{OptionalExtension, Row};
 
 use super::{Index, IndexError, decode_domain, decode_workspace};
@@ -78,13 +79,14 @@ impl Index {
         Ok(live.map_or(0, i64::cast_unsigned))
     }
 
-    /// How many tags a workspace has made, by the number of the day since 1970, in order.
-    pub(super) fn tags_made(&self, workspace: &WorkspaceId) -> Result<Vec<(i64, u64)>, IndexError> {
+    /// How many tags a workspace has made, by day, in order.
+    pub(super) fn tags_made(&self, workspace: &WorkspaceId) -> Result<Vec<(Day, u64)>, IndexError> {
         let reader = self.look_up();
         let mut made = reader
             .prepare_cached("SELECT day, made FROM tags_made WHERE workspace = ?1 ORDER BY day")?;
         let rows = made.query_map([workspace.as_str()], |row| {
-            Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+            let day = Day::from_number(row.get(0)?);
+            Ok((day, row.get::<_, i64>(1)?.cast_unsigned()))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -23,6 +23,7 @@ use ::tags::{
     ApiKey, AuditEntry, Change, DomainClaim, DomainSettings, Status, Tag, Topic, Version,
     WireError, Workspace, WorkspaceId,
 };
+use analytics::Day;
 use rusqlite::{Connection, Transaction, params};
 use tokio::sync::Semaphore;
 
@@ -146,7 +147,7 @@ struct Taken<'a> {
     /// By how many there are more tags that are not revoked.
     live: HashMap<&'a WorkspaceId, i64>,
     /// How many are new, by the day in which they were made.
-    made: HashMap<(&'a WorkspaceId, i64), i64>,
+    made: HashMap<(&'a WorkspaceId, Day), i64>,
 }
 
 impl<'a> Taken<'a> {
@@ -158,7 +159,7 @@ impl<'a> Taken<'a> {
             *self.live.entry(&tag.workspace).or_default() += change;
         }
         if before.is_none() {
-            let day = tag.created_at.as_second().div_euclid(86_400);
+            let day = Day::of(tag.created_at);
             *self.made.entry((&tag.workspace, day)).or_default() += 1;
         }
     }
@@ -176,7 +177,7 @@ impl<'a> Taken<'a> {
                 .prepare_cached(
                     "INSERT INTO tags_made VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET made = made + ?3",
                 )?
-                .execute(params![workspace.as_str(), day, count])?;
+                .execute(params![workspace.as_str(), day.number(), count])?;
         }
         Ok(())
     }

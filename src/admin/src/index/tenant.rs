@@ -6,6 +6,7 @@ use ::tags::{
     ApiKey, Code, Domain, DomainClaim, DomainSettings, Email, IdempotencyEntry, IdempotencySlot,
     Invitation, Tag, User, Version, Webhook, Workspace, WorkspaceId,
 };
+use analytics::Day;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
@@ -135,8 +136,8 @@ impl Tenant {
         self.index.newest(&self.workspace)
     }
 
-    /// How many tags the workspace has made, by the number of the day since 1970, in order.
-    pub fn tags_made(&self) -> Result<Vec<(i64, u64)>, IndexError> {
+    /// How many tags the workspace has made, by day, in order.
+    pub fn tags_made(&self) -> Result<Vec<(Day, u64)>, IndexError> {
         self.index.tags_made(&self.workspace)
     }
 

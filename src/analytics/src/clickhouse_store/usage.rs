@@ -8,8 +8,8 @@ use jiff::civil::Date;
 use tags::WorkspaceId;
 
 use super::within;
-use crate::usage::{bytes, day, micros};
-use crate::{StoreError, Usage};
+use crate::usage::{bytes, micros};
+use crate::{Day, StoreError, Usage};
 
 const DOING: &str = "count what workspaces' scans take";
 
@@ -39,7 +39,8 @@ pub(super) async fn of_days(
             doing: DOING,
             reason,
         };
-        let day = day(number).ok_or_else(|| refused(format!("there is no day {number}")))?;
+        let day = Day::from_number(number).date();
+        let day = day.ok_or_else(|| refused(format!("there is no day {number}")))?;
         let month = format!("{:04}{:02}", day.year(), day.month());
         Ok(Usage {
             workspace: WorkspaceId::parse(&workspace)

@@ -7,8 +7,8 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use tags::WorkspaceId;
 
 use super::unreadable;
-use crate::Usage;
-use crate::usage::{bytes, day, micros};
+use crate::usage::{bytes, micros};
+use crate::{Day, Usage};
 
 pub(super) fn of_days(
     connection: &mut Connection,
@@ -29,10 +29,11 @@ pub(super) fn of_days(
     while let Some(line) = lines.next()? {
         let (workspace, scans): (String, i64) = (line.get(0)?, line.get(2)?);
         let number = line.get(1)?;
+        let day = Day::from_number(number).date();
         let scans = scans.cast_unsigned();
         usage.push(Usage {
             workspace: WorkspaceId::parse(&workspace).map_err(|error| unreadable(0, error))?,
-            day: day(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(1, number))?,
+            day: day.ok_or(rusqlite::Error::IntegralValueOutOfRange(1, number))?,
             scans,
             stored_bytes: bytes(scans, row_bytes),
         });
