@@ -11,8 +11,9 @@ use tags::WorkspaceId;
 use super::within;
 use crate::{Headers, Kept, Period, Run, Standing, StoreError, UnderWay, WriterHeaders};
 
-/// Up to where each partition is settled: positions are saved only of blocks that are confirmed.
-const ENDS: &str = "SELECT cluster, topic, partition, max(offset) AS upto FROM writers GROUP BY cluster, topic, partition";
+/// Up to where each partition is settled, as [`Ends`] says.
+const ENDS: &str = "SELECT ends.1 AS cluster, ends.2 AS topic, ends.3 AS partition, ends.4 AS upto FROM (
+    SELECT arrayJoin(arrayZip({clusters:Array(String)}, {topics:Array(String)}, {partitions:Array(Int32)}, {uptos:Array(Int64)})) AS ends)";
 
 /// Whether a batch was taken in the period.
 const INSIDE: &str = "appended_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND appended_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC')";
@@ -43,13 +44,41 @@ struct DroppedLine {
     latest: u64,
 }
 
+const DOING: &str = "read what the writers say of themselves";
+
+/// Up to where each partition is settled: positions are saved only of blocks that are confirmed.
+#[derive(Default)]
+struct Ends {
+    clusters: Vec<String>,
+    topics: Vec<String>,
+    partitions: Vec<i32>,
+    uptos: Vec<i64>,
+}
+
+impl Ends {
+    async fn read(client: &Client) -> Result<Self, StoreError> {
+        let lines = client.query_raw(
+            "SELECT cluster, topic, partition, max(offset) FROM writers GROUP BY cluster, topic, partition",
+        );
+        let lines = within(DOING, lines.fetch_all::<(String, String, i32, i64)>()).await?;
+        let mut ends = Self::default();
+        for (cluster, topic, partition, upto) in lines {
+            ends.clusters.push(cluster);
+            ends.topics.push(topic);
+            ends.partitions.push(partition);
+            ends.uptos.push(upto);
+        }
+        Ok(ends)
+    }
+}
+
 pub(super) async fn headers(client: &Client, period: &Period) -> Result<Headers, StoreError> {
-    const DOING: &str = "read what the writers say of themselves";
     let mut writers: BTreeMap<WriterKey, WriterHeaders> = BTreeMap::new();
-    // First: drops that are told of meanwhile must not explain what was missing before.
-    let dropped = dropped(client, period).fetch_all::<DroppedLine>();
+    // Once: every question is about the same batches, whatever is settled meanwhile.
+    let ends = &Ends::read(client).await?;
+    let dropped = dropped(client, period, ends).fetch_all::<DroppedLine>();
     let dropped = within(DOING, dropped).await?;
-    let lines = standings(client, period).fetch_all::<StandingLine>();
+    let lines = standings(client, period, ends).fetch_all::<StandingLine>();
     for line in within(DOING, lines).await? {
         let standing = |next| Standing {
             next,
@@ -76,13 +105,13 @@ pub(super) async fn headers(client: &Client, period: &Period) -> Result<Headers,
             }
         }
     }
-    let lines = replayed(client, period).fetch_all::<(String, u64, u32, u64)>();
+    let lines = replayed(client, period, ends).fetch_all::<(String, u64, u32, u64)>();
     for (edge, boot, writer, scans) in within(DOING, lines).await? {
         if let Some(said) = writers.get_mut(&key(edge, boot, writer)) {
             said.deduplicated = scans;
         }
     }
-    let open = in_period(client, period, &format!(
+    let open = in_period(client, period, ends, &format!(
         "SELECT count(), sum(batch.count) FROM ledger AS batch FINAL LEFT JOIN ({ENDS}) AS ends USING (cluster, topic, partition)
          WHERE {INSIDE} AND batch.offset >= ends.upto"
     ));
@@ -90,6 +119,7 @@ pub(super) async fn headers(client: &Client, period: &Period) -> Result<Headers,
     let unreadable = in_period(
         client,
         period,
+        ends,
         &format!(
             "SELECT uniqExact(cluster, topic, partition, offset) FROM scans_dead WHERE edge = '' AND {INSIDE}"
         ),
@@ -119,11 +149,12 @@ fn at_three_moments(number: &str) -> String {
     )
 }
 
-fn standings(client: &Client, period: &Period) -> Query {
+fn standings(client: &Client, period: &Period, ends: &Ends) -> Query {
     let (batches, moments) = (batches(), at_three_moments("next"));
     in_period(
         client,
         period,
+        ends,
         &format!(
             "SELECT edge, boot, writer, {moments}, toUnixTimestamp64Milli(max(appended_at)) AS heard,
                  argMax(count, (appended_at, offset)) AS last_count
@@ -132,11 +163,12 @@ fn standings(client: &Client, period: &Period) -> Query {
     )
 }
 
-fn dropped(client: &Client, period: &Period) -> Query {
+fn dropped(client: &Client, period: &Period, ends: &Ends) -> Query {
     let (batches, moments) = (batches(), at_three_moments("running"));
     in_period(
         client,
         period,
+        ends,
         &format!(
             "SELECT edge, boot, writer, toString(word) AS reason, {moments} FROM {batches}
              ARRAY JOIN mapKeys(dropped) AS word, mapValues(dropped) AS running
@@ -146,10 +178,11 @@ fn dropped(client: &Client, period: &Period) -> Query {
 }
 
 /// By the batches' first numbers, a batch brings anew what lies behind the highest end of those before it.
-fn replayed(client: &Client, period: &Period) -> Query {
+fn replayed(client: &Client, period: &Period, ends: &Ends) -> Query {
     in_period(
         client,
         period,
+        ends,
         &format!(
             "SELECT edge, boot, writer, toUInt64(sum(scans) - sum(if(next > greatest(first, covered), next - greatest(first, covered), 0)))
              FROM (
@@ -163,10 +196,16 @@ fn replayed(client: &Client, period: &Period) -> Query {
     )
 }
 
-fn in_period(client: &Client, period: &Period, query: &str) -> Query {
+fn in_period(client: &Client, period: &Period, ends: &Ends, query: &str) -> Query {
     let (from, to) = period.millis();
     let query = client.query_raw(query);
-    query.param("from", from).param("to", to)
+    query
+        .param("from", from)
+        .param("to", to)
+        .param("clusters", &ends.clusters)
+        .param("topics", &ends.topics)
+        .param("partitions", &ends.partitions)
+        .param("uptos", &ends.uptos)
 }
 
 fn key(edge: String, boot: u64, writer: u32) -> WriterKey {
