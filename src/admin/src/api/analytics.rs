@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use tags::{Code, Zone};
 use utoipa::ToSchema;
 
-use super::format::Format;
+use super::format::FileFormat;
 use super::params::Params;
 use super::scans_export::{self, ScanAnswer};
 use crate::auth::{Asks, Principal};
@@ -22,7 +22,7 @@ use crate::problem::{Problem, ProblemDetails};
 use crate::service::Admin;
 use crate::texts::FIRST_TIME;
 
-const PARAMETERS: [&str; 10] = [
+const PARAMETERS: [&str; 11] = [
     "code",
     "domain",
     "campaign",
@@ -33,6 +33,7 @@ const PARAMETERS: [&str; 10] = [
     "by",
     "bots",
     "compare",
+    "format",
 ];
 /// Of which an export of the scans themselves has none.
 const OF_COUNTS: [&str; 4] = ["interval", "time_zone", "by", "compare"];
@@ -101,7 +102,8 @@ pub(crate) struct ValueAnswer {
     scans: u64,
 }
 
-/// Counts scans. With `Accept: application/x-ndjson` or `text/csv` the answer is the scans themselves, which needs `export` too.
+/// Counts scans. With `Accept: application/x-ndjson`, `text/csv` or `application/vnd.apache.parquet` the answer is the scans themselves, which
+/// needs `export` too.
 #[utoipa::path(
     get, path = "/api/v1/analytics/scans", tag = "analytics",
     params(
@@ -115,17 +117,19 @@ pub(crate) struct ValueAnswer {
         ("by" = Option<String>, Query, description = "Comma-separated: country region city device os browser referrer language outcome rule destination campaign code bot_reason; not with an export"),
         ("bots" = Option<String>, Query, description = "exclude (the default), include or only; HEAD and prefetches go with the bots"),
         ("compare" = Option<String>, Query, description = "previous: with the period before; not with an export"),
-        ("Accept" = Option<String>, Header, description = "`application/x-ndjson` or `text/csv` for an export")
+        ("format" = Option<String>, Query, description = "json, ndjson, csv or parquet: as Accept, for who cannot send that; it comes first"),
+        ("Accept" = Option<String>, Header, description = "`application/x-ndjson`, `text/csv` or `application/vnd.apache.parquet` for an export")
     ),
     responses(
-        (status = 200, description = "The counts; or an export, a scan a line in the order of their times", content(
+        (status = 200, description = "The counts; or an export of the scans in the order of their times: a line each, or columns with types", content(
             (ReportAnswer = "application/json"),
             (ScanAnswer = "application/x-ndjson"),
-            (String = "text/csv")
+            (String = "text/csv"),
+            (Vec<u8> = "application/vnd.apache.parquet")
         )),
         (status = 400, description = "A parameter is not valid", body = ProblemDetails),
         (status = 404, description = "The tag does not exist, or not in this workspace", body = ProblemDetails),
-        (status = 406, description = "It is answered as JSON, NDJSON and CSV alone", body = ProblemDetails),
+        (status = 406, description = "It is answered as JSON, NDJSON, CSV and Parquet alone", body = ProblemDetails),
         (status = 429, description = "The workspace, or all together, have as many exports under way as they may, or as many requests were made in a second", body = ProblemDetails)
     )
 )]
@@ -136,11 +140,10 @@ pub(crate) async fn scans(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let params = params.allow(&PARAMETERS)?;
-    let format = Format::wanted(&headers)?;
-    if format == Format::Json {
+    let Some(format) = FileFormat::wanted(&headers, &params)? else {
         let report = report(&admin, &asks.who, &params).await?;
         return Ok(Json(report).into_response());
-    }
+    };
     if let Some(name) = OF_COUNTS
         .into_iter()
         .find(|name| params.text(name).is_some())

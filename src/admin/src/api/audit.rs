@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tags::{Action, AuditEntry};
 use utoipa::ToSchema;
 
-use super::format::{Format, csv_lines, nd_json_lines};
+use super::format::{Lines, csv_lines, nd_json_lines};
 use super::history::content;
 use super::listing;
 use super::params::Params;
@@ -68,12 +68,12 @@ pub(crate) async fn list(
     let params = params.allow(&[
         "code", "domain", "actor", "action", "from", "to", "cursor", "limit",
     ])?;
-    let format = Format::wanted(&headers)?;
+    let lines = Lines::wanted(&headers)?;
     let filter = filter(&admin, &who, &params)?;
-    if format == Format::Json {
+    let Some(lines) = lines else {
         let page = page(&admin, &who, &params, filter).await?;
         return Ok(Json(page).into_response());
-    }
+    };
     for name in ["cursor", "limit"] {
         if params.text(name).is_some() {
             let detail = "belongs to pages; an export is all of it. Narrow it with from and to.";
@@ -82,7 +82,7 @@ pub(crate) async fn list(
     }
     let place = admin.place_for_export(&who.workspace)?;
     let tenant = admin.tenant(&who);
-    Ok(export(admin, tenant, filter, format, place))
+    Ok(export(admin, tenant, filter, lines, place))
 }
 
 fn filter(admin: &Admin, who: &Principal, params: &Params) -> Result<AuditFilter, Problem> {
@@ -156,7 +156,7 @@ fn export(
     admin: Admin,
     tenant: Tenant,
     filter: AuditFilter,
-    format: Format,
+    format: Lines,
     place: Place,
 ) -> Response {
     let begin = Some((true, None::<AuditCursor>));
@@ -186,11 +186,11 @@ fn export(
 fn lines(
     admin: &Admin,
     entries: &[AuditEntry],
-    format: Format,
+    format: Lines,
     is_first: bool,
 ) -> Result<Bytes, Problem> {
     let answers = entries.iter().map(|entry| AuditAnswer::new(admin, entry));
-    let lines = if format == Format::Csv {
+    let lines = if format == Lines::Csv {
         let mut rows: Vec<[String; COLUMNS.len()]> = Vec::new();
         if is_first {
             rows.push(COLUMNS.map(str::to_owned));

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use tags::Status;
 
-use super::format::Format;
+use super::format::Lines;
 use super::params::Params;
 use super::tags::filter;
 use crate::auth::Principal;
@@ -44,10 +44,10 @@ pub(crate) async fn export(
         let detail = "must be active or paused: a revoked tag cannot be made again.";
         return Err(Problem::parameter("status", detail));
     }
-    let format = Format::wanted_file(&headers)?;
+    let format = Lines::wanted_file(&headers)?;
     let (written, name) = match format {
-        Format::Csv => (bulk::Format::Csv, "attachment; filename=\"tags.csv\""),
-        _ => (bulk::Format::Ndjson, "attachment; filename=\"tags.ndjson\""),
+        Lines::Csv => (bulk::Format::Csv, "attachment; filename=\"tags.csv\""),
+        Lines::NdJson => (bulk::Format::Ndjson, "attachment; filename=\"tags.ndjson\""),
     };
     let place = admin.place_for_export(&who.workspace)?;
     let export = Export::begin(&admin, admin.tenant(&who), filter, written, place)?;

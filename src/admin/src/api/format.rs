@@ -1,4 +1,5 @@
-//! Lists that are taken out whole, as newline-delimited JSON or as CSV: which of them a request wants, and how they are written.
+//! Lists that are taken out whole: as lines of JSON or of CSV, and scans also as Parquet. Which of them a request wants, and how lines are
+//! written.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -8,22 +9,30 @@ use headers_accept::Accept;
 use mediatype::MediaType;
 use serde::Serialize;
 
+use super::params::Params;
 use crate::problem::Problem;
 
-/// What a list is answered as.
+/// As which lines all of a list is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    /// A page.
-    Json,
-    /// All of it, a JSON object a line.
+pub(super) enum Lines {
+    /// A JSON object each.
     NdJson,
-    /// All of it, a line each (RFC 4180), the first with the columns' names.
+    /// Of CSV (RFC 4180), the first with the columns' names.
     Csv,
+}
+
+/// As which file scans are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileFormat {
+    Lines(Lines),
+    /// Apache Parquet: columns with types.
+    Parquet,
 }
 
 const JSON: MediaType<'static> = known("application", "json");
 const ND_JSON: MediaType<'static> = known("application", "x-ndjson");
 const CSV: MediaType<'static> = known("text", "csv");
+const PARQUET: MediaType<'static> = known("application", "vnd.apache.parquet");
 
 const fn known(kind: &'static str, subtype: &'static str) -> MediaType<'static> {
     MediaType::new(
@@ -32,44 +41,52 @@ const fn known(kind: &'static str, subtype: &'static str) -> MediaType<'static> 
     )
 }
 
-impl Format {
-    /// The one that a request's `Accept` prefers (RFC 9110 §12.5.1); a page where it has none.
-    pub(super) fn wanted(headers: &HeaderMap) -> Result<Self, Problem> {
-        Self::negotiated(headers, &[JSON, ND_JSON, CSV])
+impl Lines {
+    /// Those that a request's `Accept` prefers (RFC 9110 §12.5.1); none: a page, which it gets, too, where it has none.
+    pub(super) fn wanted(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let offered = [
+            (JSON, None),
+            (ND_JSON, Some(Self::NdJson)),
+            (CSV, Some(Self::Csv)),
+        ];
+        preferred(headers, &offered)
     }
 
     /// The same of a list that is always taken out whole.
     pub(super) fn wanted_file(headers: &HeaderMap) -> Result<Self, Problem> {
-        Self::negotiated(headers, &[ND_JSON, CSV])
+        preferred(headers, &[(ND_JSON, Self::NdJson), (CSV, Self::Csv)])
     }
 
-    /// What is preferred of these, of which the first is taken by who has no preference.
-    fn negotiated(headers: &HeaderMap, offered: &[MediaType<'static>]) -> Result<Self, Problem> {
-        let mut accepted = String::new();
-        for value in headers.get_all(header::ACCEPT) {
-            let value = value.to_str().map_err(|_| unreadable())?;
-            accepted.push_str(if accepted.is_empty() { "" } else { ", " });
-            accepted.push_str(value);
+    /// The type of the answer.
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::NdJson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
         }
-        if accepted.trim().is_empty() {
-            "*/*".clone_into(&mut accepted);
-        }
-        let accepted = Accept::from_str(&accepted).map_err(|_| unreadable())?;
-        match accepted.negotiate(offered) {
-            Some(found) if *found == ND_JSON => Ok(Self::NdJson),
-            Some(found) if *found == CSV => Ok(Self::Csv),
-            Some(_) => Ok(Self::Json),
-            None => {
-                let page = match offered.contains(&JSON) {
-                    true => format!("{JSON} (a page), "),
-                    false => String::new(),
-                };
-                Err(Problem::new(
-                    StatusCode::NOT_ACCEPTABLE,
-                    format!(
-                        "This is answered as {page}{ND_JSON} or {CSV} (all of it); send one of them as Accept."
-                    ),
-                ))
+    }
+}
+
+impl FileFormat {
+    /// The one that a request names as `format`, or without that its `Accept` prefers; none: a page.
+    pub(super) fn wanted(headers: &HeaderMap, params: &Params) -> Result<Option<Self>, Problem> {
+        let (nd_json, csv) = (Self::Lines(Lines::NdJson), Self::Lines(Lines::Csv));
+        match params.text("format") {
+            None => preferred(
+                headers,
+                &[
+                    (JSON, None),
+                    (ND_JSON, Some(nd_json)),
+                    (CSV, Some(csv)),
+                    (PARQUET, Some(Self::Parquet)),
+                ],
+            ),
+            Some("json") => Ok(None),
+            Some("ndjson") => Ok(Some(nd_json)),
+            Some("csv") => Ok(Some(csv)),
+            Some("parquet") => Ok(Some(Self::Parquet)),
+            Some(_) => {
+                let detail = "must be json, ndjson, csv or parquet.";
+                Err(Problem::parameter("format", detail))
             }
         }
     }
@@ -77,11 +94,45 @@ impl Format {
     /// The type of the answer.
     pub(super) fn content_type(self) -> &'static str {
         match self {
-            Self::Json => "application/json",
-            Self::NdJson => "application/x-ndjson",
-            Self::Csv => "text/csv; charset=utf-8; header=present",
+            Self::Lines(lines) => lines.content_type(),
+            Self::Parquet => "application/vnd.apache.parquet",
         }
     }
+}
+
+/// What a request's `Accept` prefers of these, of which the first is taken by who has no preference.
+fn preferred<T: Copy>(
+    headers: &HeaderMap,
+    offered: &[(MediaType<'static>, T)],
+) -> Result<T, Problem> {
+    let mut accepted = String::new();
+    for value in headers.get_all(header::ACCEPT) {
+        let value = value.to_str().map_err(|_| unreadable())?;
+        accepted.push_str(if accepted.is_empty() { "" } else { ", " });
+        accepted.push_str(value);
+    }
+    if accepted.trim().is_empty() {
+        "*/*".clone_into(&mut accepted);
+    }
+    let accepted = Accept::from_str(&accepted).map_err(|_| unreadable())?;
+    let kinds = || offered.iter().map(|(kind, _)| kind);
+    let found = accepted.negotiate(kinds());
+    let found = found.and_then(|found| offered.iter().find(|(kind, _)| kind == found));
+    found.map(|(_, format)| *format).ok_or_else(|| {
+        let kinds: Vec<String> = kinds()
+            .map(|kind| match *kind == JSON {
+                true => format!("{kind} (a page)"),
+                false => kind.to_string(),
+            })
+            .collect();
+        Problem::new(
+            StatusCode::NOT_ACCEPTABLE,
+            format!(
+                "This is answered as one of {}; send one of them as Accept.",
+                kinds.join(", ")
+            ),
+        )
+    })
 }
 
 fn unreadable() -> Problem {
@@ -136,12 +187,16 @@ fn cell(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    fn wanted(accept: &str) -> Result<Format, u16> {
+    fn headers(accept: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in accept.split('\n').filter(|value| !value.is_empty()) {
             headers.append(header::ACCEPT, value.parse().unwrap());
         }
-        Format::wanted(&headers).map_err(|problem| problem.status.as_u16())
+        headers
+    }
+
+    fn wanted(accept: &str) -> Result<Option<Lines>, u16> {
+        Lines::wanted(&headers(accept)).map_err(|problem| problem.status.as_u16())
     }
 
     #[test]
@@ -153,41 +208,79 @@ mod tests {
             "text/html, */*;q=0.8",
             "application/*, text/csv;q=0.5",
         ] {
-            assert_eq!(wanted(page), Ok(Format::Json), "{page}");
+            assert_eq!(wanted(page), Ok(None), "{page}");
         }
         for (accept, format) in [
-            ("text/csv", Format::Csv),
-            ("TEXT/CSV", Format::Csv),
-            ("text/*", Format::Csv),
-            ("application/x-ndjson", Format::NdJson),
+            ("text/csv", Lines::Csv),
+            ("TEXT/CSV", Lines::Csv),
+            ("text/*", Lines::Csv),
+            ("application/x-ndjson", Lines::NdJson),
             (
                 "application/json;q=0.1, application/x-ndjson;q=0.2",
-                Format::NdJson,
+                Lines::NdJson,
             ),
-            ("text/csv;q=0.5\napplication/x-ndjson", Format::NdJson),
+            ("text/csv;q=0.5\napplication/x-ndjson", Lines::NdJson),
         ] {
-            assert_eq!(wanted(accept), Ok(format), "{accept}");
+            assert_eq!(wanted(accept), Ok(Some(format)), "{accept}");
         }
     }
 
     #[test]
     fn a_file_is_newline_delimited_json_unless_csv_is_preferred() {
         for (accept, format) in [
-            ("", Ok(Format::NdJson)),
-            ("*/*", Ok(Format::NdJson)),
-            ("text/*", Ok(Format::Csv)),
-            ("application/x-ndjson;q=0.5, text/csv", Ok(Format::Csv)),
-            ("text/csv;q=0.5, */*;q=0.9", Ok(Format::NdJson)),
+            ("", Ok(Lines::NdJson)),
+            ("*/*", Ok(Lines::NdJson)),
+            ("text/*", Ok(Lines::Csv)),
+            ("application/x-ndjson;q=0.5, text/csv", Ok(Lines::Csv)),
+            ("text/csv;q=0.5, */*;q=0.9", Ok(Lines::NdJson)),
             ("application/json", Err(406)),
         ] {
-            let mut headers = HeaderMap::new();
-            if !accept.is_empty() {
-                headers.append(header::ACCEPT, accept.parse().unwrap());
-            }
-            let wanted = Format::wanted_file(&headers);
+            let wanted = Lines::wanted_file(&headers(accept));
             let wanted = wanted.map_err(|problem| problem.status.as_u16());
             assert_eq!(wanted, format, "{accept}");
         }
+    }
+
+    #[test]
+    fn scans_are_a_page_or_a_file_of_lines_or_of_columns_and_the_parameter_comes_first() {
+        let wanted = |accept: &str, query: &str| {
+            let uri = axum::http::Uri::try_from(format!("/?{query}")).unwrap();
+            let params = Params::of(&uri);
+            let wanted = FileFormat::wanted(&headers(accept), &params);
+            wanted.map_err(|problem| problem.status.as_u16())
+        };
+        let csv = FileFormat::Lines(Lines::Csv);
+        let nd_json = FileFormat::Lines(Lines::NdJson);
+        for (accept, query, format) in [
+            ("", "", Ok(None)),
+            ("*/*", "", Ok(None)),
+            ("application/*", "", Ok(None)),
+            ("text/csv", "", Ok(Some(csv))),
+            ("application/x-ndjson", "", Ok(Some(nd_json))),
+            (
+                "application/vnd.apache.parquet",
+                "",
+                Ok(Some(FileFormat::Parquet)),
+            ),
+            (
+                "text/csv;q=0.5, application/vnd.apache.parquet",
+                "",
+                Ok(Some(FileFormat::Parquet)),
+            ),
+            ("text/csv", "format=parquet", Ok(Some(FileFormat::Parquet))),
+            ("image/png", "format=parquet", Ok(Some(FileFormat::Parquet))),
+            ("", "format=csv", Ok(Some(csv))),
+            ("", "format=ndjson", Ok(Some(nd_json))),
+            ("text/csv", "format=json", Ok(None)),
+            ("text/csv", "format=Parquet", Err(400)),
+            ("text/csv", "format=", Err(400)),
+            ("application/parquet", "", Err(406)),
+        ] {
+            assert_eq!(wanted(accept, query), format, "{accept} {query}");
+        }
+        // Lists of other things have no columns with types.
+        let parquet = headers("application/vnd.apache.parquet");
+        assert!(Lines::wanted(&parquet).is_err());
     }
 
     #[test]

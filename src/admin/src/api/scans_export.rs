@@ -1,5 +1,8 @@
 //! Exports of scans: one by one in the order of their times, sent as they are read.
 
+mod columns;
+mod parquet;
+
 use std::io;
 
 use analytics::{Bots, ExportedScan, ScanCursor, ScanFilter};
@@ -12,8 +15,10 @@ use serde::Serialize;
 use tags::Permission;
 use utoipa::ToSchema;
 
+use self::columns::COLUMNS;
+use self::parquet::ParquetFile;
 use super::analytics::{not_answered, range, refused, select};
-use super::format::{Format, csv_lines, nd_json_lines};
+use super::format::{FileFormat, Lines, csv_lines, nd_json_lines};
 use super::params::Params;
 use crate::auth::{Asks, Principal};
 use crate::places::Place;
@@ -55,27 +60,6 @@ pub(crate) struct ScanAnswer {
     bot_reason: Option<String>,
 }
 
-const COLUMNS: [&str; 18] = [
-    "time",
-    "domain",
-    "code",
-    "tag_version",
-    "campaign",
-    "outcome",
-    "rule",
-    "destination",
-    "country",
-    "region",
-    "city",
-    "device",
-    "os",
-    "browser",
-    "language",
-    "referrer",
-    "automated",
-    "bot_reason",
-];
-
 impl From<ExportedScan> for ScanAnswer {
     fn from(scan: ExportedScan) -> Self {
         let known = |text: String| (!text.is_empty()).then_some(text);
@@ -102,39 +86,23 @@ impl From<ExportedScan> for ScanAnswer {
     }
 }
 
-/// Its cells, in the order of [`COLUMNS`].
-fn row(scan: ExportedScan) -> [String; COLUMNS.len()] {
-    let destination = scan.destination.map(|index| index.to_string());
-    [
-        scan.time.to_string(),
-        scan.domain,
-        scan.code,
-        scan.tag_version.to_string(),
-        scan.campaign,
-        scan.outcome,
-        scan.rule,
-        destination.unwrap_or_default(),
-        scan.country,
-        scan.region,
-        scan.city,
-        scan.device,
-        scan.os,
-        scan.browser,
-        scan.language,
-        scan.referrer,
-        scan.automated.to_string(),
-        scan.bot_reason,
-    ]
-}
-
 /// What is asked for, and how far it has come.
 struct Export {
     admin: Admin,
     asks: Asks,
     filter: ScanFilter,
-    format: Format,
+    file: File,
     next: Next,
     _place: Place,
+}
+
+/// What has been made of the file.
+enum File {
+    /// Nothing is kept of it: lines are sent as they are made.
+    Lines(Lines),
+    Parquet(Box<ParquetFile>),
+    /// All of it.
+    Ended,
 }
 
 /// Where the next page begins, if there is one.
@@ -150,7 +118,7 @@ pub(super) fn export(
     admin: Admin,
     who: Principal,
     params: &Params,
-    format: Format,
+    format: FileFormat,
 ) -> Result<Response, Problem> {
     let permission = Permission::Export;
     who.require(permission)?;
@@ -159,21 +127,27 @@ pub(super) fn export(
     let bots = params.parsed::<Bots>("bots")?.unwrap_or_default();
     let filter = ScanFilter::new(select, range, bots);
     let filter = filter.map_err(|error| refused(params, "from", &error))?;
-    let name = match format {
-        Format::Csv => "attachment; filename=\"scans.csv\"",
-        _ => "attachment; filename=\"scans.ndjson\"",
+    let (name, file) = match format {
+        FileFormat::Lines(lines @ Lines::Csv) => ("scans.csv", File::Lines(lines)),
+        FileFormat::Lines(lines @ Lines::NdJson) => ("scans.ndjson", File::Lines(lines)),
+        FileFormat::Parquet => {
+            let file = ParquetFile::new().map_err(|error| Problem::internal(&error))?;
+            ("scans.parquet", File::Parquet(Box::new(file)))
+        }
     };
+    let disposition = format!("attachment; filename=\"{name}\"");
+    let kind = format.content_type().to_owned();
     let headers = [
-        (header::CONTENT_TYPE, format.content_type()),
-        (header::CONTENT_DISPOSITION, name),
-        (header::VARY, "Accept"),
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_DISPOSITION, disposition),
+        (header::VARY, "Accept".to_owned()),
     ];
     let export = Export {
         _place: admin.place_for_export(&who.workspace)?,
         admin,
         asks: Asks { who, permission },
         filter,
-        format,
+        file,
         next: Next::First,
     };
     let pages = try_unfold(export, async |mut export| {
@@ -185,12 +159,12 @@ pub(super) fn export(
 }
 
 impl Export {
-    /// Some scans as text; none: that was all.
+    /// Some of the file, maybe nothing as yet; none: that was all.
     async fn page(&mut self) -> Result<Option<Bytes>, Problem> {
         let (is_first, begin) = match &self.next {
             Next::First => (true, None),
             Next::Behind(cursor) => (false, Some(cursor)),
-            Next::None => return Ok(None),
+            Next::None => return self.end(),
         };
         // It may go on for hours.
         self.asks.may_still(&self.admin)?;
@@ -199,17 +173,40 @@ impl Export {
         let page = store.scan_page(workspace, &self.filter, begin, PAGE);
         let page = page.await.map_err(|error| not_answered(&error))?;
         self.next = page.next.map_or(Next::None, Next::Behind);
-        let lines = match self.format {
-            Format::Csv => {
-                let header = is_first.then(|| COLUMNS.map(str::to_owned));
-                let rows = header.into_iter().chain(page.scans.into_iter().map(row));
+        self.file.add(page.scans, is_first).map(Some)
+    }
+
+    fn end(&mut self) -> Result<Option<Bytes>, Problem> {
+        match std::mem::replace(&mut self.file, File::Ended) {
+            File::Parquet(file) => {
+                let rest = file.end().map_err(|error| Problem::internal(&error))?;
+                Ok(Some(rest.into()))
+            }
+            File::Lines(_) | File::Ended => Ok(None),
+        }
+    }
+}
+
+impl File {
+    /// What can be sent by now, with these scans.
+    fn add(&mut self, scans: Vec<ExportedScan>, is_first: bool) -> Result<Bytes, Problem> {
+        let added = match self {
+            Self::Lines(Lines::Csv) => {
+                let header = is_first.then(|| COLUMNS.each_ref().map(|it| it.name.to_owned()));
+                let row = |scan| COLUMNS.each_ref().map(|it| it.cells.text(&scan));
+                let rows = header.into_iter().chain(scans.into_iter().map(row));
                 csv_lines(rows).map_err(|error| Problem::internal(&error))?
             }
-            _ => {
-                let scans = page.scans.into_iter().map(ScanAnswer::from);
+            Self::Lines(Lines::NdJson) => {
+                let scans = scans.into_iter().map(ScanAnswer::from);
                 nd_json_lines(scans).map_err(|error| Problem::internal(&error))?
             }
+            Self::Parquet(file) => {
+                let added = file.add(&scans);
+                added.map_err(|error| Problem::internal(&error))?
+            }
+            Self::Ended => Vec::new(),
         };
-        Ok(Some(lines.into()))
+        Ok(added.into())
     }
 }

@@ -16,7 +16,7 @@ use tags::WorkspaceId;
 use utoipa::ToSchema;
 
 use super::analytics::not_answered;
-use super::format::{Format, csv_lines, nd_json_lines};
+use super::format::{Lines, csv_lines, nd_json_lines};
 use super::params::Params;
 use crate::auth::Principal;
 use crate::index::Tenant;
@@ -77,7 +77,7 @@ pub(crate) async fn usage(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let params = params.allow(&["from", "to", "workspaces"])?;
-    let format = Format::wanted(&headers)?;
+    let lines = Lines::wanted(&headers)?;
     let days = days(&admin, &params)?;
     let items = match params.text("workspaces") {
         None => of_one(&admin, &who, days).await?,
@@ -89,7 +89,7 @@ pub(crate) async fn usage(
             ));
         }
     };
-    answer(items, format)
+    answer(items, lines)
 }
 
 fn days(admin: &Admin, params: &Params) -> Result<RangeInclusive<Date>, Problem> {
@@ -192,13 +192,15 @@ fn tell(
     Ok(items)
 }
 
-fn answer(items: Vec<UsageAnswer>, format: Format) -> Result<Response, Problem> {
-    let lines = match format {
-        Format::Json => return Ok(Json(UsageList { items }).into_response()),
-        Format::Csv => csv(&items).map_err(|error| Problem::internal(&error))?,
-        Format::NdJson => nd_json_lines(&items).map_err(|error| Problem::internal(&error))?,
+fn answer(items: Vec<UsageAnswer>, lines: Option<Lines>) -> Result<Response, Problem> {
+    let Some(lines) = lines else {
+        return Ok(Json(UsageList { items }).into_response());
     };
-    Ok(([(header::CONTENT_TYPE, format.content_type())], lines).into_response())
+    let text = match lines {
+        Lines::Csv => csv(&items).map_err(|error| Problem::internal(&error))?,
+        Lines::NdJson => nd_json_lines(&items).map_err(|error| Problem::internal(&error))?,
+    };
+    Ok(([(header::CONTENT_TYPE, lines.content_type())], text).into_response())
 }
 
 fn csv(items: &[UsageAnswer]) -> Result<Vec<u8>, csv::Error> {

@@ -49,6 +49,7 @@ mod rules_refused;
 #[allow(dead_code)] // the store's own tests use more of it
 mod scanned;
 mod scans_export;
+mod scans_parquet;
 mod schedule;
 mod sessions;
 mod simulate;

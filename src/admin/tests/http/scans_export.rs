@@ -12,6 +12,7 @@ use crate::support::{Answer, Api, Server};
 
 const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
+const PARQUET: &str = "application/vnd.apache.parquet";
 const DAY: &str = "from=2026-11-25T00:00:00Z&to=2026-11-26T00:00:00Z";
 const NOON: &str = "2026-11-25T12:00:00Z";
 
@@ -176,7 +177,11 @@ async fn an_export_takes_no_parameters_of_counts_and_asks_for_its_own_permission
     }
     let backwards = "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z";
     assert_eq!(export(&owner, backwards, CSV).await.parameter(), "to");
-    export(&owner, DAY, "application/vnd.apache.parquet")
+    for named in ["format=xml", "format=", "format=CSV"] {
+        let refusal = export(&owner, named, CSV).await;
+        assert_eq!(refusal.parameter(), "format", "{named}");
+    }
+    export(&owner, DAY, "application/parquet")
         .await
         .problem(406);
     let scoped = async |scopes: Value| {
@@ -186,7 +191,7 @@ async fn an_export_takes_no_parameters_of_counts_and_asks_for_its_own_permission
     };
     let counts = scoped(json!(["analytics:read"])).await;
     counts.get("/analytics/scans").await.ok();
-    for kind in [CSV, NDJSON] {
+    for kind in [CSV, NDJSON, PARQUET] {
         let refusal = export(&counts, DAY, kind).await.problem(403);
         let detail = refusal["detail"].as_str().unwrap();
         assert!(detail.contains("the permission export;"), "{detail}");
