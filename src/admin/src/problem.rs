@@ -238,6 +238,11 @@ impl IntoResponse for Problem {
                 let challenge = HeaderValue::from_static("Bearer realm=\"tagwire\"");
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
+            // As RFC 9110 §15.5.22 wants it.
+            StatusCode::UPGRADE_REQUIRED => {
+                headers.insert(header::UPGRADE, HeaderValue::from_static("HTTP/1.1"));
+                headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+            }
             // What is left of the request may still come, and must not be read as the next one (RFC 9110 §15.5.9).
             StatusCode::REQUEST_TIMEOUT => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

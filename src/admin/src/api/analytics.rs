@@ -4,7 +4,7 @@ use analytics::{
     Bots, Dimension, Interval, InvalidQuery, Point, ScanQuery, ScanReport, Select, StoreError,
 };
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Version};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use tags::{Code, Zone};
 use utoipa::ToSchema;
 
-use super::format::FileFormat;
+use super::format::{FileFormat, has_an_end};
 use super::params::Params;
 use super::scans_export::{self, ScanAnswer};
 use crate::auth::{Asks, Principal};
@@ -130,6 +130,7 @@ pub(crate) struct ValueAnswer {
         (status = 400, description = "A parameter is not valid", body = ProblemDetails),
         (status = 404, description = "The tag does not exist, or not in this workspace", body = ProblemDetails),
         (status = 406, description = "It is answered as JSON, NDJSON, CSV and Parquet alone", body = ProblemDetails),
+        (status = 426, description = "HTTP/1.0 cannot tell lines that were broken off from all of them", body = ProblemDetails),
         (status = 429, description = "The workspace, or all together, have as many exports under way as they may, or as many requests were made in a second", body = ProblemDetails)
     )
 )]
@@ -137,6 +138,7 @@ pub(crate) async fn scans(
     State(admin): State<Admin>,
     Extension(asks): Extension<Asks>,
     params: Params,
+    version: Version,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let params = params.allow(&PARAMETERS)?;
@@ -150,6 +152,10 @@ pub(crate) async fn scans(
     {
         let detail = "belongs to counts; an export is the scans themselves.";
         return Err(Problem::parameter(name, detail));
+    }
+    // A Parquet file that was broken off has no footer.
+    if let FileFormat::Lines(_) = format {
+        has_an_end(version)?;
     }
     scans_export::export(admin, asks.who, &params, format)
 }

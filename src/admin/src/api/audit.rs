@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tags::{Action, AuditEntry};
 use utoipa::ToSchema;
 
-use super::format::{Lines, csv_lines, nd_json_lines};
+use super::format::{Lines, csv_lines, has_an_end, nd_json_lines};
 use super::history::content;
 use super::listing;
 use super::params::Params;
@@ -56,13 +56,15 @@ const COLUMNS: [&str; 9] = [
             (String = "text/csv")
         )),
         (status = 404, description = "There is no such tag in this workspace", body = ProblemDetails),
-        (status = 406, description = "It is answered as JSON, NDJSON and CSV alone", body = ProblemDetails)
+        (status = 406, description = "It is answered as JSON, NDJSON and CSV alone", body = ProblemDetails),
+        (status = 426, description = "HTTP/1.0 cannot tell an export that was broken off from a whole one", body = ProblemDetails)
     )
 )]
 pub(crate) async fn list(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
+    version: Version,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let params = params.allow(&[
@@ -80,6 +82,7 @@ pub(crate) async fn list(
             return Err(Problem::parameter(name, detail));
         }
     }
+    has_an_end(version)?;
     let place = admin.place_for_export(&who.workspace)?;
     let tenant = admin.tenant(&who);
     Ok(export(admin, tenant, filter, lines, place))

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tags::Permission;
@@ -68,6 +69,20 @@ impl Endpoints {
     pub(super) fn into_parts(self) -> (Router<Admin>, OpenApi) {
         self.0.split_for_parts()
     }
+}
+
+/// Endpoints of one path whose answers depend on `Accept`, refusals too, and say so (RFC 9110 §12.5.5).
+pub(super) fn by_accept(
+    (schemas, paths, methods): UtoipaMethodRouter<Admin>,
+) -> UtoipaMethodRouter<Admin> {
+    let methods = methods.route_layer(middleware::map_response(vary));
+    (schemas, paths, methods)
+}
+
+async fn vary(mut response: Response) -> Response {
+    let accept = HeaderValue::from_static("Accept");
+    response.headers_mut().insert(header::VARY, accept);
+    response
 }
 
 /// 401, then 429, then 403. Whoever comes through is known to the handler as its `Principal`.

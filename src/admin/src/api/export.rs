@@ -1,11 +1,11 @@
 //! `/api/v1/tags/export`: a workspace's tags as a file that imports unchanged.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Version, header};
 use axum::response::{IntoResponse, Response};
 use tags::Status;
 
-use super::format::Lines;
+use super::format::{Lines, has_an_end};
 use super::params::Params;
 use super::tags::filter;
 use crate::auth::Principal;
@@ -29,6 +29,7 @@ use crate::service::Admin;
     responses(
         (status = 200, description = "The file", content((String = "application/x-ndjson"), (String = "text/csv"))),
         (status = 406, description = "Neither NDJSON nor CSV is accepted", body = ProblemDetails),
+        (status = 426, description = "HTTP/1.0 cannot tell an export that was broken off from a whole one", body = ProblemDetails),
         (status = 429, description = "The workspace, or all together, have as many exports under way as they may, or as many requests were made in a second", body = ProblemDetails)
     )
 )]
@@ -36,6 +37,7 @@ pub(crate) async fn export(
     State(admin): State<Admin>,
     who: Principal,
     params: Params,
+    version: Version,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let params = params.allow(&["q", "campaign", "label", "status"])?;
@@ -45,6 +47,7 @@ pub(crate) async fn export(
         return Err(Problem::parameter("status", detail));
     }
     let format = Lines::wanted_file(&headers)?;
+    has_an_end(version)?;
     let (written, name) = match format {
         Lines::Csv => (bulk::Format::Csv, "attachment; filename=\"tags.csv\""),
         Lines::NdJson => (bulk::Format::Ndjson, "attachment; filename=\"tags.ndjson\""),
@@ -54,7 +57,6 @@ pub(crate) async fn export(
     let headers = [
         (header::CONTENT_TYPE, format.content_type()),
         (header::CONTENT_DISPOSITION, name),
-        (header::VARY, "Accept"),
     ];
     Ok((headers, export.body()).into_response())
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Version, header};
 use headers_accept::Accept;
 use mediatype::MediaType;
 use serde::Serialize;
@@ -133,6 +133,18 @@ fn preferred<T: Copy>(
             ),
         )
     })
+}
+
+/// Refuses what is sent as it is read to who asks by HTTP/1.0. There it ends with the connection, so that what was broken off would be taken
+/// for whole (RFC 9112 §8).
+pub(super) fn has_an_end(version: Version) -> Result<(), Problem> {
+    if version >= Version::HTTP_11 {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UPGRADE_REQUIRED,
+        "An export is sent as it is read, and in HTTP/1.0 one that was broken off looks like a whole one. Ask by HTTP/1.1.",
+    ))
 }
 
 fn unreadable() -> Problem {

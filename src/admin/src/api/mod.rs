@@ -53,7 +53,7 @@ use utoipa::OpenApi;
 use utoipa_axum::routes;
 
 pub(crate) use self::alerts::AlertAnswer;
-use self::endpoints::Endpoints;
+use self::endpoints::{Endpoints, by_accept};
 pub(crate) use self::schema::TagAnswer;
 use crate::auth::know_client;
 use crate::body::Body;
@@ -94,7 +94,7 @@ fn endpoints() -> Endpoints {
         .needs(TagsRead, routes!(tags::list))
         .needs(Import, routes!(import::create))
         .needs(Import, routes!(import::get))
-        .needs(Export, routes!(export::export))
+        .needs(Export, by_accept(routes!(export::export)))
         .needs(TagsWrite, routes!(bulk::create))
         .needs(TagsWrite, routes!(bulk::get))
         .needs(TagsRead, routes!(tags::get))
@@ -108,12 +108,12 @@ fn endpoints() -> Endpoints {
         .needs(TagsRead, routes!(simulate::simulate))
         .needs(TagsRead, routes!(qr::svg))
         .needs(TagsRead, routes!(qr::png))
-        .needs(AnalyticsRead, routes!(analytics::scans))
+        .needs(AnalyticsRead, by_accept(routes!(analytics::scans)))
         .needs(AnalyticsRead, routes!(peaks::peaks))
         .needs(AnalyticsRead, routes!(visitors::visitors))
         .needs(AnalyticsRead, routes!(live::live))
-        .needs(AnalyticsRead, routes!(usage::usage))
-        .needs(AuditRead, routes!(audit::list))
+        .needs(AnalyticsRead, by_accept(routes!(usage::usage)))
+        .needs(AuditRead, by_accept(routes!(audit::list)))
         .needs(AuditRead, routes!(alerts::list))
         .needs(Operations, routes!(workspaces::create))
         .needs(SettingsRead, routes!(workspaces::list))

@@ -140,7 +140,6 @@ pub(super) fn export(
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_DISPOSITION, disposition),
-        (header::VARY, "Accept".to_owned()),
     ];
     let export = Export {
         _place: admin.place_for_export(&who.workspace)?,

@@ -17,6 +17,7 @@ mod edges;
 mod edit;
 mod export;
 mod faults;
+mod formats;
 mod half_sent;
 mod history;
 mod idempotency;
