@@ -6,6 +6,9 @@ use jiff::{Span, Timestamp};
 /// Where days are counted from.
 const FIRST: Date = date(1970, 1, 1);
 
+/// A day's microseconds.
+const LENGTH: i64 = 86_400_000_000;
+
 /// A day in UTC, by its number since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(i64);
@@ -13,7 +16,7 @@ pub struct Day(i64);
 impl Day {
     /// The one that a moment is in.
     pub fn of(moment: Timestamp) -> Self {
-        Self(moment.as_second().div_euclid(86_400))
+        Self(moment.as_microsecond().div_euclid(LENGTH))
     }
 
     /// The calendar's.
@@ -39,7 +42,6 @@ impl Day {
 
     /// Its first microsecond since 1970, and the first behind it.
     pub(crate) fn micros(self) -> (i64, i64) {
-        const LENGTH: i64 = 86_400_000_000;
         let from = self.0.saturating_mul(LENGTH);
         (from, from.saturating_add(LENGTH))
     }

@@ -13,7 +13,7 @@ pub struct Hour(i64);
 impl Hour {
     /// The one that a moment is in.
     pub fn of(moment: Timestamp) -> Self {
-        Self(moment.as_second().div_euclid(3_600))
+        Self::of_micros(moment.as_microsecond())
     }
 
     /// The one that a moment is in, given in microseconds since 1970.
@@ -88,6 +88,8 @@ mod tests {
             ("2026-11-25T10:59:59.999Z", "2026-11-25T10:00:00Z"),
             ("2026-11-25T11:00:00Z", "2026-11-25T11:00:00Z"),
             ("1969-12-31T23:59:59Z", "1969-12-31T23:00:00Z"),
+            ("1969-12-31T23:59:59.5Z", "1969-12-31T23:00:00Z"),
+            ("1969-12-31T22:59:59.999999Z", "1969-12-31T22:00:00Z"),
         ] {
             let hour = Hour::of(moment.parse().expect("a time"));
             assert_eq!(hour.start().to_string(), start);

@@ -38,9 +38,7 @@ pub use query::{
     Bots, Dimension, Interval, InvalidQuery, ScanFilter, ScanQuery, ScanReport, Select,
 };
 pub use retention::Expiry;
-pub use rollups::{
-    HourRange, HoursToRollUp, MOST_HOURS_AT_ONCE, Piece, Rebuilt, SETTLED_AFTER, Which, rebuild,
-};
+pub use rollups::{HourRange, HoursToRollUp, Piece, Rebuilt, SETTLED_AFTER, Which, rebuild};
 pub use row::Row;
 pub use series::Point;
 pub use sqlite_store::SqliteStore;

@@ -33,6 +33,14 @@ pub enum StoreError {
         /// What the store says.
         reason: String,
     },
+    /// It was given up, as there is no more time for it: less of it at once may be done.
+    #[error("cannot {doing}, it takes longer than {seconds} s")]
+    TookTooLong {
+        /// What was being done.
+        doing: &'static str,
+        /// How long it may take.
+        seconds: u64,
+    },
     /// The schema is a newer program's.
     #[error(
         "the scan store's schema has version {found}, this program knows {known}: run the newer program"

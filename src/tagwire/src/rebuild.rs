@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use analytics::{Hour, HourRange, Rebuilt};
+use analytics::{Hour, HourRange, Rebuilt, StoreError};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Subcommand};
 use jiff::{SignedDuration, Timestamp};
@@ -59,13 +59,16 @@ fn rebuild(command: &Rebuild) -> Result<(), Failure> {
     let config = config.map_err(Failure::new)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let began = Instant::now();
-    let told = |hours: &HourRange| {
-        let text = format!(
+    let told = |hours: &HourRange, failed: Option<&StoreError>| {
+        let mut text = format!(
             "hours: {}, from {} to {}",
             hours.count(),
             hours.start(),
             hours.end()
         );
+        if let Some(error) = failed {
+            text += &format!(": {error}; half of them are tried");
+        }
         command.output.note(&text);
     };
     let rebuilt = runtime.block_on(async {

@@ -71,7 +71,8 @@ impl Endpoints {
     }
 }
 
-/// Endpoints of one path whose answers depend on `Accept`, refusals too, and say so (RFC 9110 §12.5.5).
+/// Endpoints of one path whose answers depend on `Accept`, and say so (RFC 9110 §12.5.5), refusals by the handler too. What is refused before,
+/// by who asks, does not depend on it.
 pub(super) fn by_accept(
     (schemas, paths, methods): UtoipaMethodRouter<Admin>,
 ) -> UtoipaMethodRouter<Admin> {

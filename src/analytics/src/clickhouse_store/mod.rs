@@ -237,10 +237,12 @@ impl ScanStore for ClickHouseStore {
         let client = self.client().await?;
         // What takes longer would not count any more: there is no use in going on.
         let computing = rollups::compute(client, self.settled, hours);
-        match tokio::time::timeout(self.holds_within, computing).await {
-            Ok(computed) => computed,
-            Err(_) => Err(periods::too_long(self.holds_within)),
+        let computed = tokio::time::timeout(self.holds_within, computing).await;
+        let computed = computed.map_err(|_| periods::too_long(self.holds_within))??;
+        if let Err(error) = rollups::sweep(client).await {
+            tracing::warn!(%error, "rollups that were replaced are still there; the next computation removes them");
         }
+        Ok(computed)
     }
 
     async fn roll_up_days(&self) -> Result<u64, StoreError> {

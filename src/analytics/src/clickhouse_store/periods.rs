@@ -200,9 +200,9 @@ pub(super) async fn hold(
 
 /// Why what was computed does not count.
 pub(super) fn too_long(within: Duration) -> StoreError {
-    StoreError::Unavailable {
+    StoreError::TookTooLong {
         doing: "compute some hours' rollups",
-        reason: format!("it took longer than {} s", within.as_secs()),
+        seconds: within.as_secs(),
     }
 }
 

@@ -28,10 +28,10 @@ pub(crate) use source::{Key, Rolled, Table};
 pub const SETTLED_AFTER: Duration = Duration::from_secs(600);
 
 /// The most hours that are computed at once.
-pub const MOST_HOURS_AT_ONCE: usize = 24;
+const MOST_HOURS_AT_ONCE: usize = 24;
 
-/// How many hours are computed at once: at most [`MOST_HOURS_AT_ONCE`]. As many hours as that of a store with very many scans may take longer
-/// than there is time for; whoever has failed tries half of them.
+/// How many hours are computed at once: at most, and at first, a day. As many hours as that of a store with very many scans may take longer
+/// than there is time for; whoever has failed tries fewer of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece(usize);
 
@@ -42,11 +42,20 @@ impl Default for Piece {
 }
 
 impl Piece {
+    /// By itself, so that what is wrong with one hour is not wrong with others.
+    pub const ONE_HOUR: Self = Self(1);
+
     /// Half of the hours of a run that failed; none where it was one.
     #[must_use]
     pub fn half_of(failed: &HourRange) -> Option<Self> {
         let half = usize::try_from(failed.count() / 2).ok();
         half.filter(|half| *half > 0).map(Self)
+    }
+
+    /// After a run that did not fail.
+    #[must_use]
+    pub fn doubled(self) -> Self {
+        Self((self.0 * 2).min(MOST_HOURS_AT_ONCE))
     }
 }
 
@@ -152,5 +161,11 @@ mod tests {
         };
         assert_eq!(newest_run(&many, piece), Some((99, 99)));
         assert_eq!(Piece::half_of(&one), None);
+        let mut grown = vec![Piece::ONE_HOUR];
+        grown.extend((0..6).map(|_| {
+            piece = piece.doubled();
+            piece
+        }));
+        assert_eq!(grown, [1, 2, 4, 8, 16, 24, 24].map(Piece));
     }
 }

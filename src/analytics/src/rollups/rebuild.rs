@@ -15,13 +15,13 @@ pub struct Rebuilt {
 }
 
 /// Computes all rollups from the first hour to the second, which is outside, the newest first, as the job computes those that do not hold.
-/// `told` hears of each step when it is done. A step that fails is tried again with half of its hours, down to one. What was computed before
-/// an error holds.
+/// `told` hears of each step when it is done, and of each that failed for lack of time, with why: half of its hours are tried then, down to one.
+/// What was computed before an error holds.
 pub async fn rebuild(
     store: &dyn ScanStore,
     from: Hour,
     to: Hour,
-    mut told: impl FnMut(&HourRange),
+    mut told: impl FnMut(&HourRange, Option<&StoreError>),
 ) -> Result<Rebuilt, StoreError> {
     let mut left = store.hours_to_roll_up(Which::Within(from, to)).await?;
     let mut rebuilt = Rebuilt {
@@ -32,7 +32,8 @@ pub async fn rebuild(
     let mut piece = Piece::default();
     while let Some(run) = left.newest_run(piece) {
         let hold = match (store.roll_up(&run).await, Piece::half_of(&run)) {
-            (Err(_), Some(half)) => {
+            (Err(error @ StoreError::TookTooLong { .. }), Some(half)) => {
+                told(&run, Some(&error));
                 piece = half;
                 continue;
             }
@@ -40,7 +41,8 @@ pub async fn rebuild(
         };
         rebuilt.hours += hold;
         rebuilt.later += run.count() - hold;
-        told(&run);
+        told(&run, None);
+        piece = piece.doubled();
         left.ready.drain(..run.count() as usize);
     }
     loop {

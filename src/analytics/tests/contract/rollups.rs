@@ -497,7 +497,7 @@ fn a_rebuild_replaces_rollups_that_hold() {
 
         let (from, to) = (Hour::of(first), Hour::of(Timestamp::now()));
         let mut runs = Vec::new();
-        let rebuilt = rebuild(&*opened.store, from, to, |run| runs.push(*run));
+        let rebuilt = rebuild(&*opened.store, from, to, |run, _| runs.push(*run));
         let rebuilt = opened.runtime.block_on(rebuilt)?;
         assert_eq!(rebuilt.later, 0, "{}", opened.name);
         assert_eq!(rebuilt.hours, 28, "{}", opened.name);
@@ -588,8 +588,13 @@ fn what_takes_longer_than_it_may_does_not_hold() {
     let given_up = runtime.block_on(hasty.roll_up(&run));
     let error = given_up.expect_err("no time").to_string();
     assert!(error.contains("longer than 0 s"), "{error}");
-    let rebuilt = rebuild(&hasty, run.first, run.last, |run| panic!("{run:?}"));
+    let mut failed = Vec::new();
+    let rebuilt = rebuild(&hasty, run.first, run.last.before(-1), |run, error| {
+        assert!(error.is_some(), "{run:?}");
+        failed.push(run.count());
+    });
     runtime.block_on(rebuilt).expect_err("no time for one hour");
+    assert_eq!(failed, [4, 2]);
     let hours = missing();
     assert_eq!(hours.ready.len() as u64 + hours.later, 4, "none holds");
     assert_eq!(roll_up(&runtime, &store).expect("rolled up"), 4);
