@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::record::Record;
-use crate::{JournalMetrics, OpenError, Positions, PublishError};
+use crate::{JournalMetrics, OpenError, Positions, PublishError, SaltChange};
 
 /// Calls that wait for the thread before further callers have to wait to ask: with a commit of 10 ms, 0.1 s of callers at most.
 const QUEUE: usize = 1024;
@@ -29,6 +29,9 @@ pub(crate) trait Committer: Send + 'static {
     /// Commits all calls or none. The positions are one each, in order.
     fn commit(&mut self, calls: &[Vec<Record>]) -> Result<Vec<Positions>, PublishError>;
 
+    /// Makes all of these changes of salts or none.
+    fn change_salts(&mut self, changes: &[SaltChange]) -> Result<(), PublishError>;
+
     /// Clears up after a failed commit, for a bounded time; no commit is tried before this succeeds.
     fn settle(&mut self) -> Result<(), PublishError>;
 }
@@ -41,6 +44,7 @@ pub(crate) struct GroupCommit(mpsc::Sender<Request>);
 enum Request {
     BecomeWriter(oneshot::Sender<Result<(), PublishError>>),
     Publish(Call),
+    ChangeSalts(Vec<SaltChange>, oneshot::Sender<Result<(), PublishError>>),
 }
 
 #[derive(Debug)]
@@ -98,6 +102,10 @@ impl GroupCommit {
         self.ask(|reply| Request::Publish(call(reply))).await
     }
 
+    pub(crate) async fn change_salts(&self, changes: Vec<SaltChange>) -> Result<(), PublishError> {
+        self.ask(|reply| Request::ChangeSalts(changes, reply)).await
+    }
+
     async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, PublishError>>) -> Request,
@@ -134,6 +142,14 @@ impl<C: Committer> Writer<C> {
                     let outcome = self.committer.become_writer(&|| reply.is_closed());
                     // The caller may have gone; the role is kept all the same.
                     let _ = reply.send(outcome);
+                }
+                Request::ChangeSalts(changes, reply) => {
+                    let outcome = self.committer.change_salts(&changes);
+                    let failed = outcome.is_err();
+                    let _ = reply.send(outcome); // as above
+                    if failed && !self.settle() {
+                        return;
+                    }
                 }
                 Request::Publish(first) => {
                     let calls = self.group(first);
@@ -231,6 +247,9 @@ impl<C: Committer> Writer<C> {
                     Ok(Request::Publish(call)) => {
                         let _ = call.reply.send(Err(error.clone()));
                     }
+                    Ok(Request::ChangeSalts(_, reply)) => {
+                        let _ = reply.send(Err(error.clone()));
+                    }
                     // Becoming the writer starts anew, which settles everything.
                     Ok(request @ Request::BecomeWriter(_)) => {
                         self.waiting = Some(request);
@@ -270,6 +289,10 @@ mod tests {
                 .unwrap();
             self.go_on.recv().unwrap();
             Ok(vec![Positions::default(); calls.len()])
+        }
+
+        fn change_salts(&mut self, _changes: &[SaltChange]) -> Result<(), PublishError> {
+            Ok(())
         }
 
         fn settle(&mut self) -> Result<(), PublishError> {

@@ -4,7 +4,8 @@
 //! change is, and its form as bytes, is `tags`' matter; what becomes of it, the table's and the admin's.
 //!
 //! Read in this order: [`Journal`], [`Event`], [`Positions`], then one of the two implementations. [`Edges`] is the way back: how far each edge
-//! has come. [`Counts`] is what edges tell each other: how often tags have been scanned.
+//! has come. [`Counts`] is what edges tell each other: how often tags have been scanned. [`Salts`] are what they hash a day's
+//! visitors with.
 
 mod applied;
 mod counts;
@@ -18,6 +19,7 @@ mod metrics;
 mod positions;
 mod record;
 mod refused;
+mod salts;
 mod since;
 mod sqlite;
 
@@ -38,5 +40,6 @@ pub use metrics::JournalMetrics;
 pub use positions::Positions;
 pub use record::MAX_RECORD_BYTES;
 pub use refused::RefusedRecord;
+pub use salts::{Salt, SaltChange, SaltError, Salts, SaltsEvent, SaltsFollower};
 pub use since::{KnownLog, Since};
 pub use sqlite::SqliteJournal;

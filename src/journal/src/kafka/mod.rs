@@ -23,8 +23,10 @@ use tags::{Change, Topic};
 
 use crate::group_commit::{GroupCommit, Lane};
 use crate::record::Record;
+use crate::salts::kafka::{self as salts, KafkaSaltsFollower};
 use crate::{
-    FollowError, Follower, Journal, JournalMetrics, OpenError, Positions, PublishError, Since,
+    FollowError, Follower, Journal, JournalMetrics, OpenError, Positions, PublishError, SaltChange,
+    Salts, SaltsFollower, Since,
 };
 use follower::KafkaFollower;
 use publisher::KafkaCommitter;
@@ -149,7 +151,10 @@ impl KafkaJournal {
         let brokers = &self.options.brokers;
         let mut told = None;
         loop {
-            let mut check = pin!(topics::ensure(&self.options));
+            let mut check = pin!(async {
+                topics::ensure(&self.options).await?;
+                salts::ensure(&self.options).await
+            });
             let checked = match tokio::time::timeout(PATIENCE, &mut check).await {
                 Ok(checked) => checked,
                 Err(_) => {
@@ -220,5 +225,17 @@ impl Journal for KafkaJournal {
             since,
             self.metrics.clone(),
         )?))
+    }
+}
+
+#[async_trait]
+impl Salts for KafkaJournal {
+    async fn change_salts(&self, changes: Vec<SaltChange>) -> Result<(), PublishError> {
+        self.commits.change_salts(changes).await
+    }
+
+    fn follow_salts(&self) -> Result<Box<dyn SaltsFollower>, FollowError> {
+        let follower = KafkaSaltsFollower::start(&self.options, self.metrics.clone())?;
+        Ok(Box::new(follower))
     }
 }

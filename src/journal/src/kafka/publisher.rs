@@ -1,5 +1,6 @@
 //! Writes the Kafka journal: one transaction per group of calls, whose outcome is always found out and never guessed.
 
+use std::borrow::Cow;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use super::topics::MAX_MESSAGE_BYTES;
 use super::{KafkaOptions, RETRY};
 use crate::group_commit::Committer;
 use crate::record::Record;
-use crate::{Positions, PublishError};
+use crate::salts::kafka as salts;
+use crate::{Positions, PublishError, Salt, SaltChange};
 
 /// How long the brokers have to take a record before its transaction is given up.
 const DELIVERY: Duration = Duration::from_secs(5);
@@ -40,6 +42,14 @@ enum State {
 }
 
 type Transactions = ThreadedProducer<Listener>;
+
+/// A record on its way out.
+struct Outgoing<'a> {
+    topic: String,
+    key: Cow<'a, str>,
+    /// None: a tombstone.
+    value: Option<Cow<'a, [u8]>>,
+}
 
 impl KafkaCommitter {
     pub(crate) fn new(options: KafkaOptions) -> Self {
@@ -133,46 +143,30 @@ impl Committer for KafkaCommitter {
     }
 
     fn commit(&mut self, calls: &[Vec<Record>]) -> Result<Vec<Positions>, PublishError> {
-        let producer = match std::mem::replace(&mut self.state, State::NotWriter) {
-            State::Ready(producer) => producer,
-            State::Fenced(reason) => {
-                self.state = State::Fenced(reason.clone());
-                return Err(PublishError::Fenced { reason });
-            }
-            State::Aborting(producer) => {
-                self.state = State::Aborting(producer);
-                return Err(self.unavailable("an earlier transaction is still being aborted"));
-            }
-            State::Rejoining => {
-                self.state = State::Rejoining;
-                return Err(self.unavailable("becoming the writer again"));
-            }
-            State::NotWriter => return Err(PublishError::NotWriter),
-        };
-        if calls.iter().all(Vec::is_empty) {
-            self.state = State::Ready(producer);
-            return Ok(vec![Positions::default(); calls.len()]);
-        }
-        let reports = match self.send(&producer, calls) {
-            Ok(reports) => reports,
-            Err(error) => return Err(self.give_up(producer, &error)),
-        };
-        match end(&producer, |producer| producer.commit_transaction(ATTEMPT)) {
-            Ok(()) => {
-                self.state = State::Ready(producer);
-                Ok(positions(calls, &reports))
-            }
-            Err(error) if must_abort(&error) => Err(self.give_up(producer, &error)),
-            // The broker may have committed before whatever this is: it is not known, and cannot be asked any more.
-            Err(error) if has_lost_its_transaction(&producer, &error) => {
-                self.state = State::Rejoining;
-                let reason = format!("the broker has lost the transaction: {error}");
-                Err(PublishError::InDoubt { reason })
-            }
-            Err(error) => Err(PublishError::InDoubt {
-                reason: self.fence(&error),
-            }),
-        }
+        let records = calls.iter().flatten().map(|record| Outgoing {
+            topic: self.options.topic(record.topic),
+            key: Cow::Borrowed(&record.key),
+            value: Some(Cow::Borrowed(&record.value)),
+        });
+        let records = records.collect::<Vec<_>>();
+        let places = self.write(&records)?;
+        Ok(positions(calls, &places))
+    }
+
+    fn change_salts(&mut self, changes: &[SaltChange]) -> Result<(), PublishError> {
+        let topic = salts::topic(&self.options);
+        // The values are overwritten behind us; librdkafka's copies are its own matter.
+        let encoded = changes.iter().map(|change| match change {
+            SaltChange::Publish(salt) => (salt.day(), Some(salt.encode())),
+            SaltChange::Destroy(day) => (*day, None),
+        });
+        let encoded = encoded.collect::<Vec<_>>();
+        let outgoing = encoded.iter().map(|(day, value)| Outgoing {
+            topic: topic.clone(),
+            key: Cow::Owned(Salt::key(*day)),
+            value: value.as_ref().map(|value| Cow::Borrowed(value.as_slice())),
+        });
+        self.write(&outgoing.collect::<Vec<_>>()).map(drop)
     }
 
     fn settle(&mut self) -> Result<(), PublishError> {
@@ -225,34 +219,70 @@ impl KafkaCommitter {
         Ok(())
     }
 
-    /// Begins a transaction and sends everything; returns when the brokers have all of it.
-    fn send(
-        &self,
-        producer: &Transactions,
-        calls: &[Vec<Record>],
-    ) -> Result<Vec<(i32, i64)>, KafkaError> {
-        let listener = producer.context();
-        listener.clear_reports();
-        producer.begin_transaction()?;
-        let mut sent = 0;
-        for record in calls.iter().flatten() {
-            let name = self.options.topic(record.topic);
-            let record = BaseRecord::with_opaque_to(&name, sent)
-                .key(&record.key)
-                .payload(&record.value);
-            producer.send(record).map_err(|(error, _)| error)?;
-            sent += 1;
+    /// Writes all of these in one transaction, and says where each came to lie.
+    fn write(&mut self, records: &[Outgoing<'_>]) -> Result<Vec<(i32, i64)>, PublishError> {
+        let producer = match std::mem::replace(&mut self.state, State::NotWriter) {
+            State::Ready(producer) => producer,
+            State::Fenced(reason) => {
+                self.state = State::Fenced(reason.clone());
+                return Err(PublishError::Fenced { reason });
+            }
+            State::Aborting(producer) => {
+                self.state = State::Aborting(producer);
+                return Err(self.unavailable("an earlier transaction is still being aborted"));
+            }
+            State::Rejoining => {
+                self.state = State::Rejoining;
+                return Err(self.unavailable("becoming the writer again"));
+            }
+            State::NotWriter => return Err(PublishError::NotWriter),
+        };
+        if records.is_empty() {
+            self.state = State::Ready(producer);
+            return Ok(Vec::new());
         }
-        // librdkafka reports every record by then, delivered or not; the rest is for its timers' granularity.
-        let reports = listener.take_reports(sent, DELIVERY + Duration::from_secs(2));
-        let places = in_order(sent, reports)?;
-        // The commit looks at this count once and then sleeps 100 ms; the last report leaves it a moment after it is heard.
-        let deadline = Instant::now() + Duration::from_millis(100);
-        while producer.in_flight_count() > 0 && Instant::now() < deadline {
-            thread::yield_now();
+        let places = match send(&producer, records) {
+            Ok(places) => places,
+            Err(error) => return Err(self.give_up(producer, &error)),
+        };
+        match end(&producer, |producer| producer.commit_transaction(ATTEMPT)) {
+            Ok(()) => {
+                self.state = State::Ready(producer);
+                Ok(places)
+            }
+            Err(error) if must_abort(&error) => Err(self.give_up(producer, &error)),
+            // The broker may have committed before whatever this is: it is not known, and cannot be asked any more.
+            Err(error) if has_lost_its_transaction(&producer, &error) => {
+                self.state = State::Rejoining;
+                let reason = format!("the broker has lost the transaction: {error}");
+                Err(PublishError::InDoubt { reason })
+            }
+            Err(error) => Err(PublishError::InDoubt {
+                reason: self.fence(&error),
+            }),
         }
-        Ok(places)
     }
+}
+
+/// Begins a transaction and sends everything; returns when the brokers have all of it.
+fn send(producer: &Transactions, records: &[Outgoing<'_>]) -> Result<Vec<(i32, i64)>, KafkaError> {
+    let listener = producer.context();
+    listener.clear_reports();
+    producer.begin_transaction()?;
+    for (number, record) in records.iter().enumerate() {
+        let mut sent = BaseRecord::with_opaque_to(&record.topic, number).key(&*record.key);
+        sent.payload = record.value.as_deref();
+        producer.send(sent).map_err(|(error, _)| error)?;
+    }
+    // librdkafka reports every record by then, delivered or not; the rest is for its timers' granularity.
+    let reports = listener.take_reports(records.len(), DELIVERY + Duration::from_secs(2));
+    let places = in_order(records.len(), reports)?;
+    // The commit looks at this count once and then sleeps 100 ms; the last report leaves it a moment after it is heard.
+    let deadline = Instant::now() + Duration::from_millis(100);
+    while producer.in_flight_count() > 0 && Instant::now() < deadline {
+        thread::yield_now();
+    }
+    Ok(places)
 }
 
 fn in_order(sent: usize, reports: Vec<Report>) -> Result<Vec<(i32, i64)>, KafkaError> {

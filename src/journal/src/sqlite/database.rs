@@ -13,8 +13,9 @@ use crate::OpenError;
 const BUSY: Duration = Duration::from_secs(5);
 
 // Records are read by topic and offset and written in order of `id`, so that both trees only ever grow at their ends.
-const SCHEMA: &[M<'static>] = &[M::up(
-    "CREATE TABLE records (
+const SCHEMA: &[M<'static>] = &[
+    M::up(
+        "CREATE TABLE records (
          id INTEGER PRIMARY KEY,
          topic TEXT NOT NULL,
          \"offset\" INTEGER NOT NULL,
@@ -28,7 +29,14 @@ const SCHEMA: &[M<'static>] = &[M::up(
          epoch INTEGER NOT NULL
      ) STRICT;
      INSERT INTO writer (one, epoch) VALUES (1, 0);",
-)];
+    ),
+    M::up(
+        "CREATE TABLE salts (
+             day TEXT PRIMARY KEY, -- UTC
+             value BLOB NOT NULL
+         ) STRICT, WITHOUT ROWID;",
+    ),
+];
 
 /// Opens the file for writing, making it and its tables where they are missing.
 pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
@@ -39,6 +47,8 @@ pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // Every commit is on the disk before it is acknowledged; WAL's default may lose the last ones when the power fails.
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // A salt that is deleted is overwritten. Nothing else is ever deleted here.
+        connection.pragma_update(None, "secure_delete", true)?;
         Migrations::from_slice(SCHEMA).to_latest(&mut connection)?;
         Ok(connection)
     };

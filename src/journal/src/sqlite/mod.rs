@@ -2,9 +2,9 @@
 //!
 //! Each topic has one partition, 0, and offsets without gaps. Nothing is compacted yet: replaced records stay, and a start reads them.
 
-mod database;
+pub(crate) mod database;
 mod follower;
-mod wake;
+pub(crate) mod wake;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -15,8 +15,10 @@ use tags::{Change, Topic};
 
 use crate::group_commit::{GroupCommit, Lane};
 use crate::record::Record;
+use crate::salts::sqlite::SqliteSaltsFollower;
 use crate::{
-    FollowError, Follower, Journal, JournalMetrics, OpenError, Positions, PublishError, Since,
+    FollowError, Follower, Journal, JournalMetrics, OpenError, Positions, PublishError, SaltChange,
+    Salts, SaltsFollower, Since,
 };
 use follower::SqliteFollower;
 use wake::Wake;
@@ -90,5 +92,18 @@ impl Journal for SqliteJournal {
             Arc::clone(&self.wake),
             self.metrics.clone(),
         )?))
+    }
+}
+
+#[async_trait]
+impl Salts for SqliteJournal {
+    async fn change_salts(&self, changes: Vec<SaltChange>) -> Result<(), PublishError> {
+        self.commits.change_salts(changes).await
+    }
+
+    fn follow_salts(&self) -> Result<Box<dyn SaltsFollower>, FollowError> {
+        let (wake, metrics) = (Arc::clone(&self.wake), self.metrics.clone());
+        let follower = SqliteSaltsFollower::start(&self.path, wake, metrics)?;
+        Ok(Box::new(follower))
     }
 }

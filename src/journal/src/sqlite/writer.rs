@@ -10,7 +10,8 @@ use super::database;
 use super::wake::Wake;
 use crate::group_commit::Committer;
 use crate::record::Record;
-use crate::{Positions, PublishError};
+use crate::salts::sqlite as salts;
+use crate::{Positions, PublishError, SaltChange};
 
 /// The writing connection. Each writer has an epoch, and only the newest epoch may write.
 pub(crate) struct SqliteCommitter {
@@ -37,12 +38,32 @@ impl SqliteCommitter {
         }
     }
 
+    fn write<T>(
+        &mut self,
+        writes: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, PublishError> {
+        let ours = self.epoch.ok_or(PublishError::NotWriter)?;
+        match self.write_as(ours, writes) {
+            Ok(Ok(written)) => {
+                self.wake.notify();
+                Ok(written)
+            }
+            Ok(Err(newest)) => Err(PublishError::Fenced {
+                reason: format!(
+                    "another writer opened {} (its epoch is {newest}, ours {ours})",
+                    self.path.display()
+                ),
+            }),
+            Err(error) => Err(self.unavailable(&error)),
+        }
+    }
+
     /// The newest epoch when it is not `ours`; otherwise what was written.
-    fn write(
+    fn write_as<T>(
         &mut self,
         ours: i64,
-        calls: &[Vec<Record>],
-    ) -> rusqlite::Result<Result<Vec<Positions>, i64>> {
+        writes: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Result<T, i64>> {
         // Immediate: nobody else can write, and so become the writer, between the look at the epoch and the commit.
         let transaction = self
             .connection
@@ -52,7 +73,7 @@ impl SqliteCommitter {
         if newest != ours {
             return Ok(Err(newest));
         }
-        let written = append(&transaction, calls, Timestamp::now())?;
+        let written = writes(&transaction)?;
         transaction.commit()?;
         Ok(Ok(written))
     }
@@ -70,20 +91,16 @@ impl Committer for SqliteCommitter {
     }
 
     fn commit(&mut self, calls: &[Vec<Record>]) -> Result<Vec<Positions>, PublishError> {
-        let ours = self.epoch.ok_or(PublishError::NotWriter)?;
-        match self.write(ours, calls) {
-            Ok(Ok(written)) => {
-                self.wake.notify();
-                Ok(written)
-            }
-            Ok(Err(newest)) => Err(PublishError::Fenced {
-                reason: format!(
-                    "another writer opened {} (its epoch is {newest}, ours {ours})",
-                    self.path.display()
-                ),
-            }),
-            Err(error) => Err(self.unavailable(&error)),
+        self.write(|transaction| append(transaction, calls, Timestamp::now()))
+    }
+
+    fn change_salts(&mut self, changes: &[SaltChange]) -> Result<(), PublishError> {
+        self.write(|transaction| salts::write(transaction, changes))?;
+        let destroys = |change| matches!(change, &SaltChange::Destroy(_));
+        if changes.iter().any(destroys) {
+            salts::forget(&self.connection).map_err(|error| self.unavailable(&error))?;
         }
+        Ok(())
     }
 
     fn settle(&mut self) -> Result<(), PublishError> {

@@ -120,7 +120,8 @@ impl KafkaPlace {
     /// So that the broker does not fill up; it is of no matter whether that succeeds.
     pub(crate) async fn remove_topics(&self) {
         let names = Topic::ALL.map(|topic| self.topic(topic));
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let salts = format!("{}salts", self.prefix);
+        let names: Vec<&str> = names.iter().chain([&salts]).map(String::as_str).collect();
         if let Ok(admin) = self.admin() {
             let _ = admin.delete_topics(&names, &AdminOptions::new()).await;
         }

@@ -1,0 +1,153 @@
+//! The table `salts` in the journal's file: how it is written, so that deleted rows are gone, and how it is followed.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::civil::Date;
+use rusqlite::{Connection, Transaction};
+use zeroize::Zeroizing;
+
+use super::wire::day_of;
+use super::{Salt, SaltChange, SaltsEvent, SaltsFollower};
+use crate::sqlite::database;
+use crate::sqlite::wake::Wake;
+use crate::{FollowError, JournalMetrics};
+
+/// How often another process's changes are looked for.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Part of the writer's transaction.
+pub(crate) fn write(transaction: &Transaction<'_>, changes: &[SaltChange]) -> rusqlite::Result<()> {
+    let mut insert =
+        transaction.prepare_cached("INSERT OR REPLACE INTO salts (day, value) VALUES (?1, ?2)")?;
+    let mut delete = transaction.prepare_cached("DELETE FROM salts WHERE day = ?1")?;
+    for change in changes {
+        match change {
+            SaltChange::Publish(salt) => {
+                insert.execute((Salt::key(salt.day()), salt.encode().as_slice()))?
+            }
+            SaltChange::Destroy(day) => delete.execute([Salt::key(*day)])?,
+        };
+    }
+    Ok(())
+}
+
+/// Empties the write-ahead log, which still has the pages from before. `secure_delete` has overwritten the rows in the file itself. Where a
+/// reader is in the way, the next time does it.
+pub(crate) fn forget(connection: &Connection) -> rusqlite::Result<()> {
+    let busy: i64 =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy != 0 {
+        tracing::debug!("the journal's write-ahead log is in use, and is emptied the next time");
+    }
+    Ok(())
+}
+
+/// A reader with a connection of its own.
+pub(crate) struct SqliteSaltsFollower {
+    path: PathBuf,
+    connection: Connection,
+    wake: Arc<Wake>,
+    metrics: JournalMetrics,
+    ready: VecDeque<SaltsEvent>,
+    /// The keys that have been told of.
+    known: BTreeSet<String>,
+    caught_up: bool,
+    /// Why the last reading failed.
+    failing: Option<String>,
+}
+
+impl SqliteSaltsFollower {
+    pub(crate) fn start(
+        path: &Path,
+        wake: Arc<Wake>,
+        metrics: JournalMetrics,
+    ) -> Result<Self, FollowError> {
+        let connection = database::open_reader(path).map_err(|error| FollowError::Start {
+            place: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            connection,
+            wake,
+            metrics,
+            ready: VecDeque::new(),
+            known: BTreeSet::new(),
+            caught_up: false,
+            failing: None,
+        })
+    }
+
+    fn read(&mut self) {
+        match self.read_table() {
+            Ok(()) => {
+                if self.failing.take().is_some() {
+                    self.ready.push_back(SaltsEvent::Connected);
+                }
+                if !std::mem::replace(&mut self.caught_up, true) {
+                    self.ready.push_back(SaltsEvent::CaughtUp);
+                }
+            }
+            Err(error) => {
+                let reason = format!("reading {}: {error}", self.path.display());
+                if self.failing.as_ref() != Some(&reason) {
+                    self.failing = Some(reason.clone());
+                    self.ready.push_back(SaltsEvent::Disconnected { reason });
+                }
+            }
+        }
+    }
+
+    fn read_table(&mut self) -> rusqlite::Result<()> {
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT day, value FROM salts ORDER BY day")?;
+        let rows = select.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, Zeroizing::new(row.get(1)?)))
+        })?;
+        let rows = rows.collect::<rusqlite::Result<Vec<(String, Zeroizing<Vec<u8>>)>>>()?;
+        let there: BTreeSet<String> = rows.iter().map(|(key, _)| key.clone()).collect();
+        let gone = self.known.difference(&there);
+        let gone = gone.filter_map(|key| day_of(key).ok());
+        self.ready
+            .extend(gone.map(|day: Date| SaltsEvent::Destroyed(day)));
+        // A salt that is there is never replaced: who has heard of a day has heard all of it.
+        for (key, value) in rows.iter().filter(|(key, _)| !self.known.contains(key)) {
+            self.ready.push_back(match Salt::decode(key, value) {
+                Ok(salt) => SaltsEvent::Salt(salt),
+                Err(error) => {
+                    self.metrics.count_refused();
+                    tracing::warn!(day = key, %error, "a row is no salt that this build understands, and was skipped");
+                    SaltsEvent::Refused {
+                        error: error.to_string(),
+                    }
+                }
+            });
+        }
+        self.known = there;
+        Ok(())
+    }
+}
+
+impl SaltsFollower for SqliteSaltsFollower {
+    fn next(&mut self, wait: Duration) -> Result<Option<SaltsEvent>, FollowError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            let seen = self.wake.seen();
+            self.read();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.ready.is_empty() {
+                if left.is_zero() {
+                    return Ok(None);
+                }
+                self.wake.wait_after(seen, left.min(POLL));
+            }
+        }
+    }
+}
