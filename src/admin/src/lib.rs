@@ -33,6 +33,7 @@ mod public_url;
 mod rate_limits;
 mod retention;
 mod rules;
+mod salts;
 mod schedules;
 mod service;
 mod sessions;

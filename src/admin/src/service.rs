@@ -16,7 +16,9 @@ use blocklist::Blocklists;
 use facts::{CrawlerNetworks, LazyAgents, PlacesFile, TrustedProxies};
 use ipnet::IpNet;
 use jiff::Timestamp;
-use journal::{Applied, Edges, EdgesError, FollowError, Journal, Positions, PublishError, Since};
+use journal::{
+    Applied, Edges, EdgesError, FollowError, Journal, Positions, PublishError, Salts, Since,
+};
 use prometheus::Registry;
 use tags::{Permission, Topic, WorkspaceId};
 use tokio::sync::Mutex;
@@ -40,6 +42,7 @@ use crate::proof::DomainProof;
 use crate::public_url::PublicUrl;
 use crate::rate_limits::RateLimiter;
 use crate::retention;
+use crate::salts::{self, DaySalts};
 use crate::schedules;
 use crate::sessions::{Attempts, Sessions};
 use crate::webhooks::{self, WebhookOptions};
@@ -164,6 +167,8 @@ impl WeakAdmin {
 struct Parts {
     options: AdminOptions,
     journal: Arc<dyn Journal>,
+    salts_place: Arc<dyn Salts>,
+    salts: DaySalts,
     store: Arc<dyn ScanStore>,
     edges: Arc<dyn Edges>,
     fleet: Arc<Fleet>,
@@ -195,11 +200,12 @@ struct Parts {
 }
 
 impl Admin {
-    /// An admin that answers 503 until [`Admin::take_over`] has succeeded. `also_visible` are those besides its own index for whom an
+    /// An admin that answers 503 until [`Admin::take_over`] has succeeded. `salts_place` is the same log as the journal; `also_visible` are those besides its own index for whom an
     /// edit waits.
     pub fn new(
         options: AdminOptions,
         journal: Arc<dyn Journal>,
+        salts_place: Arc<dyn Salts>,
         store: Arc<dyn ScanStore>,
         edges: Arc<dyn Edges>,
         also_visible: Vec<Visible>,
@@ -219,6 +225,8 @@ impl Admin {
             live_scans: LiveScans::new(Arc::clone(&store)),
             options,
             journal,
+            salts_place,
+            salts: DaySalts::default(),
             store,
             edges,
             fleet: Arc::new(Fleet::new()),
@@ -280,6 +288,7 @@ impl Admin {
             .await
             .map_err(StartError::ReaderEnded)?;
         first_start::prepare(self).await?;
+        salts::start(self).await;
         schedules::run(WeakAdmin(Arc::downgrade(&self.0)));
         inspection::run(WeakAdmin(Arc::downgrade(&self.0)));
         alerts::run(WeakAdmin(Arc::downgrade(&self.0)));
@@ -373,6 +382,21 @@ impl Admin {
 
     pub(crate) fn store(&self) -> &Arc<dyn ScanStore> {
         &self.0.store
+    }
+
+    /// Where the days' salts are written, for whoever keeps them.
+    pub(crate) fn salts_place(&self) -> &Arc<dyn Salts> {
+        &self.0.salts_place
+    }
+
+    /// The days' salts that can still be used.
+    pub(crate) fn salts(&self) -> &DaySalts {
+        &self.0.salts
+    }
+
+    /// For who must not keep it.
+    pub(crate) fn weak(&self) -> WeakAdmin {
+        WeakAdmin(Arc::downgrade(&self.0))
     }
 
     pub(crate) fn live_scans(&self) -> &LiveScans {

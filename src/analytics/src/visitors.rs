@@ -1,7 +1,7 @@
 //! Visitors, as far as they can be told apart without following people: `visitor_days`, the distinct visitors of each day, summed.
 //!
-//! A visitor is a hash of address and User-Agent with a salt that changes with the day (UTC) and is not kept, so none is known again on
-//! another day, and the days are those of UTC whatever the zone.
+//! A visitor is a hash of address and User-Agent with a salt that all edges share, that changes with the day (UTC) and is destroyed after the
+//! next, so none is known again on another day, and the days are those of UTC whatever the zone.
 
 use std::collections::HashMap;
 

@@ -93,7 +93,7 @@ impl Conversations {
                 agents: Arc::default(),
                 tallies: Arc::default(),
                 recording: Recording {
-                    visitors,
+                    visitors: Arc::new(visitors),
                     unknown_codes: UnknownCap::new(u32::MAX),
                 },
                 rate_limiter: RateLimiter::new(RateLimits::NONE),

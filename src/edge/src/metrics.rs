@@ -53,6 +53,7 @@ pub struct EdgeMetrics {
     folds: IntCounter,
     journal_lag: Gauge,
     local_salts: IntCounter,
+    shared_salts: IntGauge,
     place_lookups: IntCounter,
     limited: IntCounterVec,
     snapshot_age: Gauge,
@@ -97,6 +98,10 @@ impl EdgeMetrics {
                 "tagwire_edge_local_salts_total",
                 "Days' salts that this edge made for itself, so that `visitor` is comparable within it alone",
             )?,
+            shared_salts: IntGauge::new(
+                "tagwire_edge_shared_salts",
+                "Days that have a salt which all edges share, from today on: 8 while the admin makes them",
+            )?,
             place_lookups: IntCounter::new(
                 "tagwire_edge_geoip_lookups_total",
                 "Requests whose place was looked up, because their tag depends on it",
@@ -126,13 +131,14 @@ impl EdgeMetrics {
         for reason in REFUSALS {
             metrics.refused_snapshots.with_label_values(&[reason]);
         }
-        let collectors: [Box<dyn Collector>; 10] = [
+        let collectors: [Box<dyn Collector>; 11] = [
             Box::new(metrics.redirects.clone()),
             Box::new(metrics.responses.clone()),
             Box::new(metrics.tags.clone()),
             Box::new(metrics.folds.clone()),
             Box::new(metrics.journal_lag.clone()),
             Box::new(metrics.local_salts.clone()),
+            Box::new(metrics.shared_salts.clone()),
             Box::new(metrics.place_lookups.clone()),
             Box::new(metrics.limited.clone()),
             Box::new(metrics.snapshot_age.clone()),
@@ -167,6 +173,11 @@ impl EdgeMetrics {
 
     pub(crate) fn local_salts(&self) -> IntCounter {
         self.local_salts.clone()
+    }
+
+    pub(crate) fn set_shared_salts(&self, days: usize) {
+        self.shared_salts
+            .set(i64::try_from(days).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn set_journal_lag(&self, seconds: f64) {

@@ -1,5 +1,6 @@
 //! Records a scan: puts together what the request tells and appends it to the worker's scan log, before the answer is handed over.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use crate::request_facts::RequestFacts;
 
 /// What all workers share to record scans.
 pub(crate) struct Recording {
-    pub(crate) visitors: Visitors,
+    pub(crate) visitors: Arc<Visitors>,
     pub(crate) unknown_codes: UnknownCap,
 }
 

@@ -140,8 +140,10 @@ impl EdgeServer {
             agents: options.agents,
             tallies: options.tallies,
             recording: Recording {
-                visitors: Visitors::new(metrics.local_salts())
-                    .map_err(|error| StartError::Random(error.to_string()))?,
+                visitors: Arc::new(
+                    Visitors::new(metrics.local_salts())
+                        .map_err(|error| StartError::Random(error.to_string()))?,
+                ),
                 unknown_codes: UnknownCap::new(options.unknown_codes_per_second),
             },
             rate_limiter: RateLimiter::new(options.rate_limits),
@@ -201,6 +203,11 @@ impl EdgeServer {
     /// Where it listens for TLS.
     pub fn tls_addresses(&self) -> &[SocketAddr] {
         &self.tls_addresses
+    }
+
+    /// What scans' visitors are known by, for who brings the days' salts.
+    pub fn visitors(&self) -> Arc<Visitors> {
+        Arc::clone(&self.rules.recording.visitors)
     }
 
     /// The sockets that it listens on, for the process that takes its place.

@@ -52,5 +52,5 @@ pub use scan_log::{ScanLog, ScanLogError, ScanLogOptions};
 pub use scans_topic::{ScansTopic, TopicError};
 pub use shipper::{Shipper, ShipperOptions};
 pub use spool::SpoolOptions;
-pub use visitors::{VisitorKey, Visitors};
+pub use visitors::{Shared, VisitorKey, Visitors};
 pub use writer::Writer;

@@ -1,11 +1,14 @@
-//! The visitor's pseudonym: a keyed hash of address and User-Agent, its key made anew every day (UTC) and never kept.
+//! The visitor's pseudonym: a keyed hash of address and User-Agent, its key another every day (UTC): the salt that all edges share, or for want
+//! of one a random one of this process's own. Neither is kept beyond the day after.
 
 use std::hash::Hasher;
 use std::net::IpAddr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
 use prometheus::IntCounter;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -25,6 +28,14 @@ impl VisitorKey {
         })
     }
 
+    /// From a shared salt, whose two words are little-endian.
+    pub fn from_secret(secret: &[u8; 16]) -> Self {
+        let secret = u128::from_le_bytes(*secret);
+        Self {
+            keys: [secret as u64, (secret >> 64) as u64],
+        }
+    }
+
     /// The pseudonym: the first 64 bits of SipHash-2-4-128 over the address (as IPv6) and the whole User-Agent.
     pub fn visitor(&self, address: IpAddr, user_agent: &[u8]) -> Visitor {
         let address = match address {
@@ -38,71 +49,124 @@ impl VisitorKey {
     }
 }
 
-/// The keys of today and, around midnight, of yesterday. Shared by all threads; no lock but on a day's first scan.
+/// A day by its number since 1970-01-01 (UTC).
+type DayNumber = i64;
+
+/// The days' keys: those that all edges share, for as many days ahead as they have been told, and this process's own for a day without one.
+/// Shared by all threads; a request meets no lock but on the first scan of a day without a shared key.
 pub struct Visitors {
-    slots: [Slot; 4],
-    /// Whoever rolls the key over. What it guards stands in for the random source, should that fail at midnight.
-    roll: Mutex<VisitorKey>,
+    slots: [Slot; SLOTS],
+    /// Whoever changes a slot. What it guards stands in for the random source, should that fail at midnight.
+    change: Mutex<VisitorKey>,
     /// How many keys were made here.
     made: IntCounter,
 }
 
-/// A day's key. Read like a sequence lock: the day is `EMPTY` while the key changes.
+/// More than the days from yesterday to the last that is told ahead, so that no two of them meet in a slot.
+const SLOTS: usize = 16;
+
+/// A day's key, and whose it is. Read like a sequence lock.
 struct Slot {
+    /// Odd while the rest changes.
+    version: AtomicU64,
     day: AtomicI64,
     keys: [AtomicU64; 2],
+    /// Only for whoever holds the lock.
+    is_own: AtomicBool,
 }
 
-const EMPTY: i64 = i64::MIN;
+const EMPTY: DayNumber = i64::MIN;
+
+/// What became of a shared key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// Its day's scans are hashed with it.
+    Taken,
+    /// From now on they are; some have been hashed with a key of this process's own, and their visitors count as others.
+    InPlaceOfOurs,
+    /// Its day is over, or too far ahead.
+    OutOfTime,
+}
 
 impl Visitors {
     /// Without a key until the first scan. `made` counts the keys that are made here, and so shared with nobody.
     pub fn new(made: IntCounter) -> Result<Self, getrandom::Error> {
         let empty = || Slot {
+            version: AtomicU64::new(0),
             day: AtomicI64::new(EMPTY),
             keys: [AtomicU64::new(0), AtomicU64::new(0)],
+            is_own: AtomicBool::new(false),
         };
         Ok(Self {
             slots: std::array::from_fn(|_| empty()),
-            roll: Mutex::new(VisitorKey::random()?),
+            change: Mutex::new(VisitorKey::random()?),
             made,
         })
     }
 
     /// The pseudonym that this address and User-Agent have on the day of `now`.
     pub fn visitor(&self, now: Timestamp, address: IpAddr, user_agent: &[u8]) -> Visitor {
-        let day = now.as_second().div_euclid(86_400);
-        self.read(day)
-            .unwrap_or_else(|| self.roll_over(day))
+        let day = number_of_day(now);
+        self.slot(day)
+            .read(day)
+            .unwrap_or_else(|| self.make(day))
             .visitor(address, user_agent)
     }
 
-    fn slot(&self, day: i64) -> &Slot {
-        &self.slots[day.rem_euclid(self.slots.len() as i64) as usize]
+    /// Takes the key that all edges use on a day, at once, also in the place of one that was made here or was told before.
+    pub fn share(&self, now: Timestamp, day: Date, key: VisitorKey) -> Shared {
+        let Ok(day) = Offset::UTC.to_timestamp(day.into()).map(number_of_day) else {
+            return Shared::OutOfTime;
+        };
+        let ahead = day - number_of_day(now);
+        if !(-1..SLOTS as i64 - 1).contains(&ahead) {
+            return Shared::OutOfTime;
+        }
+        let slot = self.slot(day);
+        let _change = self.change();
+        let was_ours =
+            slot.day.load(Ordering::Relaxed) == day && slot.is_own.load(Ordering::Relaxed);
+        slot.write(day, &key, false);
+        match was_ours {
+            true => Shared::InPlaceOfOurs,
+            false => Shared::Taken,
+        }
     }
 
-    fn read(&self, day: i64) -> Option<VisitorKey> {
-        let slot = self.slot(day);
-        // The first Acquire orders the key's reads behind it, pairing with the Release of `roll_over`; the fence orders them before the
-        // second look, which sees whether another day's key was being written meanwhile.
-        if slot.day.load(Ordering::Acquire) != day {
-            return None;
+    /// Forgets the keys of days before yesterday: scans of yesterday may still be on their way.
+    pub fn forget(&self, now: Timestamp) {
+        let _change = self.change();
+        self.forget_before(number_of_day(now) - 1);
+    }
+
+    /// How many days have a shared key, from today on.
+    pub fn shared_days(&self, now: Timestamp) -> usize {
+        let _change = self.change();
+        let today = number_of_day(now);
+        let slots = self.slots.iter();
+        let is_shared = |slot: &&Slot| {
+            slot.day.load(Ordering::Relaxed) >= today && !slot.is_own.load(Ordering::Relaxed)
+        };
+        slots.filter(is_shared).count()
+    }
+
+    fn forget_before(&self, first: DayNumber) {
+        for slot in &self.slots {
+            let held = slot.day.load(Ordering::Relaxed);
+            if held != EMPTY && held < first {
+                slot.write(EMPTY, &VisitorKey { keys: [0, 0] }, false);
+            }
         }
-        let keys = [
-            slot.keys[0].load(Ordering::Relaxed),
-            slot.keys[1].load(Ordering::Relaxed),
-        ];
-        std::sync::atomic::fence(Ordering::Acquire);
-        (slot.day.load(Ordering::Relaxed) == day).then_some(VisitorKey { keys })
+    }
+
+    fn slot(&self, day: DayNumber) -> &Slot {
+        &self.slots[day.rem_euclid(SLOTS as i64) as usize]
     }
 
     #[cold]
-    fn roll_over(&self, day: i64) -> VisitorKey {
-        let stand_in = self
-            .roll
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(key) = self.read(day) {
+    fn make(&self, day: DayNumber) -> VisitorKey {
+        let stand_in = self.change();
+        if let Some(key) = self.slot(day).read(day) {
             return key; // another thread came first
         }
         let key = VisitorKey::random().unwrap_or_else(|error| {
@@ -110,25 +174,152 @@ impl Visitors {
             let derived = stand_in.visitor(IpAddr::from([0, 0, 0, 0]), &day.to_le_bytes()).as_u64();
             VisitorKey { keys: [derived ^ stand_in.keys[0], stand_in.keys[1]] }
         });
-        for slot in &self.slots {
-            let held = slot.day.load(Ordering::Relaxed);
-            if held != EMPTY && (held - day).abs() > 1 {
-                slot.write(EMPTY, VisitorKey { keys: [0, 0] });
-            }
-        }
-        self.slot(day).write(day, key);
+        self.forget_before(day - 1);
+        self.slot(day).write(day, &key, true);
         self.made.inc();
         key
     }
+
+    /// What it guards is never left half-done.
+    fn change(&self) -> MutexGuard<'_, VisitorKey> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn number_of_day(time: Timestamp) -> DayNumber {
+    time.as_second().div_euclid(86_400)
 }
 
 impl Slot {
-    fn write(&self, day: i64, key: VisitorKey) {
-        self.day.store(EMPTY, Ordering::Relaxed);
-        // The key's stores stay behind the day's removal.
+    /// The key, if it is this day's and does not change meanwhile.
+    fn read(&self, day: DayNumber) -> Option<VisitorKey> {
+        // Acquire orders the reads behind this one, pairing with the Release at the end of `write`; the fence orders them before the second
+        // look, which sees whether something was written meanwhile.
+        let before = self.version.load(Ordering::Acquire);
+        let held = self.day.load(Ordering::Relaxed);
+        let keys = [
+            self.keys[0].load(Ordering::Relaxed),
+            self.keys[1].load(Ordering::Relaxed),
+        ];
+        std::sync::atomic::fence(Ordering::Acquire);
+        let after = self.version.load(Ordering::Relaxed);
+        (held == day && before == after && before.is_multiple_of(2)).then_some(VisitorKey { keys })
+    }
+
+    /// The caller holds the lock.
+    fn write(&self, day: DayNumber, key: &VisitorKey, is_own: bool) {
+        let version = self.version.load(Ordering::Relaxed);
+        self.version.store(version + 1, Ordering::Relaxed);
+        // The stores of the rest stay behind that one.
         std::sync::atomic::fence(Ordering::Release);
+        self.day.store(day, Ordering::Relaxed);
         self.keys[0].store(key.keys[0], Ordering::Relaxed);
         self.keys[1].store(key.keys[1], Ordering::Relaxed);
-        self.day.store(day, Ordering::Release);
+        self.is_own.store(is_own, Ordering::Relaxed);
+        self.version.store(version + 2, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visitors() -> (Visitors, IntCounter) {
+        let made = IntCounter::new("made", "keys made here").expect("a metric");
+        (Visitors::new(made.clone()).expect("random numbers"), made)
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a test's time")
+    }
+
+    fn day(text: &str) -> Date {
+        text.parse().expect("a test's day")
+    }
+
+    fn of(visitors: &Visitors, now: &str) -> Visitor {
+        visitors.visitor(at(now), IpAddr::from([203, 0, 113, 9]), b"agent")
+    }
+
+    #[test]
+    fn two_processes_that_were_told_the_same_salts_know_the_same_visitors_day_by_day() {
+        let ((one, made), (other, _)) = (visitors(), visitors());
+        let now = at("2026-11-29T12:00:00Z");
+        for (number, salted) in ["2026-11-28", "2026-11-29", "2026-12-06"]
+            .into_iter()
+            .enumerate()
+        {
+            let key = VisitorKey::from_secret(&[number as u8 + 1; 16]);
+            for visitors in [&one, &other] {
+                assert_eq!(visitors.share(now, day(salted), key), Shared::Taken);
+            }
+        }
+        let seen = [
+            "2026-11-28T23:59:59Z",
+            "2026-11-29T00:00:00Z",
+            "2026-12-06T23:59:59Z",
+        ];
+        let seen = seen.map(|now| (of(&one, now), of(&other, now)));
+        assert!(seen.iter().all(|(one, other)| one == other), "{seen:?}");
+        assert!(seen[0] != seen[1] && seen[1] != seen[2], "{seen:?}");
+        assert_eq!(made.get(), 0);
+        // Nobody has told of this one.
+        assert_ne!(
+            of(&one, "2026-12-07T00:00:00Z"),
+            of(&other, "2026-12-07T00:00:00Z")
+        );
+        assert_eq!(made.get(), 1);
+    }
+
+    #[test]
+    fn a_shared_salt_that_comes_late_is_used_at_once_and_known_to_be_late() {
+        let (visitors, _) = visitors();
+        let now = "2026-11-29T12:00:00Z";
+        let ours = of(&visitors, now);
+        let key = VisitorKey::from_secret(&[7; 16]);
+        let shared = |key| visitors.share(at(now), day("2026-11-29"), key);
+        assert_eq!(shared(key), Shared::InPlaceOfOurs);
+        let theirs = of(&visitors, now);
+        assert_ne!(theirs, ours);
+        assert_eq!(
+            theirs,
+            key.visitor(IpAddr::from([203, 0, 113, 9]), b"agent")
+        );
+        assert_eq!(
+            shared(key),
+            Shared::Taken,
+            "that it is told again is no news"
+        );
+        assert_eq!(of(&visitors, now), theirs);
+    }
+
+    #[test]
+    fn what_is_over_or_far_ahead_is_not_taken_and_what_is_over_is_forgotten() {
+        let (visitors, made) = visitors();
+        let key = VisitorKey::from_secret(&[7; 16]);
+        let now = at("2026-11-29T00:00:00Z");
+        for (salted, taken) in [
+            ("2026-11-27", Shared::OutOfTime),
+            ("2026-11-28", Shared::Taken),
+            ("2026-12-13", Shared::Taken),
+            ("2026-12-14", Shared::OutOfTime),
+        ] {
+            assert_eq!(visitors.share(now, day(salted), key), taken, "{salted}");
+        }
+        let held = || {
+            let slots = visitors.slots.iter();
+            slots
+                .filter(|slot| slot.keys[0].load(Ordering::Relaxed) != 0)
+                .count()
+        };
+        visitors.forget(at("2026-11-29T23:59:59Z"));
+        assert_eq!(held(), 2, "of yesterday something may still come");
+        assert_eq!(visitors.shared_days(now), 1, "the one to come");
+        visitors.forget(at("2026-11-30T00:00:00Z"));
+        assert_eq!(held(), 1);
+        assert_eq!(made.get(), 0);
+        of(&visitors, "2026-11-28T23:59:59Z");
+        assert_eq!(made.get(), 1, "the shared one is gone");
+        assert_eq!(visitors.shared_days(at("2026-11-28T23:59:59Z")), 1);
     }
 }

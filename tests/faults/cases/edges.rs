@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use tokio::net::TcpStream;
 
@@ -226,24 +229,44 @@ pub async fn row_30_file_descriptors_are_exhausted(ground: &mut Ground) -> anyho
 
 pub async fn row_39_there_is_no_salt_for_today(ground: &mut Ground) -> anyhow::Result<Figures> {
     let mut deployment = ground.cluster().await?;
+    deployment.salted().await?;
     tag(&deployment, "unsalted").await?;
-    // The admin, who makes salts, is away from here on.
-    let admin = deployment.nodes_mut().iter_mut();
-    for node in admin.filter(|node| node.role() == "admin") {
-        node.kill().await;
-    }
+    // The admin, who makes salts, is away from here on, and what it has made for the days ahead is gone.
+    deployment.admin_mut().kill().await;
+    let topic = format!("{}salts", deployment.kafka_prefix());
+    let mut kafka = ClientConfig::new();
+    kafka.set("bootstrap.servers", deployment.kafka());
+    let kafka: AdminClient<DefaultClientContext> = kafka.create()?;
+    let deleted = kafka.delete_topics(&[&topic], &AdminOptions::new()).await?;
+    ensure!(deleted == [Ok(topic)], "{deleted:?}");
     deployment.edge().kill().await;
     deployment.edge().start().await;
     deployment.edge().ready().await;
     let load = Steady::start(deployment.redirects(), "unsalted");
     load.goes_on(1_000).await?;
+    local_salts(&mut deployment, [1.0, 0.0, 0.0]).await?;
+    let edge = deployment.edge().process();
+    edge.logs("there is no shared salt for the day").await;
+
+    // When it is back, the days get other salts, which every edge takes at once.
+    deployment.admin_mut().start().await;
+    let edge = deployment.edge().process();
+    edge.logs("the day's shared salt has come and is used from now on")
+        .await;
+    load.goes_on(1_000).await?;
+    local_salts(&mut deployment, [1.0, 0.0, 0.0]).await?;
     let scanned = load.finish().await;
     let found = figures::exact(&mut deployment, "unsalted", &scanned.sent).await?;
-    let local = deployment
-        .edge()
-        .metric("tagwire_edge_local_salts_total")
-        .await;
-    ensure!(local >= 1.0, "no local salt is counted");
     deployment.end().await;
     Ok(found)
+}
+
+/// Edges that run have today's salt from before, whatever becomes of the topic.
+async fn local_salts(deployment: &mut Deployment, expected: [f64; 3]) -> anyhow::Result<()> {
+    let mut made = Vec::new();
+    for edge in deployment.edges() {
+        made.push(edge.metric("tagwire_edge_local_salts_total").await);
+    }
+    ensure!(made == expected, "local salts: {made:?}");
+    Ok(())
 }

@@ -46,6 +46,7 @@ mod roads;
 mod roles;
 mod rules;
 mod rules_refused;
+mod salts;
 #[path = "../../../analytics/tests/contract/data.rs"]
 #[allow(dead_code)] // the store's own tests use more of it
 mod scanned;

@@ -13,7 +13,7 @@ use admin::{
 use analytics::SqliteStore;
 use blocklist::Blocklists;
 use facts::{LazyAgents, PlacesFile, TrustedProxies};
-use journal::{Journal, LocalEdges, SqliteJournal};
+use journal::{Journal, LocalEdges, Salts, SqliteJournal};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -131,7 +131,8 @@ impl Server {
         let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
         let data_dir = folder.path().join("admin");
         std::fs::create_dir_all(&data_dir).unwrap();
-        let journal = wrap(journal);
+        let salts = Arc::new(journal.clone());
+        let journal = (wrap(journal), salts as Arc<dyn Salts>);
         Self::start_on(journal, folder, data_dir, PUBLIC_URL, timeouts, configure).await
     }
 
@@ -140,12 +141,13 @@ impl Server {
         std::fs::create_dir_all(&data_dir).unwrap();
         let journal = SqliteJournal::open(&folder.path().join("journal.sqlite")).unwrap();
         let timeouts = Timeouts::default();
-        let journal = Arc::new(journal);
+        let (journal, salts) = (Arc::new(journal.clone()), Arc::new(journal));
+        let journal = (journal as Arc<dyn Journal>, salts as Arc<dyn Salts>);
         Self::start_on(journal, folder, data_dir, public_url, timeouts, |_| {}).await
     }
 
     async fn start_on(
-        journal: Arc<dyn Journal>,
+        (journal, salts): (Arc<dyn Journal>, Arc<dyn Salts>),
         folder: Arc<TempDir>,
         data_dir: PathBuf,
         public_url: &str,
@@ -179,7 +181,8 @@ impl Server {
         let store = SqliteStore::open(&data_dir.join("scans.sqlite")).unwrap();
         let edges = LocalEdges::new();
         let heard = Arc::new(edges.clone());
-        let admin = Admin::new(options, journal, Arc::new(store), heard, Vec::new()).unwrap();
+        let admin =
+            Admin::new(options, journal, salts, Arc::new(store), heard, Vec::new()).unwrap();
         admin.take_over(|_| {}).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

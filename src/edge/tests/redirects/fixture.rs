@@ -168,6 +168,7 @@ pub struct Edge {
     pub table: Arc<Table>,
     pub scans: Scans,
     pub registry: Registry,
+    pub metrics: EdgeMetrics,
 }
 
 impl Edge {
@@ -190,6 +191,7 @@ impl Edge {
             table,
             scans,
             registry,
+            metrics,
         }
     }
 
@@ -226,6 +228,7 @@ impl Edge {
             table,
             scans,
             registry,
+            metrics,
         };
         (edge, exchange)
     }

@@ -28,6 +28,7 @@ mod rate_limits;
 mod rebuilds;
 mod rules;
 mod scans_recorded;
+mod shared_salts;
 mod site;
 mod slow_clients;
 mod starting;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use admin::{Admin, AdminOptions, Visible};
 use analytics::ScanStore;
-use journal::{Edges, Journal};
+use journal::{Edges, Journal, Salts};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -24,7 +24,7 @@ impl Api {
         program: &Program,
         listener: TcpListener,
         options: AdminOptions,
-        journal: Arc<dyn Journal>,
+        journal: Arc<impl Journal + Salts>,
         store: Arc<dyn ScanStore>,
         edges: Arc<dyn Edges>,
         also_visible: Vec<Visible>,
@@ -33,7 +33,8 @@ impl Api {
         let (stop, mut stopping) = watch::channel(false);
         let (say_ready, ready) = watch::channel(false);
         let _entered = program.runtime.enter();
-        let admin = Admin::new(options, journal, store, edges, also_visible)?;
+        let salts = journal.clone();
+        let admin = Admin::new(options, journal, salts, store, edges, also_visible)?;
         admin.register_metrics(&program.registry)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (check, failures) = (program.health.check("journal"), program.failures());

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use ::edge::{
     AboutEdge, ConnectionLimits, CountExchange, Counting, Drained, EdgeMetrics, EdgeOptions,
-    EdgeServer, Feed, FeedState, Heartbeats, Inherited, Limits, Site, SnapshotOptions,
+    EdgeServer, Feed, FeedState, Heartbeats, Inherited, Limits, SharedSalts, Site, SnapshotOptions,
     SnapshotOrders, SocketOptions, Trust, UpstreamOptions,
 };
 use admin::Visible;
 use facts::{CrawlerNetworks, LazyAgents, PlacesFile, TrustedProxies};
-use journal::{Applied, Counts, EdgeRun, Edges, Journal};
+use journal::{Applied, Counts, EdgeRun, Edges, Journal, Salts};
 use scans::{Outlet, ScanLog, ScanLogOptions, Shipper, ShipperOptions, SpoolOptions};
 use table::Table;
 use tags::Topic;
@@ -34,6 +34,7 @@ const COUNTS: &str = "counts.sqlite";
 const SPOOL: &str = "scan_log.spool";
 
 const FIRST_COUNTS: &str = "hearing what other edges have counted";
+const FIRST_SALTS: &str = "hearing the days' salts";
 const FIRST_READING: &str = "reading the journal for the first time";
 
 /// What ending takes behind the last scan: a producer that cannot reach its broker gives up after half a second, and a follower of the
@@ -70,6 +71,7 @@ pub(crate) struct Redirects {
     applied: Applied,
     heartbeats: Heartbeats,
     counts: CountExchange,
+    salts: SharedSalts,
     drain_delay: Duration,
 }
 
@@ -82,6 +84,8 @@ pub(crate) struct Behind<'a> {
     pub(crate) edges: &'a dyn Edges,
     /// Where edges tell each other their counts; none: this is the only one.
     pub(crate) counts: Option<Arc<dyn Counts>>,
+    /// Where the days' salts are.
+    pub(crate) salts: Arc<dyn Salts>,
     pub(crate) places: Arc<PlacesFile>,
     pub(crate) crawlers: Arc<CrawlerNetworks>,
     pub(crate) agents: Arc<LazyAgents>,
@@ -102,6 +106,7 @@ impl Redirects {
             outlet,
             edges,
             counts,
+            salts,
             places,
             crawlers,
             agents,
@@ -138,6 +143,11 @@ impl Redirects {
         )?;
         let shipper = Shipper::start(log, outlet, ShipperOptions::default())?;
         let (sender, applied) = Applied::new();
+        let salts_check = program.health.check("salts");
+        salts_check.not_ready(FIRST_SALTS);
+        let salts = SharedSalts::start(salts, server.visitors(), metrics.clone(), move || {
+            salts_check.ready()
+        })?;
         let check = program.health.check("table");
         check.not_ready(FIRST_READING);
         let fed = Arc::clone(&table);
@@ -168,6 +178,7 @@ impl Redirects {
             applied,
             heartbeats,
             counts,
+            salts,
             drain_delay: program.config.edge.drain_delay,
         })
     }
@@ -257,6 +268,7 @@ impl Redirects {
         // Nobody has to wait for this edge any more.
         self.heartbeats.begin_farewell();
         self.counts.begin_stop();
+        self.salts.begin_stop();
         self.feed.begin_stop(deadline);
         let left = deadline.saturating_duration_since(Instant::now());
         let ledger = self.shipper.drain(deadline - ENDING.min(left / 5));

@@ -60,6 +60,7 @@ impl Edge {
             held: predecessor.is_some(),
         };
         let behind = Behind {
+            salts: journal.clone(),
             journal,
             snapshots: Some(snapshots),
             outlet: Box::new(outlet),

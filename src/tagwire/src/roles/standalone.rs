@@ -64,6 +64,7 @@ impl Standalone {
         let (followed, any_host) = (Arc::new(journal.for_role(edge_metrics)), true);
         let edges = LocalEdges::new();
         let behind = Behind {
+            salts: followed.clone(),
             journal: followed,
             snapshots: None,
             outlet: Box::new(outlet),

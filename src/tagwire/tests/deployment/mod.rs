@@ -336,6 +336,20 @@ impl Deployment {
         Ok(())
     }
 
+    /// Waits until every edge has the salts that all share.
+    pub async fn salted(&self) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        for edge in self.edges() {
+            while edge.metric("tagwire_edge_shared_salts").await < 8.0 {
+                if tokio::time::Instant::now() > deadline {
+                    bail!("an edge has no salts after {DEADLINE:?}");
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+
     pub fn last_log_lines(&self) -> String {
         self.nodes.iter().map(Node::last_log_lines).collect()
     }

@@ -50,7 +50,7 @@ cases![
     endings::answered_scans_and_acknowledged_tags_survive_kill_9_under_load,
     endings::scans_survive_kill_9_of_the_sink,
     endings::sigterm_under_load_fails_no_scan_and_loses_none,
-    privacy::no_full_address_of_a_scanner_is_kept,
+    privacy::no_full_address_of_a_scanner_is_kept_and_no_salt_but_in_its_place,
     ledger::all_that_was_accepted_until_now_is_stored_once,
     // Last, as it sets whatever can be set.
     document::whatever_is_sent_the_answer_is_one_that_the_document_has,

@@ -1,9 +1,12 @@
-//! No scanner's full address is kept: it is looked for, as text and as bytes, in everything that the processes have written anywhere.
+//! No scanner's full address is kept, and no salt but where salts are: both are looked for, as text and as bytes, in everything that the
+//! processes have written anywhere.
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use journal::{KafkaJournal, KafkaOptions, Salt, Salts, SaltsEvent, SqliteJournal};
 use memchr::memmem;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -28,10 +31,11 @@ struct Written {
     content: Vec<u8>,
 }
 
-pub async fn no_full_address_of_a_scanner_is_kept(
+pub async fn no_full_address_of_a_scanner_is_kept_and_no_salt_but_in_its_place(
     deployment: &mut Deployment,
 ) -> anyhow::Result<()> {
     let api = Api::of(deployment)?;
+    deployment.salted().await?;
     let tag = json!({"code": "private", "destination": "https://example.com/private"});
     api.post("/tags", tag).await?;
     leads_to(deployment, "private", "https://example.com/private").await?;
@@ -81,6 +85,24 @@ pub async fn no_full_address_of_a_scanner_is_kept(
             );
         }
     }
+    let salts = tokio::task::block_in_place(|| salts(deployment))?;
+    let own_place = match deployment.shape() {
+        Shape::Standalone => "journal.sqlite",
+        Shape::Cluster => "topic salts",
+    };
+    for salt in &salts {
+        for form in salt_forms(salt) {
+            let mut holds = written
+                .iter()
+                .filter(|it| memmem::find(&it.content, &form).is_some());
+            let elsewhere = holds.find(|it| !it.place.contains(own_place));
+            let elsewhere = elsewhere.map(|it| &it.place);
+            ensure!(elsewhere.is_none(), "a salt lies in {elsewhere:?}");
+        }
+        let mut own = written.iter().filter(|it| it.place.contains(own_place));
+        let there = own.any(|it| memmem::find(&it.content, salt.secret()).is_some());
+        ensure!(there, "no salt in {own_place}: it was not looked through");
+    }
     // What is looked through holds the scans, and of their addresses the networks.
     let places = match deployment.shape() {
         Shape::Standalone => &["scans.sqlite"][..],
@@ -97,6 +119,39 @@ pub async fn no_full_address_of_a_scanner_is_kept(
         ensure!(kept, "the networks are not in {place}");
     }
     Ok(())
+}
+
+/// All that there are.
+fn salts(deployment: &Deployment) -> anyhow::Result<Vec<Salt>> {
+    let place: Box<dyn Salts> = match deployment.shape() {
+        Shape::Standalone => {
+            let file = deployment.sqlite().with_file_name("journal.sqlite");
+            Box::new(SqliteJournal::open(&file)?)
+        }
+        Shape::Cluster => Box::new(KafkaJournal::new(KafkaOptions {
+            prefix: deployment.kafka_prefix().to_owned(),
+            ..KafkaOptions::new(deployment.kafka())
+        })?),
+    };
+    let (mut follower, mut salts) = (place.follow_salts()?, Vec::new());
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match follower.next(Duration::from_millis(200))? {
+            Some(SaltsEvent::Salt(salt)) => salts.push(salt),
+            Some(SaltsEvent::CaughtUp) => break,
+            _ => ensure!(Instant::now() < deadline, "no end of the salts"),
+        }
+    }
+    ensure!(salts.len() >= 8, "{} salts", salts.len());
+    Ok(salts)
+}
+
+/// As bytes, each of its words too, and as digits.
+fn salt_forms(salt: &Salt) -> Vec<Vec<u8>> {
+    let secret = salt.secret();
+    let (one, other) = secret.split_at(8);
+    let hex = format!("{:032x}", u128::from_be_bytes(*secret));
+    vec![one.to_vec(), other.to_vec(), hex.into_bytes()]
 }
 
 /// As text, as bytes, and as digits.
