@@ -14,6 +14,7 @@ mod destinations;
 mod difference;
 mod draft;
 mod edits;
+mod erasures;
 mod fields;
 mod first_start;
 mod fleet;

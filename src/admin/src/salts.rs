@@ -30,6 +30,21 @@ const READING: Duration = Duration::from_secs(20);
 pub(crate) struct DaySalts(Mutex<BTreeMap<Date, Salt>>);
 
 impl DaySalts {
+    /// A day's, while there is one.
+    pub(crate) fn of(&self, day: Date) -> Option<Salt> {
+        self.known().get(&day).cloned()
+    }
+
+    /// The days up to this one that have one.
+    pub(crate) fn days_until(&self, last: Date) -> Vec<Date> {
+        self.known().range(..=last).map(|(day, _)| *day).collect()
+    }
+
+    /// The first day that has one.
+    pub(crate) fn first(&self) -> Option<Date> {
+        self.known().keys().next().copied()
+    }
+
     fn replace(&self, salts: BTreeMap<Date, Salt>) {
         *self.known() = salts;
     }

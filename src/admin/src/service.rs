@@ -27,6 +27,7 @@ use crate::alerts::{self, AlertStore, AlertsError};
 use crate::auth::Principal;
 use crate::bulk::{Claims, Jobs};
 use crate::edits::Rooms;
+use crate::erasures::{self, Erasures};
 use crate::first_start::{self, FirstStartError};
 use crate::fleet::{self, Fleet};
 use crate::follow::{self, Progress, Reader};
@@ -169,6 +170,7 @@ struct Parts {
     journal: Arc<dyn Journal>,
     salts_place: Arc<dyn Salts>,
     salts: DaySalts,
+    erasures: Erasures,
     store: Arc<dyn ScanStore>,
     edges: Arc<dyn Edges>,
     fleet: Arc<Fleet>,
@@ -227,6 +229,7 @@ impl Admin {
             journal,
             salts_place,
             salts: DaySalts::default(),
+            erasures: Erasures::default(),
             store,
             edges,
             fleet: Arc::new(Fleet::new()),
@@ -294,6 +297,7 @@ impl Admin {
         alerts::run(WeakAdmin(Arc::downgrade(&self.0)));
         webhooks::run(WeakAdmin(Arc::downgrade(&self.0)));
         retention::run(WeakAdmin(Arc::downgrade(&self.0)));
+        erasures::run(self.weak());
         let jobs = &self.0.jobs;
         jobs.resume(self).map_err(StartError::Jobs)?;
         // Release: who sees the admin ready sees what was prepared.
@@ -392,6 +396,11 @@ impl Admin {
     /// The days' salts that can still be used.
     pub(crate) fn salts(&self) -> &DaySalts {
         &self.0.salts
+    }
+
+    /// What is erased again, as long as that can be done.
+    pub(crate) fn erasures(&self) -> &Erasures {
+        &self.0.erasures
     }
 
     /// For who must not keep it.

@@ -2,12 +2,14 @@
 //!
 //! Read in this order: [`Row`] and [`Block`], what the sink brings; [`ScanQuery`] and [`ScanReport`], what the admin asks, with [`Peaks`],
 //! [`VisitorDay`] and [`ExportedScan`], and [`TagHours`], what it asks of all workspaces; [`rebuild()`] and what it needs, by which rollups
-//! are derived; [`ledger()`], which compares what was accepted with what is stored; and [`ScanStore`], which both implementations stand
+//! are derived; [`ledger()`], which compares what was accepted with what is stored; [`Erasure`], which takes a
+//! visitor out; and [`ScanStore`], which both implementations stand
 //! behind.
 
 mod block;
 mod clickhouse_store;
 mod days;
+mod erasure;
 mod export;
 mod hours;
 mod ledger;
@@ -27,6 +29,7 @@ pub use block::{
 };
 pub use clickhouse_store::{ClickHouseOptions, ClickHouseStore};
 pub use days::Day;
+pub use erasure::Erasure;
 pub use export::{ExportedScan, ScanCursor, ScanPage};
 pub use hours::{Hour, ScannedTag, TagHours};
 pub use ledger::{

@@ -10,8 +10,8 @@ use tags::WorkspaceId;
 
 use crate::rollups::{HourRange, HoursToRollUp, Which};
 use crate::{
-    Block, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanCursor, ScanFilter, ScanPage,
-    ScanQuery, ScanReport, ScannedTag, Source, TagHours, Usage, VisitorDay, VisitorQuery,
+    Block, Erasure, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanCursor, ScanFilter,
+    ScanPage, ScanQuery, ScanReport, ScannedTag, Source, TagHours, Usage, VisitorDay, VisitorQuery,
 };
 
 /// Why a store did not do what it was asked.
@@ -167,6 +167,11 @@ pub trait ScanStore: Send + Sync + 'static {
         expiries: &[Expiry],
         still: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<u64>, StoreError>;
+
+    /// Takes from a visitor's scans of a day whatever tells of them, and leaves the rest: they are counted as before, and their visitor no
+    /// more. Says how many scans there were. Done when it returns, also in what is asked next; after an error it has to be asked again. Scans
+    /// that are stored later are not affected.
+    async fn erase(&self, erasure: &Erasure) -> Result<u64, StoreError>;
 
     /// How many scans each workspace made, or one, on each day of a range (UTC, both ends inside), and what they take; days without are left out.
     async fn usage(

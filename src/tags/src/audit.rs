@@ -19,6 +19,8 @@ pub enum Action {
     Rotate,
     /// It ended for good.
     Revoke,
+    /// A visitor was taken out of it.
+    Erase,
 }
 
 impl Action {
@@ -30,6 +32,7 @@ impl Action {
             Self::Rollback => "rollback",
             Self::Rotate => "rotate",
             Self::Revoke => "revoke",
+            Self::Erase => "erase",
         }
     }
 }
@@ -43,10 +46,11 @@ impl FromStr for Action {
             "rollback" => Ok(Self::Rollback),
             "rotate" => Ok(Self::Rotate),
             "revoke" => Ok(Self::Revoke),
+            "erase" => Ok(Self::Erase),
             _ => Err(InvalidValue::new(
                 "action",
                 text,
-                "create, update, rollback, rotate or revoke",
+                "create, update, rollback, rotate, revoke or erase",
             )),
         }
     }
@@ -65,7 +69,8 @@ pub struct AuditEntry {
     pub remote: String,
     /// What was done.
     pub action: Action,
-    /// To what: `tag/DOMAIN/CODE`, `workspace/ID`, `domain/NAME`, `key/ID`, `user/ID` or `invitation/ID`.
+    /// To what: `tag/DOMAIN/CODE`, `workspace/ID`, `domain/NAME`, `key/ID`, `user/ID`, `invitation/ID`, or the `scans/DAY` of
+    /// a day.
     pub subject: String,
     /// The tag before, where the subject is one that existed.
     pub before: Option<Tag>,

@@ -22,6 +22,8 @@ pub enum Permission {
     TagsWrite,
     /// Bring many tags in at once.
     Import,
+    /// Take from scans whatever tells of a visitor.
+    ScansErase,
     /// Change the workspace's settings and domains.
     SettingsWrite,
     /// See which keys there are.
@@ -38,7 +40,7 @@ pub enum Permission {
 
 impl Permission {
     /// All of them, by role.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::TagsRead,
         Self::SettingsRead,
         Self::AnalyticsRead,
@@ -46,6 +48,7 @@ impl Permission {
         Self::Export,
         Self::TagsWrite,
         Self::Import,
+        Self::ScansErase,
         Self::SettingsWrite,
         Self::KeysRead,
         Self::KeysWrite,
@@ -64,6 +67,7 @@ impl Permission {
             Self::Export => "export",
             Self::TagsWrite => "tags:write",
             Self::Import => "import",
+            Self::ScansErase => "scans:erase",
             Self::SettingsWrite => "settings:write",
             Self::KeysRead => "keys:read",
             Self::KeysWrite => "keys:write",
@@ -79,7 +83,8 @@ impl Permission {
             Self::TagsRead | Self::SettingsRead => Role::Viewer,
             Self::AnalyticsRead | Self::AuditRead | Self::Export => Role::Analyst,
             Self::TagsWrite | Self::Import => Role::Editor,
-            Self::SettingsWrite
+            Self::ScansErase
+            | Self::SettingsWrite
             | Self::KeysRead
             | Self::KeysWrite
             | Self::UsersRead
@@ -103,8 +108,8 @@ impl FromStr for Permission {
             InvalidValue::new(
                 "permission",
                 text,
-                "tags:read, settings:read, analytics:read, audit:read, export, tags:write, import, settings:write, \
-                 keys:read, keys:write, users:read, users:write or operations",
+                "tags:read, settings:read, analytics:read, audit:read, export, tags:write, import, scans:erase, \
+                 settings:write, keys:read, keys:write, users:read, users:write or operations",
             )
         })
     }
@@ -211,7 +216,7 @@ mod tests {
             let set = Permissions::from_iter([permission]);
             assert_eq!(set.iter().collect::<Vec<_>>(), [permission]);
         }
-        assert_eq!(Permissions::of(Role::Owner).iter().count(), 13);
+        assert_eq!(Permissions::of(Role::Owner).iter().count(), 14);
         assert!(Permissions::default().is_empty());
     }
 
@@ -228,7 +233,7 @@ mod tests {
         let more = Permissions::of(Role::Owner).without(Permissions::of(Role::Editor));
         assert_eq!(
             more.to_string(),
-            "settings:write, keys:read, keys:write, users:read, users:write, operations"
+            "scans:erase, settings:write, keys:read, keys:write, users:read, users:write, operations"
         );
     }
 }

@@ -208,6 +208,7 @@ enum ActionRecord {
     Rollback = 3,
     Revoke = 4,
     Rotate = 5,
+    Erase = 6,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -569,6 +570,7 @@ impl From<&AuditEntry> for AuditRecord {
                 Action::Rollback => ActionRecord::Rollback,
                 Action::Rotate => ActionRecord::Rotate,
                 Action::Revoke => ActionRecord::Revoke,
+                Action::Erase => ActionRecord::Erase,
             }
             .into(),
             subject: entry.subject.clone(),
@@ -590,6 +592,7 @@ impl TryFrom<AuditRecord> for AuditEntry {
                 ActionRecord::Rollback => Action::Rollback,
                 ActionRecord::Rotate => Action::Rotate,
                 ActionRecord::Revoke => Action::Revoke,
+                ActionRecord::Erase => Action::Erase,
                 ActionRecord::Unspecified => return Err(unspecified("action")),
             },
             workspace: field("workspace", WorkspaceId::parse(&record.workspace))?,

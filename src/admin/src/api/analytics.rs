@@ -227,7 +227,7 @@ pub(super) fn refused(params: &Params, length: &str, error: &InvalidQuery) -> Pr
 }
 
 /// The scan store did not answer.
-pub(super) fn not_answered(error: &StoreError) -> Problem {
+pub(crate) fn not_answered(error: &StoreError) -> Problem {
     match error {
         StoreError::Unavailable { .. } => {
             tracing::warn!(%error, "analytics are not available");

@@ -42,7 +42,7 @@ const COLUMNS: [&str; 9] = [
         ("code" = Option<String>, Query, description = "Changes of this tag alone"),
         ("domain" = Option<String>, Query, description = "With `code`: for another than the default"),
         ("actor" = Option<String>, Query, description = "Changes by this key or user alone"),
-        ("action" = Option<String>, Query, description = "create, update, rollback, rotate or revoke"),
+        ("action" = Option<String>, Query, description = "create, update, rollback, rotate, revoke or erase"),
         ("from" = Option<String>, Query, description = "From this moment on, RFC 3339", format = DateTime),
         ("to" = Option<String>, Query, description = "Before this moment, RFC 3339", format = DateTime),
         ("cursor" = Option<String>, Query, description = "next_cursor of the page before; not with an export"),
@@ -221,9 +221,10 @@ pub(crate) struct AuditAnswer {
     actor: String,
     /// The address from which the request came.
     remote: String,
-    /// `create`, `update`, `rollback`, `rotate` or `revoke`.
+    /// `create`, `update`, `rollback`, `rotate`, `revoke` or `erase`.
     action: &'static str,
-    /// What was changed: `tag/DOMAIN/CODE`, `workspace/ID`, `domain/NAME`, `key/ID`, `user/ID` or `invitation/ID`.
+    /// What was changed: `tag/DOMAIN/CODE`, `workspace/ID`, `domain/NAME`, `key/ID`, `user/ID`, `invitation/ID`, or `scans/DAY`, of which a
+    /// visitor was erased.
     #[schema(example = "tag/qr.example.com/summer")]
     subject: String,
     /// The tag's domain, where the subject is one.

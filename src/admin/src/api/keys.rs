@@ -204,7 +204,7 @@ pub(crate) struct NewKeyFields {
     /// `owner`, `editor`, `analyst` or `viewer`: what it may do at most.
     role: String,
     /// What of that it may do: any of `tags:read`, `settings:read`, `analytics:read`, `audit:read`, `export`, `tags:write`, `import`,
-    /// `settings:write`, `keys:read`, `keys:write`, `users:read`, `users:write`, `operations`. Without it, all.
+    /// `scans:erase`, `settings:write`, `keys:read`, `keys:write`, `users:read`, `users:write`, `operations`. Without it, all.
     #[schema(example = json!(["tags:read", "tags:write"]))]
     scopes: Option<Vec<String>>,
     /// In the future; without it, the key has no end.

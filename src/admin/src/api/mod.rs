@@ -8,6 +8,7 @@ mod document;
 mod domains;
 mod edges;
 mod endpoints;
+mod erasures;
 mod export;
 mod format;
 mod history;
@@ -39,8 +40,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::tags::Permission::{
-    AnalyticsRead, AuditRead, Export, Import, KeysRead, KeysWrite, Operations, SettingsRead,
-    SettingsWrite, TagsRead, TagsWrite, UsersRead, UsersWrite,
+    AnalyticsRead, AuditRead, Export, Import, KeysRead, KeysWrite, Operations, ScansErase,
+    SettingsRead, SettingsWrite, TagsRead, TagsWrite, UsersRead, UsersWrite,
 };
 use axum::extract::{DefaultBodyLimit, Extension, Request};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -53,6 +54,7 @@ use utoipa::OpenApi;
 use utoipa_axum::routes;
 
 pub(crate) use self::alerts::AlertAnswer;
+pub(crate) use self::analytics::not_answered;
 use self::endpoints::{Endpoints, by_accept};
 pub(crate) use self::schema::TagAnswer;
 use crate::auth::know_client;
@@ -113,6 +115,7 @@ fn endpoints() -> Endpoints {
         .needs(AnalyticsRead, routes!(visitors::visitors))
         .needs(AnalyticsRead, routes!(live::live))
         .needs(AnalyticsRead, by_accept(routes!(usage::usage)))
+        .needs(ScansErase, routes!(erasures::create))
         .needs(AuditRead, by_accept(routes!(audit::list)))
         .needs(AuditRead, routes!(alerts::list))
         .needs(Operations, routes!(workspaces::create))

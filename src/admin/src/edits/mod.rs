@@ -4,6 +4,7 @@
 mod accounts;
 mod claims;
 mod domains;
+mod erasures;
 mod keys;
 mod new_tag;
 mod pause;
@@ -17,6 +18,7 @@ mod workspaces;
 use ::tags::{Action, AuditEntry};
 
 pub(crate) use self::domains::OwnDomain;
+pub(crate) use self::erasures::Erased;
 pub(crate) use self::keys::{NewKey, random_key_id};
 pub(crate) use self::new_tag::{NewTag, NewTagTerms, READ_ONLY, tag_key, taken};
 pub(crate) use self::pause::PauseError;

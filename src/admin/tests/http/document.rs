@@ -67,6 +67,7 @@ const ROUTES: &[&str] = &[
     "get /api/v1/session",
     "delete /api/v1/session",
     "get /api/v1/edges",
+    "post /api/v1/erasures",
 ];
 
 async fn document(server: &Server) -> Value {

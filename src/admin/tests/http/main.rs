@@ -15,6 +15,7 @@ mod document;
 mod domains;
 mod edges;
 mod edit;
+mod erasures;
 mod export;
 mod faults;
 mod formats;

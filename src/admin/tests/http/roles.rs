@@ -72,6 +72,7 @@ const ROLES: &[(&str, &str, &str)] = &[
     ),
     ("editor", "delete /tags/{code}", "/tags/spring?wrong=1"),
     ("owner", "get /edges", "/edges"),
+    ("owner", "post /erasures", "/erasures"),
     ("owner", "get /keys", "/keys"),
     ("owner", "post /keys", "/keys"),
     ("owner", "delete /keys/{id}", "/keys/key_none"),

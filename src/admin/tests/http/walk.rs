@@ -111,6 +111,8 @@ impl Victim {
         let on_theirs = json!({"destination": "https://example.com/", "domain": DOMAIN});
         let line = json!({"code": "n", "destination": "https://example.com/", "domain": DOMAIN});
         let line = Value::String(line.to_string());
+        let today = crate::salts::today();
+        let erasure = json!({"address": "203.0.113.9", "user_agent": "", "day": today});
         let none = Value::Null;
         vec![
             step("post /tags", "/tags", on_theirs, Refused("/domain")),
@@ -204,6 +206,7 @@ impl Victim {
                 none.clone(),
                 NotFound,
             ),
+            step("post /erasures", "/erasures", erasure, OwnAlone),
             step("get /usage", "/usage", none.clone(), OwnAlone),
             step(
                 "get /usage",

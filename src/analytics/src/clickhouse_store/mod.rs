@@ -1,9 +1,10 @@
 //! The scan store over ClickHouse. Which tables there are is in `schema`, how rows enter in `insert`, how rollups are derived from them in
 //! `rollups` and `days` and when they hold in `periods`, how questions are put in `report`, `visitors`, `export`, `hours`, `ledger` and `usage`, how scans are deleted in
-//! `retention`.
+//! `retention`, and visitors erased in `erasure`.
 
 mod clock;
 mod days;
+mod erasure;
 mod export;
 mod filter;
 mod hours;
@@ -33,9 +34,9 @@ use tokio::sync::OnceCell;
 
 use crate::rollups::{HourRange, HoursToRollUp, SETTLED_AFTER, Which};
 use crate::{
-    Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanCursor, ScanFilter,
-    ScanPage, ScanQuery, ScanReport, ScanStore, ScannedTag, Source, StoreError, TagHours, Usage,
-    VisitorDay, VisitorQuery,
+    Block, Counted, Erasure, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanCursor,
+    ScanFilter, ScanPage, ScanQuery, ScanReport, ScanStore, ScannedTag, Source, StoreError,
+    TagHours, Usage, VisitorDay, VisitorQuery,
 };
 use clock::Clock;
 
@@ -307,6 +308,11 @@ impl ScanStore for ClickHouseStore {
     ) -> Result<Option<u64>, StoreError> {
         let client = self.client().await?;
         retention::expire(client, expiries, still).await
+    }
+
+    async fn erase(&self, erasure: &Erasure) -> Result<u64, StoreError> {
+        let client = self.client().await?;
+        erasure::erase(client, erasure).await
     }
 
     async fn usage(

@@ -1,9 +1,11 @@
 //! The scan store over SQLite, for standalone: one file, write-ahead logging, one writing connection, one for questions and one that counts
 //! for rollups. The schema is in `schema`, how blocks enter in `insert`, how rollups are derived from them in `rollups`, `count` and `days`, how
-//! questions are put in `report`, `visitors`, `export`, `hours`, `ledger` and `usage`, how scans are deleted in `retention`.
+//! questions are put in `report`, `visitors`, `export`, `hours`, `ledger` and `usage`, how scans are deleted in `retention`, and
+//! visitors erased in `erasure`.
 
 mod count;
 mod days;
+mod erasure;
 mod export;
 mod filter;
 mod hours;
@@ -31,9 +33,9 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::rollups::{HOURS_OF_DAY, HourRange, HoursToRollUp, Which};
 use crate::{
-    Block, Counted, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanCursor, ScanFilter,
-    ScanPage, ScanQuery, ScanReport, ScanStore, ScannedTag, Source, StoreError, TagHours, Usage,
-    VisitorDay, VisitorQuery, WriterPosition,
+    Block, Counted, Erasure, Expiry, Headers, Hour, Kept, Period, Positions, Run, ScanCursor,
+    ScanFilter, ScanPage, ScanQuery, ScanReport, ScanStore, ScannedTag, Source, StoreError,
+    TagHours, Usage, VisitorDay, VisitorQuery, WriterPosition,
 };
 
 /// A store in a SQLite file.
@@ -341,6 +343,14 @@ impl ScanStore for SqliteStore {
             }
         }
         Ok(Some(expired))
+    }
+
+    async fn erase(&self, erasure: &Erasure) -> Result<u64, StoreError> {
+        let erasure = erasure.clone();
+        self.on(&self.writing, "erase a visitor", move |connection| {
+            erasure::erase(connection, &erasure)
+        })
+        .await
     }
 
     async fn usage(

@@ -205,6 +205,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What is erased is overwritten where its page is written anyway.
+        connection.pragma_update(None, "secure_delete", "FAST")?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     };

@@ -1,4 +1,4 @@
-//! How visitors are counted in SQLite: each of them, so that the answer is exact.
+//! How visitors are counted in SQLite: each of them, so that the answer is exact. Who was erased has 0, and is left out.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ pub(super) fn answer(
 ) -> rusqlite::Result<Vec<VisitorDay>> {
     let (condition, bound) = condition(workspace, query.filter());
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT time / 86400000000 AS day, count(*), count(DISTINCT visitor) FROM scans WHERE {condition} GROUP BY day"
+        "SELECT time / 86400000000 AS day, count(*), count(DISTINCT nullif(visitor, 0)) FROM scans WHERE {condition} GROUP BY day"
     ))?;
     let days = statement.query_map(params_from_iter(&bound), |line| {
         let count = |column| line.get::<_, i64>(column).map(i64::cast_unsigned);

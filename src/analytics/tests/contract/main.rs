@@ -1,6 +1,7 @@
 //! What every scan store does, told once and tried on each. ClickHouse is a real server: `tests/run` starts one.
 
 mod data;
+mod erasure;
 mod export;
 mod ledger;
 mod retention;

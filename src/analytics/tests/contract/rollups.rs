@@ -111,7 +111,7 @@ fn compare(
 }
 
 /// Computes what is missing, until nothing is. How many hours that were.
-fn roll_up(runtime: &Runtime, store: &dyn ScanStore) -> anyhow::Result<u64> {
+pub(crate) fn roll_up(runtime: &Runtime, store: &dyn ScanStore) -> anyhow::Result<u64> {
     let deadline = Instant::now() + Duration::from_secs(120);
     let mut computed = 0;
     runtime.block_on(async {

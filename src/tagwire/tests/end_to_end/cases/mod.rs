@@ -10,6 +10,7 @@ mod privacy;
 mod rules;
 mod scans;
 mod tags;
+mod visitors;
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -50,6 +51,7 @@ cases![
     endings::answered_scans_and_acknowledged_tags_survive_kill_9_under_load,
     endings::scans_survive_kill_9_of_the_sink,
     endings::sigterm_under_load_fails_no_scan_and_loses_none,
+    visitors::a_visitor_of_every_edge_counts_once_a_day_until_erased,
     privacy::no_full_address_of_a_scanner_is_kept_and_no_salt_but_in_its_place,
     ledger::all_that_was_accepted_until_now_is_stored_once,
     // Last, as it sets whatever can be set.
