@@ -14,7 +14,6 @@ mod destinations;
 mod difference;
 mod draft;
 mod edits;
-mod erasures;
 mod fields;
 mod first_start;
 mod fleet;

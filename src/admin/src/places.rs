@@ -23,6 +23,12 @@ pub(crate) const EXPORTS: Bounds = Bounds {
     in_all: 64,
 };
 
+/// Erasures that are carried out: each may rewrite parts of the scan store.
+pub(crate) const ERASURES: Bounds = Bounds {
+    of_a_workspace: 1,
+    in_all: 4,
+};
+
 /// Whose places are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {

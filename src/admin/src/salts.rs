@@ -3,7 +3,7 @@
 //! What is there is read anew each time before anything is written, so that a salt that is there is never replaced, whatever became of an
 //! earlier attempt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,14 +35,11 @@ impl DaySalts {
         self.known().get(&day).cloned()
     }
 
-    /// The days up to this one that have one.
-    pub(crate) fn days_until(&self, last: Date) -> Vec<Date> {
-        self.known().range(..=last).map(|(day, _)| *day).collect()
-    }
-
-    /// The first day that has one.
-    pub(crate) fn first(&self) -> Option<Date> {
-        self.known().keys().next().copied()
+    /// The days that have one whose scans can be told by it today.
+    pub(crate) fn days_that_count(&self, today: Date) -> Vec<Date> {
+        let known = self.known();
+        let days = known.range(first_kept(today)..=today);
+        days.map(|(day, _)| *day).collect()
     }
 
     fn replace(&self, salts: BTreeMap<Date, Salt>) {
@@ -78,16 +75,37 @@ impl Failure {
     }
 }
 
-/// What was done last, and when.
-#[derive(Clone, Copy)]
-struct Done {
-    today: Date,
-    at: Instant,
+/// What was done last, when, and by which days.
+#[derive(Default)]
+struct Keeper {
+    days: Days,
+    done: Option<(Date, Instant)>,
+}
+
+/// The days that the clock has shown, one after the other as a rule.
+#[derive(Default)]
+struct Days {
+    last: Option<Date>,
+    jumped: bool,
+}
+
+impl Days {
+    /// Whether what is over on this day may be destroyed. Not on a day that the clock has jumped to: it may be wrong and right again, and what
+    /// is destroyed is so for good. The day after that, it has been this day for long enough.
+    fn is_to_be_trusted(&mut self, today: Date) -> bool {
+        self.jumped = match self.last.replace(today) {
+            Some(last) if last == today => self.jumped,
+            Some(last) => last.tomorrow().ok() != Some(today),
+            None => false,
+        };
+        !self.jumped
+    }
 }
 
 /// Makes what is missing before anybody is answered, if that can be done, and goes on with it until the admin is gone.
 pub(crate) async fn start(admin: &Admin) {
-    let mut done = turn(admin, None).await;
+    let mut keeper = Keeper::default();
+    keeper.turn(admin).await;
     let admin = admin.weak();
     tokio::spawn(async move {
         loop {
@@ -95,59 +113,83 @@ pub(crate) async fn start(admin: &Admin) {
             let Some(admin) = WeakAdmin::upgrade(&admin) else {
                 return;
             };
-            done = turn(&admin, done).await;
+            keeper.turn(&admin).await;
         }
     });
 }
 
-/// Does what is due.
-async fn turn(admin: &Admin, done: Option<Done>) -> Option<Done> {
-    let today = today(admin.now());
-    admin.salts().forget_before(first_kept(today));
-    let is_due = done.is_none_or(|done| done.today != today || done.at.elapsed() >= WRITE_EVERY);
-    if !is_due || admin.is_fenced() {
-        return done;
-    }
-    match renew(admin, today).await {
-        Ok(()) => Some(Done {
-            today,
-            at: Instant::now(),
-        }),
-        Err(failure) if failure.is_final() => Some(Done {
-            today,
-            at: Instant::now(),
-        }),
-        Err(failure) => {
-            tracing::warn!(error = %failure, "the days' salts are not made ahead or destroyed yet; trying again");
-            done
+impl Keeper {
+    /// Does what is due.
+    async fn turn(&mut self, admin: &Admin) {
+        let today = today(admin.now());
+        let destroys = self.days.is_to_be_trusted(today);
+        if destroys {
+            admin.salts().forget_before(first_kept(today));
+        }
+        let is_due = |(day, at): (Date, Instant)| day != today || at.elapsed() >= WRITE_EVERY;
+        if admin.is_fenced() || !self.done.is_none_or(is_due) {
+            return;
+        }
+        match renew(admin, today, destroys).await {
+            Ok(()) => self.done = Some((today, Instant::now())),
+            Err(failure) if failure.is_final() => self.done = Some((today, Instant::now())),
+            Err(failure) => {
+                tracing::warn!(error = %failure, "the days' salts are not made ahead or destroyed yet; trying again");
+            }
         }
     }
 }
 
-async fn renew(admin: &Admin, today: Date) -> Result<(), Failure> {
+async fn renew(admin: &Admin, today: Date, destroys: bool) -> Result<(), Failure> {
     let place = admin.salts_place().clone();
+    place.prepare_salts().await?;
     let read = tokio::task::spawn_blocking(move || read(&*place)).await;
-    let mut salts = read.map_err(|error| Failure::Unread(error.to_string()))??;
-    let Plan { missing, over } = plan(&salts, today);
+    let mut found = read.map_err(|error| Failure::Unread(error.to_string()))??;
+    let Plan { missing, mut over } = plan(&found, today);
+    if !destroys {
+        over.clear();
+    }
     let mut changes: Vec<_> = over.iter().copied().map(SaltChange::Destroy).collect();
     for day in missing {
-        let mut secret = Zeroizing::new([0; Salt::BYTES]);
-        getrandom::fill(&mut *secret)?;
-        let salt = Salt::new(day, secret);
-        salts.insert(day, salt.clone());
+        // Edges have what the log may have lost.
+        let salt = match admin.salts().of(day) {
+            Some(known) => known,
+            None => random(day)?,
+        };
+        found.salts.insert(day, salt.clone());
         changes.push(SaltChange::Publish(salt));
     }
     admin.salts_place().change_salts(changes).await?;
-    salts.retain(|day, _| !over.contains(day));
-    admin.salts().replace(salts);
+    // Who was told of one before it was damaged has it still.
+    for day in found.refused {
+        if let Some(known) = admin.salts().of(day) {
+            found.salts.entry(day).or_insert(known);
+        }
+    }
+    found.salts.retain(|day, _| !over.contains(day));
+    admin.salts().replace(found.salts);
     Ok(())
 }
 
+fn random(day: Date) -> Result<Salt, getrandom::Error> {
+    let mut secret = Zeroizing::new([0; Salt::BYTES]);
+    getrandom::fill(&mut *secret)?;
+    Ok(Salt::new(day, secret))
+}
+
+/// What is there.
+#[derive(Default)]
+struct Found {
+    salts: BTreeMap<Date, Salt>,
+    /// Days with a record that is none to this build. It may be one to another, and is not written over.
+    refused: BTreeSet<Date>,
+}
+
 /// All salts that are there.
-fn read(place: &dyn Salts) -> Result<BTreeMap<Date, Salt>, Failure> {
+fn read(place: &dyn Salts) -> Result<Found, Failure> {
     let deadline = Instant::now() + READING;
     let mut follower = place.follow_salts()?;
-    let mut salts = BTreeMap::new();
+    let mut found = Found::default();
     // A topic that was made a moment ago is not known to every broker yet.
     let mut away = None;
     loop {
@@ -157,12 +199,16 @@ fn read(place: &dyn Salts) -> Result<BTreeMap<Date, Salt>, Failure> {
             return Err(Failure::Unread(away.unwrap_or_else(no_end)));
         }
         match follower.next(left)? {
-            Some(SaltsEvent::Salt(salt)) => drop(salts.insert(salt.day(), salt)),
-            Some(SaltsEvent::Destroyed(day)) => drop(salts.remove(&day)),
-            Some(SaltsEvent::CaughtUp) => return Ok(salts),
+            Some(SaltsEvent::Salt(salt)) => drop(found.salts.insert(salt.day(), salt)),
+            Some(SaltsEvent::Destroyed(day)) => {
+                found.salts.remove(&day);
+                found.refused.remove(&day);
+            }
+            Some(SaltsEvent::Refused { day, .. }) => found.refused.extend(day),
+            Some(SaltsEvent::CaughtUp) => return Ok(found),
             Some(SaltsEvent::Disconnected { reason }) => away = Some(reason),
             Some(SaltsEvent::Connected) => away = None,
-            Some(SaltsEvent::Refused { .. }) | None => {}
+            None => {}
         }
     }
 }
@@ -175,16 +221,18 @@ struct Plan {
     over: Vec<Date>,
 }
 
-fn plan(there: &BTreeMap<Date, Salt>, today: Date) -> Plan {
+fn plan(found: &Found, today: Date) -> Plan {
     let days = (0..=DAYS_AHEAD).map(|ahead| today.saturating_add(ahead.days()));
-    let missing = days.filter(|day| !there.contains_key(day)).collect();
+    let is_there = |day: &Date| found.salts.contains_key(day) || found.refused.contains(day);
+    let missing = days.filter(|day| !is_there(day)).collect();
     let first = first_kept(today);
-    let mut over: Vec<_> = there.range(..first).map(|(day, _)| *day).collect();
-    let last_over = first.saturating_sub(1.day());
-    if over.last() != Some(&last_over) {
-        over.push(last_over);
+    let salts = found.salts.range(..first).map(|(day, _)| *day);
+    let mut over: BTreeSet<_> = salts.chain(found.refused.range(..first).copied()).collect();
+    over.insert(first.saturating_sub(1.day()));
+    Plan {
+        missing,
+        over: over.into_iter().collect(),
     }
-    Plan { missing, over }
 }
 
 /// Of yesterday scans may still be on their way, and may have to be erased.
@@ -205,9 +253,12 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn there(days: &[&str]) -> BTreeMap<Date, Salt> {
+    fn there(days: &[&str]) -> Found {
         let salt = |text: &&str| (day(text), Salt::new(day(text), Zeroizing::new([1; 16])));
-        days.iter().map(salt).collect()
+        Found {
+            salts: days.iter().map(salt).collect(),
+            refused: BTreeSet::new(),
+        }
     }
 
     #[test]
@@ -234,5 +285,36 @@ mod tests {
             over("2026-12-29"),
             ["2026-12-20", "2026-12-26", "2026-12-27"].map(day)
         );
+    }
+
+    #[test]
+    fn what_is_no_salt_to_this_build_is_not_written_over_and_destroyed_in_time() {
+        let mut found = there(&[]);
+        found.refused.extend(["2026-12-20", "2026-12-28"].map(day));
+        let Plan { missing, over } = plan(&found, day("2026-12-28"));
+        assert_eq!(missing.first(), Some(&day("2026-12-29")));
+        assert_eq!(over, ["2026-12-20", "2026-12-26"].map(day));
+    }
+
+    #[test]
+    fn nothing_is_destroyed_on_a_day_that_the_clock_has_jumped_to() {
+        let mut days = Days::default();
+        let trusted = [
+            ("2026-12-01", true),
+            ("2026-12-01", true),
+            ("2026-12-02", true),
+            // Two days ahead, for some hours.
+            ("2026-12-04", false),
+            ("2026-12-04", false),
+            // Right again, which it was known to be no more.
+            ("2026-12-02", false),
+            ("2026-12-03", true),
+            // Ahead for good.
+            ("2026-12-09", false),
+            ("2026-12-10", true),
+        ];
+        for (today, expected) in trusted {
+            assert_eq!(days.is_to_be_trusted(day(today)), expected, "{today}");
+        }
     }
 }

@@ -27,7 +27,6 @@ use crate::alerts::{self, AlertStore, AlertsError};
 use crate::auth::Principal;
 use crate::bulk::{Claims, Jobs};
 use crate::edits::Rooms;
-use crate::erasures::{self, Erasures};
 use crate::first_start::{self, FirstStartError};
 use crate::fleet::{self, Fleet};
 use crate::follow::{self, Progress, Reader};
@@ -37,7 +36,7 @@ use crate::inspection::{self, BlocklistAction, Overtaken};
 use crate::live_scans::LiveScans;
 use crate::metrics::AdminMetrics;
 use crate::passwords::Passwords;
-use crate::places::{EXPORTS, Full, PROOFS, Place, Places};
+use crate::places::{ERASURES, EXPORTS, Full, PROOFS, Place, Places};
 use crate::problem::Problem;
 use crate::proof::DomainProof;
 use crate::public_url::PublicUrl;
@@ -170,7 +169,7 @@ struct Parts {
     journal: Arc<dyn Journal>,
     salts_place: Arc<dyn Salts>,
     salts: DaySalts,
-    erasures: Erasures,
+    erasures: Places,
     store: Arc<dyn ScanStore>,
     edges: Arc<dyn Edges>,
     fleet: Arc<Fleet>,
@@ -229,7 +228,7 @@ impl Admin {
             journal,
             salts_place,
             salts: DaySalts::default(),
-            erasures: Erasures::default(),
+            erasures: Places::new(ERASURES),
             store,
             edges,
             fleet: Arc::new(Fleet::new()),
@@ -297,7 +296,6 @@ impl Admin {
         alerts::run(WeakAdmin(Arc::downgrade(&self.0)));
         webhooks::run(WeakAdmin(Arc::downgrade(&self.0)));
         retention::run(WeakAdmin(Arc::downgrade(&self.0)));
-        erasures::run(self.weak());
         let jobs = &self.0.jobs;
         jobs.resume(self).map_err(StartError::Jobs)?;
         // Release: who sees the admin ready sees what was prepared.
@@ -398,9 +396,18 @@ impl Admin {
         &self.0.salts
     }
 
-    /// What is erased again, as long as that can be done.
-    pub(crate) fn erasures(&self) -> &Erasures {
-        &self.0.erasures
+    /// A place for an erasure, while it is carried out; 429 when there is none.
+    pub(crate) fn place_for_erasure(&self, workspace: &WorkspaceId) -> Result<Place, Problem> {
+        self.0.erasures.take(workspace).map_err(|full| {
+            Problem::busy(match full {
+                Full::Workspace => {
+                    "This workspace has an erasure under way; ask again when it is done."
+                }
+                Full::All => {
+                    "There are as many erasures under way as there may be; try again later."
+                }
+            })
+        })
     }
 
     /// For who must not keep it.

@@ -1,11 +1,11 @@
 //! What is taken from the scans of a visitor who is to be forgotten, in both stores: all that tells of them. What is left is that the tag was
 //! scanned, when, and what it answered, so that every count, and the ledger, is as before.
 
-use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::Offset;
 use scans::Visitor;
 use tags::WorkspaceId;
+
+use crate::usage;
 
 /// Columns that become empty.
 pub(crate) const TEXTS: [&str; 12] = [
@@ -38,13 +38,9 @@ pub struct Erasure {
 }
 
 impl Erasure {
-    /// The first microsecond of the day, and the first behind it. None: the day is the calendar's last.
-    pub(crate) fn micros(&self) -> Option<(i64, i64)> {
-        let micros = |day: Date| {
-            let start = Offset::UTC.to_timestamp(day.into());
-            start.map(Timestamp::as_microsecond).ok()
-        };
-        Some((micros(self.day)?, micros(self.day.tomorrow().ok()?)?))
+    /// The first microsecond of the day, and the first behind it.
+    pub(crate) fn micros(&self) -> (i64, i64) {
+        usage::micros(&(self.day..=self.day))
     }
 
     /// What empties the columns, in SQL.

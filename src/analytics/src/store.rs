@@ -41,6 +41,12 @@ pub enum StoreError {
         /// How long it may take.
         seconds: u64,
     },
+    /// It has been begun, goes on by itself, and was not waited for to its end.
+    #[error("cannot {doing} as fast as that: it goes on in the scan store")]
+    Unfinished {
+        /// What is being done.
+        doing: &'static str,
+    },
     /// The schema is a newer program's.
     #[error(
         "the scan store's schema has version {found}, this program knows {known}: run the newer program"
@@ -169,8 +175,8 @@ pub trait ScanStore: Send + Sync + 'static {
     ) -> Result<Option<u64>, StoreError>;
 
     /// Takes from a visitor's scans of a day whatever tells of them, and leaves the rest: they are counted as before, and their visitor no
-    /// more. Says how many scans there were. Done when it returns, also in what is asked next; after an error it has to be asked again. Scans
-    /// that are stored later are not affected.
+    /// more. Says how many scans there were. Done when it returns, also in what is asked next; after an error it has to be asked again
+    /// ([`StoreError::Unfinished`] among them). Scans that are stored later are not affected.
     async fn erase(&self, erasure: &Erasure) -> Result<u64, StoreError>;
 
     /// How many scans each workspace made, or one, on each day of a range (UTC, both ends inside), and what they take; days without are left out.

@@ -54,6 +54,7 @@ pub struct EdgeMetrics {
     journal_lag: Gauge,
     local_salts: IntCounter,
     shared_salts: IntGauge,
+    replaced_salts: IntCounter,
     place_lookups: IntCounter,
     limited: IntCounterVec,
     snapshot_age: Gauge,
@@ -102,6 +103,10 @@ impl EdgeMetrics {
                 "tagwire_edge_shared_salts",
                 "Days that have a salt which all edges share, from today on: 8 while the admin makes them",
             )?,
+            replaced_salts: IntCounter::new(
+                "tagwire_edge_replaced_salts_total",
+                "Days' shared salts in whose place came another: none, unless the log of salts was lost",
+            )?,
             place_lookups: IntCounter::new(
                 "tagwire_edge_geoip_lookups_total",
                 "Requests whose place was looked up, because their tag depends on it",
@@ -131,7 +136,7 @@ impl EdgeMetrics {
         for reason in REFUSALS {
             metrics.refused_snapshots.with_label_values(&[reason]);
         }
-        let collectors: [Box<dyn Collector>; 11] = [
+        let collectors: [Box<dyn Collector>; 12] = [
             Box::new(metrics.redirects.clone()),
             Box::new(metrics.responses.clone()),
             Box::new(metrics.tags.clone()),
@@ -139,6 +144,7 @@ impl EdgeMetrics {
             Box::new(metrics.journal_lag.clone()),
             Box::new(metrics.local_salts.clone()),
             Box::new(metrics.shared_salts.clone()),
+            Box::new(metrics.replaced_salts.clone()),
             Box::new(metrics.place_lookups.clone()),
             Box::new(metrics.limited.clone()),
             Box::new(metrics.snapshot_age.clone()),
@@ -173,6 +179,10 @@ impl EdgeMetrics {
 
     pub(crate) fn local_salts(&self) -> IntCounter {
         self.local_salts.clone()
+    }
+
+    pub(crate) fn count_replaced_salt(&self) {
+        self.replaced_salts.inc();
     }
 
     pub(crate) fn set_shared_salts(&self, days: usize) {

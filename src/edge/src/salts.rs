@@ -28,12 +28,12 @@ pub struct SharedSalts {
 }
 
 impl SharedSalts {
-    /// Starts to follow; `known` is called once, as soon as today's salt is
-    /// known, or cannot be.
+    /// Starts to follow, by this clock; `known` is called once, as soon as today's salt is known, or cannot be.
     pub fn start(
         place: Arc<dyn Salts>,
         visitors: Arc<Visitors>,
         metrics: EdgeMetrics,
+        clock: impl Fn() -> Timestamp + Send + 'static,
         known: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
         let stopped = Arc::<AtomicBool>::default();
@@ -41,6 +41,7 @@ impl SharedSalts {
             told: metrics.local_salts().get(),
             visitors,
             metrics,
+            clock: Box::new(clock),
             stopped: Arc::clone(&stopped),
             known: Some(Box::new(known)),
             began: Instant::now(),
@@ -64,6 +65,7 @@ impl SharedSalts {
 struct Hearer {
     visitors: Arc<Visitors>,
     metrics: EdgeMetrics,
+    clock: Box<dyn Fn() -> Timestamp + Send>,
     /// How many local salts have been told of.
     told: u64,
     stopped: Arc<AtomicBool>,
@@ -78,8 +80,8 @@ struct Hearer {
 enum Left {
     /// It is the end.
     Stopped,
-    /// The clock was put back to a day whose salt may have been forgotten.
-    ClockPutBack,
+    /// Salts that were passed over, or forgotten, may be wanted now: all are read again.
+    ReadAgain,
 }
 
 impl Hearer {
@@ -91,7 +93,7 @@ impl Hearer {
             };
             match left {
                 Ok(Left::Stopped) => return,
-                Ok(Left::ClockPutBack) => continue,
+                Ok(Left::ReadAgain) => continue,
                 Err(error @ FollowError::OtherLog { .. }) => {
                     tracing::warn!(%error, "the days' salts are read again");
                 }
@@ -112,13 +114,8 @@ impl Hearer {
                 None | Some(SaltsEvent::Refused { .. }) => {}
                 Some(SaltsEvent::Salt(salt)) => {
                     let key = VisitorKey::from_secret(salt.secret());
-                    let shared = self.visitors.share(Timestamp::now(), salt.day(), key);
-                    if shared == Shared::InPlaceOfOurs {
-                        tracing::info!(
-                            day = %salt.day(),
-                            "the day's shared salt has come and is used from now on: whom this edge has seen before counts as another visitor"
-                        );
-                    }
+                    let shared = self.visitors.share((self.clock)(), salt.day(), key);
+                    self.tell_of(shared, salt.day());
                 }
                 // What is over is forgotten by the calendar, whether or not this is ever heard.
                 Some(SaltsEvent::Destroyed(_)) => {}
@@ -138,30 +135,51 @@ impl Hearer {
                 self.tell_known();
             }
             if self.look_at_the_clock() {
-                return Ok(Left::ClockPutBack);
+                return Ok(Left::ReadAgain);
             }
         }
         Ok(Left::Stopped)
     }
 
-    /// Forgets what is over, and says when the edge had to do with a salt of its own. Whether the clock was put back by a day.
+    fn tell_of(&self, shared: Shared, day: Date) {
+        match shared {
+            Shared::InPlaceOfOurs => tracing::info!(
+                %day,
+                "the day's shared salt has come and is used from now on: whom this edge has seen before counts as another visitor"
+            ),
+            Shared::InPlaceOfAnother => {
+                self.metrics.count_replaced_salt();
+                tracing::warn!(
+                    %day,
+                    "the day has another shared salt than before, which is used from now on: whom edges have seen before counts as another visitor"
+                );
+            }
+            Shared::Taken | Shared::OutOfTime => {}
+        }
+    }
+
+    /// Forgets what is over, and says when the edge had to do with a salt of its own. Whether all have to be read again: the clock has jumped,
+    /// so that some were passed over or forgotten that are wanted now; or today's was missing, which may have been for the same reason.
     fn look_at_the_clock(&mut self) -> bool {
+        let now = (self.clock)();
+        let today = Offset::UTC.to_datetime(now).date();
+        let before = self.today.replace(today);
+        let follows = |before: Date| today == before || Some(today) == before.tomorrow().ok();
+        let jumped = before.is_some_and(|before| !follows(before));
+        // A clock that has jumped may be right again in a moment.
+        if !jumped {
+            self.visitors.forget(now);
+        }
+        self.metrics
+            .set_shared_salts(self.visitors.shared_days(now));
         let local = self.metrics.local_salts().get();
-        if local > self.told {
-            self.told = local;
+        let made = std::mem::replace(&mut self.told, local) < local;
+        if made {
             tracing::warn!(
                 "there is no shared salt for the day: this edge uses a random one, so that the day's visitors are comparable within this process alone"
             );
         }
-        let now = Timestamp::now();
-        let today = Offset::UTC.to_datetime(now).date();
-        let before = self.today.replace(today);
-        if before != Some(today) {
-            self.visitors.forget(now);
-        }
-        let shared = self.visitors.shared_days(now);
-        self.metrics.set_shared_salts(shared);
-        before.is_some_and(|before| today < before)
+        jumped || made
     }
 
     fn tell_known(&mut self) {

@@ -1,14 +1,14 @@
 //! The visitor's pseudonym: a keyed hash of address and User-Agent, its key another every day (UTC): the salt that all edges share, or for want
-//! of one a random one of this process's own. Neither is kept beyond the day after.
+//! of one a random one of this process's own. Whoever tells the time forgets both when the day is over.
 
 use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 use prometheus::IntCounter;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -62,7 +62,7 @@ pub struct Visitors {
     made: IntCounter,
 }
 
-/// More than the days from yesterday to the last that is told ahead, so that no two of them meet in a slot.
+/// More than the days from the day before to the last that is told ahead, so that no two of them meet in a slot.
 const SLOTS: usize = 16;
 
 /// A day's key, and whose it is. Read like a sequence lock.
@@ -77,6 +77,9 @@ struct Slot {
 
 const EMPTY: DayNumber = i64::MIN;
 
+/// How long after midnight scans of the day before may still be hashed: each is when it is answered.
+const LATE: SignedDuration = SignedDuration::from_mins(5);
+
 /// What became of a shared key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shared {
@@ -84,6 +87,8 @@ pub enum Shared {
     Taken,
     /// From now on they are; some have been hashed with a key of this process's own, and their visitors count as others.
     InPlaceOfOurs,
+    /// From now on they are; until now with another that was shared, which is gone from the log.
+    InPlaceOfAnother,
     /// Its day is over, or too far ahead.
     OutOfTime,
 }
@@ -118,25 +123,32 @@ impl Visitors {
         let Ok(day) = Offset::UTC.to_timestamp(day.into()).map(number_of_day) else {
             return Shared::OutOfTime;
         };
-        let ahead = day - number_of_day(now);
-        if !(-1..SLOTS as i64 - 1).contains(&ahead) {
+        let first = first_kept(now);
+        if !(first..first + SLOTS as i64 - 1).contains(&day) {
             return Shared::OutOfTime;
         }
         let slot = self.slot(day);
         let _change = self.change();
-        let was_ours =
-            slot.day.load(Ordering::Relaxed) == day && slot.is_own.load(Ordering::Relaxed);
+        let before = slot.read(day);
+        let was_own = slot.is_own.load(Ordering::Relaxed);
         slot.write(day, &key, false);
-        match was_ours {
-            true => Shared::InPlaceOfOurs,
-            false => Shared::Taken,
+        match before {
+            Some(_) if was_own => Shared::InPlaceOfOurs,
+            Some(before) if before.keys != key.keys => Shared::InPlaceOfAnother,
+            _ => Shared::Taken,
         }
     }
 
-    /// Forgets the keys of days before yesterday: scans of yesterday may still be on their way.
+    /// Forgets the keys of the days that are over.
     pub fn forget(&self, now: Timestamp) {
+        let first = first_kept(now);
         let _change = self.change();
-        self.forget_before(number_of_day(now) - 1);
+        for slot in &self.slots {
+            let held = slot.day.load(Ordering::Relaxed);
+            if held != EMPTY && held < first {
+                slot.write(EMPTY, &VisitorKey { keys: [0, 0] }, false);
+            }
+        }
     }
 
     /// How many days have a shared key, from today on.
@@ -148,15 +160,6 @@ impl Visitors {
             slot.day.load(Ordering::Relaxed) >= today && !slot.is_own.load(Ordering::Relaxed)
         };
         slots.filter(is_shared).count()
-    }
-
-    fn forget_before(&self, first: DayNumber) {
-        for slot in &self.slots {
-            let held = slot.day.load(Ordering::Relaxed);
-            if held != EMPTY && held < first {
-                slot.write(EMPTY, &VisitorKey { keys: [0, 0] }, false);
-            }
-        }
     }
 
     fn slot(&self, day: DayNumber) -> &Slot {
@@ -174,7 +177,6 @@ impl Visitors {
             let derived = stand_in.visitor(IpAddr::from([0, 0, 0, 0]), &day.to_le_bytes()).as_u64();
             VisitorKey { keys: [derived ^ stand_in.keys[0], stand_in.keys[1]] }
         });
-        self.forget_before(day - 1);
         self.slot(day).write(day, &key, true);
         self.made.inc();
         key
@@ -184,6 +186,11 @@ impl Visitors {
     fn change(&self) -> MutexGuard<'_, VisitorKey> {
         self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The day before too, just after midnight.
+fn first_kept(now: Timestamp) -> DayNumber {
+    now.checked_sub(LATE).map_or(DayNumber::MIN, number_of_day)
 }
 
 fn number_of_day(time: Timestamp) -> DayNumber {
@@ -244,7 +251,7 @@ mod tests {
     #[test]
     fn two_processes_that_were_told_the_same_salts_know_the_same_visitors_day_by_day() {
         let ((one, made), (other, _)) = (visitors(), visitors());
-        let now = at("2026-11-29T12:00:00Z");
+        let now = at("2026-11-29T00:01:00Z");
         for (number, salted) in ["2026-11-28", "2026-11-29", "2026-12-06"]
             .into_iter()
             .enumerate()
@@ -294,15 +301,28 @@ mod tests {
     }
 
     #[test]
+    fn another_shared_salt_takes_the_place_of_the_one_before_and_is_told_apart() {
+        let (visitors, _) = visitors();
+        let now = at("2026-11-29T12:00:00Z");
+        let share = |byte| {
+            let key = VisitorKey::from_secret(&[byte; 16]);
+            visitors.share(now, day("2026-11-29"), key)
+        };
+        assert_eq!(share(7), Shared::Taken);
+        assert_eq!(share(7), Shared::Taken);
+        assert_eq!(share(8), Shared::InPlaceOfAnother);
+    }
+
+    #[test]
     fn what_is_over_or_far_ahead_is_not_taken_and_what_is_over_is_forgotten() {
         let (visitors, made) = visitors();
         let key = VisitorKey::from_secret(&[7; 16]);
-        let now = at("2026-11-29T00:00:00Z");
+        let now = at("2026-11-29T00:04:59Z");
         for (salted, taken) in [
             ("2026-11-27", Shared::OutOfTime),
             ("2026-11-28", Shared::Taken),
-            ("2026-12-13", Shared::Taken),
-            ("2026-12-14", Shared::OutOfTime),
+            ("2026-12-12", Shared::Taken),
+            ("2026-12-13", Shared::OutOfTime),
         ] {
             assert_eq!(visitors.share(now, day(salted), key), taken, "{salted}");
         }
@@ -312,10 +332,10 @@ mod tests {
                 .filter(|slot| slot.keys[0].load(Ordering::Relaxed) != 0)
                 .count()
         };
-        visitors.forget(at("2026-11-29T23:59:59Z"));
-        assert_eq!(held(), 2, "of yesterday something may still come");
+        visitors.forget(now);
+        assert_eq!(held(), 2, "an answer may have been begun before midnight");
         assert_eq!(visitors.shared_days(now), 1, "the one to come");
-        visitors.forget(at("2026-11-30T00:00:00Z"));
+        visitors.forget(at("2026-11-29T00:05:00Z"));
         assert_eq!(held(), 1);
         assert_eq!(made.get(), 0);
         of(&visitors, "2026-11-28T23:59:59Z");

@@ -16,11 +16,12 @@ use crate::service::Admin;
 
 /// Erases a visitor: empties, in the workspace's scans of a day, the hash, the network, the User-Agent, the languages, the referrer, and
 /// what was made of them: device, system, browser and place. The scans stay and are counted as before. It can be asked until the end of the day
-/// after (UTC); scans of that day that come later are erased as well until then.
+/// after (UTC). It is of what is stored by then: scans of that day that are stored later are erased by asking again.
 #[utoipa::path(
     post, path = "/api/v1/erasures", tag = "analytics", request_body = ErasureFields,
     responses(
         (status = 200, description = "It is done", body = ErasureAnswer),
+        (status = 429, description = "This workspace has an erasure under way, or all have as many as there may be", body = ProblemDetails),
         (status = 422, description = "A field is not valid; of a day that cannot be erased, the detail says which can be", body = ProblemDetails)
     )
 )]
@@ -48,7 +49,7 @@ pub(crate) struct ErasureFields {
     /// The visitor's address, IPv4 or IPv6, as the edge saw it.
     #[schema(example = "203.0.113.9")]
     address: String,
-    /// Their User-Agent to the letter; empty: they sent none.
+    /// Their User-Agent to the letter; empty: they sent none. One that is not UTF-8 cannot be said here.
     user_agent: String,
     /// Yesterday or today, in UTC.
     #[schema(format = Date)]

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use analytics::Erasure;
+use analytics::{Erasure, StoreError};
 use jiff::civil::Date;
 use scans::VisitorKey;
 use tags::{Action, Change, Permission};
@@ -57,6 +57,7 @@ impl Admin {
         };
         let who = who.by_now(self)?;
         who.require(Permission::ScansErase)?;
+        let _place = self.place_for_erasure(&who.workspace)?;
         let key = VisitorKey::from_secret(salt.secret());
         let erasure = Erasure {
             workspace: who.workspace.clone(),
@@ -66,12 +67,12 @@ impl Admin {
         let audit = self.audit(&who, Action::Erase, format!("scans/{}", salt.day()));
         self.publish(vec![Change::Audit(audit)]).await?;
         let erased = self.store().erase(&erasure).await;
-        let scans = erased.map_err(|error| not_answered(&error))?;
-        if !self.erasures().repeat(erasure) {
-            tracing::warn!(
-                "so many visitors were erased lately that scans of this one that come later stay: erase them again"
-            );
-        }
+        let scans = erased.map_err(|error| match error {
+            StoreError::Unfinished { .. } => Problem::unavailable(
+                "The scan store is at it and will be for a while; ask again to see it done.",
+            ),
+            error => not_answered(&error),
+        })?;
         Ok(Erased {
             day: salt.day(),
             scans,
@@ -79,7 +80,7 @@ impl Admin {
     }
 
     fn salt_of(&self, day: Date) -> Result<journal::Salt, String> {
-        let days = self.salts().days_until(today(self.now()));
+        let days = self.salts().days_that_count(today(self.now()));
         let salt = self.salts().of(day).filter(|_| days.contains(&day));
         salt.ok_or_else(|| {
             let mut detail = "must be a day whose salt still tells visitors apart: ".to_owned();
@@ -101,7 +102,7 @@ fn user_agent(text: &str) -> Result<String, String> {
         return Err(format!("must have at most {MAX_USER_AGENT} characters"));
     }
     // A header has no others, and no white space around it (RFC 9110 §5.5).
-    let cannot_be = |c: char| c.is_control() && c != '\t';
+    let cannot_be = |c: char| c.is_ascii_control() && c != '\t';
     if text.chars().any(cannot_be) || text.trim_matches([' ', '\t']) != text {
         return Err(
             "must be as the header has it: without control characters, and without white space around it"

@@ -147,6 +147,7 @@ async fn what_is_wrong_is_named_and_which_days_can_be_erased() {
         ("address", json!(7)),
         ("user_agent", json!("a\r\nb")),
         ("user_agent", json!(" a")),
+        ("user_agent", json!("a\u{7f}")),
         ("user_agent", json!("a".repeat(65_537))),
         ("day", json!("today")),
         ("day", json!(format!("{}T00:00:00Z", today()))),

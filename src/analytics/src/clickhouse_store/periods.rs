@@ -81,12 +81,23 @@ pub(super) async fn mark_late(
 
 /// Says of hours, by the second in which they begin, that their scans are about to change, or have.
 pub(super) async fn mark_changed(client: &Client, hours: &[u32]) -> Result<(), StoreError> {
+    mark_changing(client, hours, Duration::ZERO).await
+}
+
+/// Says of hours that their scans change until then: nothing that is counted before holds.
+pub(super) async fn mark_changing(
+    client: &Client,
+    hours: &[u32],
+    until: Duration,
+) -> Result<(), StoreError> {
     for some in hours.chunks(MARKS) {
         let mark = client
             .query_raw(
-                "INSERT INTO rollup_periods (hour, event) SELECT toDateTime(arrayJoin({hours:Array(UInt32)}), 'UTC'), 'changed'",
+                "INSERT INTO rollup_periods (hour, event, at) SELECT toDateTime(arrayJoin({hours:Array(UInt32)}), 'UTC'), 'changed',
+                 now64(6) + INTERVAL {until:UInt64} SECOND",
             )
-            .param("hours", some);
+            .param("hours", some)
+            .param("until", until.as_secs());
         within("say which hours' scans change", mark.execute()).await?;
     }
     Ok(())

@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -38,6 +40,10 @@ use crate::{
     TagHours, Usage, VisitorDay, VisitorQuery, WriterPosition,
 };
 
+/// How often, and how far apart, it is tried to cut off the write-ahead log after an erasure.
+const FORGOTTEN_WITHIN: usize = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A store in a SQLite file.
 #[derive(Clone)]
 pub struct SqliteStore {
@@ -46,6 +52,8 @@ pub struct SqliteStore {
     asking: Arc<Mutex<Connection>>,
     // Nor does what counts for rollups hold up either.
     counting: Arc<Mutex<Connection>>,
+    // Whether the write-ahead log has something that was erased.
+    to_forget: Arc<AtomicBool>,
 }
 
 impl SqliteStore {
@@ -58,6 +66,7 @@ impl SqliteStore {
             writing: Arc::new(Mutex::new(writing)),
             asking: Arc::new(Mutex::new(asking)),
             counting: Arc::new(Mutex::new(counting)),
+            to_forget: Arc::default(),
         })
     }
 
@@ -69,8 +78,25 @@ impl SqliteStore {
         Ok(Self {
             writing: Arc::clone(&connection),
             counting: Arc::clone(&connection),
+            to_forget: Arc::default(),
             asking: connection,
         })
+    }
+
+    /// Cuts off the write-ahead log if it has something that was erased. False: somebody is reading from it.
+    async fn forget(&self) -> Result<bool, StoreError> {
+        if !self.to_forget.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let to_forget = Arc::clone(&self.to_forget);
+        self.on(&self.writing, "forget what was erased", move |connection| {
+            let forgotten = erasure::forget(connection)?;
+            if forgotten {
+                to_forget.store(false, Ordering::Relaxed);
+            }
+            Ok(forgotten)
+        })
+        .await
     }
 
     async fn on<T: Send + 'static>(
@@ -101,7 +127,10 @@ impl ScanStore for SqliteStore {
             "insert a block of scans",
             move |connection| insert::block(connection, &block),
         )
-        .await
+        .await?;
+        // What an erasure could not end, since somebody was reading. The block is stored, whatever becomes of that; the next one tries again.
+        let _ = self.forget().await;
+        Ok(())
     }
 
     async fn count(&self, runs: &[Run]) -> Result<Counted, StoreError> {
@@ -346,11 +375,30 @@ impl ScanStore for SqliteStore {
     }
 
     async fn erase(&self, erasure: &Erasure) -> Result<u64, StoreError> {
-        let erasure = erasure.clone();
-        self.on(&self.writing, "erase a visitor", move |connection| {
-            erasure::erase(connection, &erasure)
-        })
-        .await
+        const DOING: &str = "erase a visitor";
+        let theirs = erasure.clone();
+        let rows = self.on(&self.asking, DOING, move |connection| {
+            erasure::rows(connection, &theirs)
+        });
+        let rows = rows.await?;
+        let mut erased = 0;
+        for some in rows.chunks(erasure::AT_ONCE) {
+            let (theirs, some) = (erasure.clone(), some.to_vec());
+            // Relaxed: the lock of the connection orders it.
+            self.to_forget.store(true, Ordering::Relaxed);
+            let done = self.on(&self.writing, DOING, move |connection| {
+                erasure::some(connection, &theirs, &some)
+            });
+            erased += done.await?;
+        }
+        // Also what an earlier one has left, whoever was reading then.
+        for _ in 0..FORGOTTEN_WITHIN {
+            if self.forget().await? {
+                return Ok(erased);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(StoreError::Unfinished { doing: DOING })
     }
 
     async fn usage(

@@ -1,6 +1,9 @@
 //! A visitor is taken out of a day's scans, of one workspace, in both stores; what is counted stays, and rollups follow.
 
-use analytics::{Bots, Dimension, Erasure, Interval, Row, ScanStore, Select, VisitorQuery};
+use analytics::{
+    Bots, Dimension, Erasure, Interval, Row, ScanStore, Select, SqliteStore, StoreError,
+    VisitorQuery,
+};
 use jiff::{SignedDuration, Timestamp};
 use scans::Visitor;
 use serde_json::json;
@@ -147,4 +150,56 @@ fn nothing_but_the_scan_itself_is_left_of_who_was_erased() {
         }
         Ok(())
     });
+}
+
+/// What SQLite cannot cut off is in the write-ahead log, and it is not said that it were done.
+#[test]
+fn who_reads_from_sqlite_keeps_what_was_erased_until_they_have_read() {
+    let runtime = Runtime::new().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("scans.db");
+    let store = SqliteStore::open(&path).expect("a new store");
+    let mark = "a-phone-to-be-forgotten";
+    let there = || {
+        let files = std::fs::read_dir(folder.path()).expect("files");
+        let mut contents = files.map(|file| std::fs::read(file.expect("a file").path()));
+        contents.any(|content| {
+            let content = content.unwrap_or_default();
+            content.windows(mark.len()).any(|it| it == mark.as_bytes())
+        })
+    };
+    let mut theirs = scan(0, at(BASE), "acme", 7);
+    theirs.scan.user_agent = mark.to_owned();
+    let store_it = |offset, row| runtime.block_on(store.insert(&block(offset, vec![row])));
+    store_it(0, theirs).expect("room");
+    assert!(there());
+    let reader = rusqlite::Connection::open(&path).expect("the file");
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM scans;")
+        .expect("a reader");
+    let erase = || runtime.block_on(store.erase(&erasure("acme", 7)));
+    let first = erase();
+    assert!(
+        matches!(first, Err(StoreError::Unfinished { .. })),
+        "{first:?}"
+    );
+    reader.execute_batch("COMMIT").expect("a reader");
+    assert_eq!(
+        erase().expect("nobody reads"),
+        0,
+        "nothing is left to erase"
+    );
+    assert!(!there());
+
+    // The same, but for the second asking: a block that comes does it.
+    let mut again = scan(1, at(BASE), "acme", 7);
+    again.scan.user_agent = mark.to_owned();
+    store_it(1, again).expect("room");
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM scans;")
+        .expect("a reader");
+    assert!(erase().is_err());
+    reader.execute_batch("COMMIT").expect("a reader");
+    store_it(2, scan(2, at(BASE), "acme", 8)).expect("room");
+    assert!(!there());
 }

@@ -230,6 +230,10 @@ impl Journal for KafkaJournal {
 
 #[async_trait]
 impl Salts for KafkaJournal {
+    async fn prepare_salts(&self) -> Result<(), PublishError> {
+        salts::ensure(&self.options).await
+    }
+
     async fn change_salts(&self, changes: Vec<SaltChange>) -> Result<(), PublishError> {
         self.commits.change_salts(changes).await
     }

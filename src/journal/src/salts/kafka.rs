@@ -88,7 +88,11 @@ impl KafkaSaltsFollower {
                 "a record is no salt that this build understands, and was skipped; further ones are only counted"
             );
         }
-        SaltsEvent::Refused { error }
+        let key = message.key().and_then(|key| str::from_utf8(key).ok());
+        SaltsEvent::Refused {
+            day: key.and_then(|key| day_of(key).ok()),
+            error,
+        }
     }
 }
 

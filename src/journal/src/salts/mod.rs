@@ -24,6 +24,11 @@ use crate::{FollowError, PublishError};
 /// The place where the salts are.
 #[async_trait]
 pub trait Salts: Send + Sync + 'static {
+    /// Makes the place where it is missing, and checks it.
+    async fn prepare_salts(&self) -> Result<(), PublishError> {
+        Ok(())
+    }
+
     /// Makes all of these changes or none. For the journal's writer alone, and fenced as [`crate::Journal::publish`] is.
     async fn change_salts(&self, changes: Vec<SaltChange>) -> Result<(), PublishError>;
 
@@ -58,6 +63,8 @@ pub enum SaltsEvent {
     Destroyed(Date),
     /// A record that is no salt, or one of a newer format. It has been counted and logged, and changes nothing.
     Refused {
+        /// Whose salt it would be, where that can be read.
+        day: Option<Date>,
         /// Why.
         error: String,
     },

@@ -1,6 +1,6 @@
 //! The table `salts` in the journal's file: how it is written, so that deleted rows are gone, and how it is followed.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,8 +52,10 @@ pub(crate) struct SqliteSaltsFollower {
     wake: Arc<Wake>,
     metrics: JournalMetrics,
     ready: VecDeque<SaltsEvent>,
-    /// The keys that have been told of.
-    known: BTreeSet<String>,
+    /// What has been told of.
+    known: BTreeMap<Date, Salt>,
+    /// What has been refused, as it is.
+    refused: BTreeMap<String, Zeroizing<Vec<u8>>>,
     caught_up: bool,
     /// Why the last reading failed.
     failing: Option<String>,
@@ -75,7 +77,8 @@ impl SqliteSaltsFollower {
             wake,
             metrics,
             ready: VecDeque::new(),
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
+            refused: BTreeMap::new(),
             caught_up: false,
             failing: None,
         })
@@ -109,25 +112,32 @@ impl SqliteSaltsFollower {
             Ok((row.get::<_, String>(0)?, Zeroizing::new(row.get(1)?)))
         })?;
         let rows = rows.collect::<rusqlite::Result<Vec<(String, Zeroizing<Vec<u8>>)>>>()?;
-        let there: BTreeSet<String> = rows.iter().map(|(key, _)| key.clone()).collect();
-        let gone = self.known.difference(&there);
-        let gone = gone.filter_map(|key| day_of(key).ok());
-        self.ready
-            .extend(gone.map(|day: Date| SaltsEvent::Destroyed(day)));
-        // A salt that is there is never replaced: who has heard of a day has heard all of it.
-        for (key, value) in rows.iter().filter(|(key, _)| !self.known.contains(key)) {
-            self.ready.push_back(match Salt::decode(key, value) {
-                Ok(salt) => SaltsEvent::Salt(salt),
-                Err(error) => {
-                    self.metrics.count_refused();
-                    tracing::warn!(day = key, %error, "a row is no salt that this build understands, and was skipped");
-                    SaltsEvent::Refused {
-                        error: error.to_string(),
+        let (mut there, mut refused, mut told) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for (key, value) in rows {
+            match Salt::decode(&key, &value) {
+                Ok(salt) => {
+                    if self.known.get(&salt.day()) != Some(&salt) {
+                        told.push(SaltsEvent::Salt(salt.clone()));
                     }
+                    there.insert(salt.day(), salt);
                 }
-            });
+                Err(error) => {
+                    if self.refused.get(&key) != Some(&value) {
+                        self.metrics.count_refused();
+                        tracing::warn!(day = key, %error, "a row is no salt that this build understands, and was skipped");
+                        told.push(SaltsEvent::Refused {
+                            day: day_of(&key).ok(),
+                            error: error.to_string(),
+                        });
+                    }
+                    refused.insert(key, value);
+                }
+            }
         }
-        self.known = there;
+        let gone = self.known.keys().filter(|day| !there.contains_key(*day));
+        let gone = gone.map(|day| SaltsEvent::Destroyed(*day));
+        self.ready.extend(gone.chain(told));
+        (self.known, self.refused) = (there, refused);
         Ok(())
     }
 }

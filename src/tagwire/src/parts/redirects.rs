@@ -145,9 +145,13 @@ impl Redirects {
         let (sender, applied) = Applied::new();
         let salts_check = program.health.check("salts");
         salts_check.not_ready(FIRST_SALTS);
-        let salts = SharedSalts::start(salts, server.visitors(), metrics.clone(), move || {
-            salts_check.ready()
-        })?;
+        let salts = SharedSalts::start(
+            salts,
+            server.visitors(),
+            metrics.clone(),
+            jiff::Timestamp::now,
+            move || salts_check.ready(),
+        )?;
         let check = program.health.check("table");
         check.not_ready(FIRST_READING);
         let fed = Arc::clone(&table);

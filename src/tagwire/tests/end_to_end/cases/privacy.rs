@@ -151,7 +151,10 @@ fn salt_forms(salt: &Salt) -> Vec<Vec<u8>> {
     let secret = salt.secret();
     let (one, other) = secret.split_at(8);
     let hex = format!("{:032x}", u128::from_be_bytes(*secret));
-    vec![one.to_vec(), other.to_vec(), hex.into_bytes()]
+    let words = [one, other].map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    let decimal = words.map(|word| word.to_string().into_bytes());
+    let bytes = [one.to_vec(), other.to_vec(), hex.into_bytes()];
+    bytes.into_iter().chain(decimal).collect()
 }
 
 /// As text, as bytes, and as digits.
