@@ -3,78 +3,37 @@
 //! 1. The file is at least as long as its mapping, its blocks are allocated, and nobody shortens it: the folder has mode 0700, and the
 //!    segments of a run are locked by the one process that uses them. So no access to the mapping faults.
 //! 2. A segment has at most one [`SegmentWriter`], made by consuming the [`Spare`]; it alone writes data, and only at or above `committed`.
-//! 3. Readers look only below `committed`, whose Release store pairs with their Acquire load; below it nothing is written again.
+//! 3. Readers look only below `committed`, whose Release store pairs with their Acquire load (`marks`); below it nothing is written again.
 //! 4. All of the header is atomics, which may be shared; so is all of a file of numbers (`words`).
 #![allow(unsafe_code)]
 
 mod anonymous;
 mod copy;
+mod header;
+mod marks;
 mod words;
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, atomic};
 
 use memmap2::MmapRaw;
 use rustix::fs::FallocateFlags;
 
 use crate::frame::{self, Seed};
 use crate::{DropReason, NewScan, WriterKey};
+use atomic::Ordering;
+use header::{FORMAT, Header, MAGIC, numbered_by_writer};
 
 pub(crate) use anonymous::Left;
 pub(crate) use copy::{Extent, Head, LONGEST};
+pub(crate) use header::{Beginning, MAX_EDGE};
 pub(crate) use words::Words;
 
 /// Where the records begin. A page of its own for the header.
 pub(crate) const HEADER: usize = 4096;
-/// The longest name of an edge, in bytes.
-pub(crate) const MAX_EDGE: usize = 256;
-const MAGIC: u64 = u64::from_le_bytes(*b"TWSCANS\n");
-const FORMAT: u32 = 1;
-
-/// What a segment says about itself. `magic` is stored last: without it there is nothing to be adopted.
-#[repr(C)]
-struct Header {
-    magic: AtomicU64,
-    format: AtomicU32,
-    identity_checksum: AtomicU32,
-    boot: AtomicU64,
-    writer: AtomicU32,
-    number: AtomicU32,
-    first_seq: AtomicU64,
-    /// How many numbered scans the writer itself had dropped when it began this segment.
-    dropped_before: AtomicU64,
-    edge_len: AtomicU32,
-    edge: [AtomicU8; MAX_EDGE],
-    appended: Appended,
-    shipped: Shipped,
-    /// Running, by [`DropReason`]'s order. The writer stores its own reasons, the shipper its own.
-    dropped: [AtomicU64; 16],
-    /// In a copy alone: how much of the segment it holds, as [`Extent`] says.
-    extent: AtomicU32,
-}
-
-/// The writer's line.
-#[repr(C, align(64))]
-struct Appended {
-    committed: AtomicU64,
-    next_seq: AtomicU64,
-}
-
-/// The shipper's line.
-#[repr(C, align(64))]
-struct Shipped {
-    acknowledged: AtomicU64,
-    partition: AtomicI32,
-    /// 1: the last batch, which says where the writer ended, is stored.
-    closed: AtomicU32,
-    /// How many of this segment's scans are in the running count of corrupt ones.
-    lost: AtomicU64,
-}
-
-const _: () = assert!(size_of::<Header>() <= HEADER && DropReason::COUNT <= 16);
+const _: () = assert!(size_of::<Header>() <= HEADER);
 
 /// A segment that a writer has begun.
 pub(crate) struct Segment {
@@ -116,14 +75,6 @@ pub(crate) struct Spare {
     path: PathBuf,
 }
 
-/// Where a segment begins.
-pub(crate) struct Beginning {
-    pub(crate) number: u32,
-    pub(crate) first_seq: u64,
-    /// The writer's counts so far.
-    pub(crate) dropped: [u64; DropReason::COUNT],
-}
-
 impl Spare {
     /// Makes the file. Its error is `StorageFull` when there is no room.
     pub(crate) fn create(path: PathBuf, bytes: u64) -> io::Result<Self> {
@@ -146,35 +97,9 @@ impl Spare {
     /// Gives the segment to a writer. Allocates a few words, and makes no system call.
     pub(crate) fn begin(self, key: &WriterKey, beginning: &Beginning) -> SegmentWriter {
         let header = header_of(&self.map);
-        header.format.store(FORMAT, Ordering::Relaxed);
-        header.boot.store(key.boot, Ordering::Relaxed);
-        header.writer.store(key.writer, Ordering::Relaxed);
-        header.number.store(beginning.number, Ordering::Relaxed);
-        header
-            .first_seq
-            .store(beginning.first_seq, Ordering::Relaxed);
-        header
-            .appended
-            .next_seq
-            .store(beginning.first_seq, Ordering::Relaxed);
-        header.shipped.partition.store(-1, Ordering::Relaxed);
-        header
-            .edge_len
-            .store(key.edge.len() as u32, Ordering::Relaxed);
-        for (to, from) in header.edge.iter().zip(key.edge.bytes()) {
-            to.store(from, Ordering::Relaxed);
-        }
-        for (to, from) in header.dropped.iter().zip(beginning.dropped) {
-            to.store(from, Ordering::Relaxed);
-        }
-        header
-            .dropped_before
-            .store(numbered_by_writer(&beginning.dropped), Ordering::Relaxed);
-        header
-            .identity_checksum
-            .store(header.checksum(), Ordering::Relaxed);
-        // Release: whoever adopts the file and sees the magic sees all of the above.
-        header.magic.store(MAGIC, Ordering::Release);
+        header.marks().begin(MAGIC, beginning.first_seq, || {
+            header.describe(key, beginning)
+        });
         let seed = Seed::new(key.boot, key.writer);
         let segment = Segment {
             map: self.map,
@@ -225,21 +150,13 @@ impl SegmentWriter {
             unsafe { std::slice::from_raw_parts_mut(self.segment.data().add(self.at), room) };
         self.at += frame::write(room, self.segment.seed, seq, |to| scan.encode_into(seq, to));
         let appended = &self.segment.header().appended;
-        // Release: the record's bytes come before it (rule 3).
-        appended.committed.store(self.at as u64, Ordering::Release);
-        // Release: who sees that a number was given sees its record too.
-        appended.next_seq.store(seq + 1, Ordering::Release);
+        appended.publish(self.at as u64, seq + 1);
     }
 
     /// Says that a scan took this number without a record, and how many it makes for that reason.
     pub(crate) fn drop_scan(&self, seq: u64, reason: DropReason, running: u64) {
         self.segment.set_dropped(reason, running);
-        // Release: who sees that the number was given sees that it was counted.
-        self.segment
-            .header()
-            .appended
-            .next_seq
-            .store(seq + 1, Ordering::Release);
+        self.segment.header().appended.skip(seq + 1);
     }
 
     /// Goes over to another segment of the same writer.
@@ -281,11 +198,7 @@ impl Segment {
     /// Reads the header of a mapping that is longer than that.
     fn of_map(map: MmapRaw, path: PathBuf) -> Result<Self, NotASegment> {
         let header = header_of(&map);
-        // Acquire: pairs with the Release of `begin`.
-        match (
-            header.magic.load(Ordering::Acquire),
-            header.format.load(Ordering::Relaxed),
-        ) {
+        match (header.begun.magic(), header.format.load(Ordering::Relaxed)) {
             (0, _) => return Err(NotASegment::Spare),
             (MAGIC, FORMAT) => {}
             (MAGIC, other) => return Err(NotASegment::Format(other)),
@@ -325,22 +238,14 @@ impl Segment {
     /// Makes a spare of a segment that nobody else holds. The bytes of its records stay: no one looks at them, and should a machine's crash
     /// have mixed them with those of the next writer, their checksum or their number tells.
     pub(crate) fn recycle(self) -> Spare {
-        let header = self.header();
-        header.magic.store(0, Ordering::Relaxed);
-        // Who sees any of what follows sees that nobody has begun it.
-        fence(Ordering::Release);
-        header.appended.committed.store(0, Ordering::Relaxed);
-        header.shipped.acknowledged.store(0, Ordering::Relaxed);
-        header.shipped.closed.store(0, Ordering::Relaxed);
-        header.shipped.lost.store(0, Ordering::Relaxed);
+        self.header().marks().recycle();
         let Self { map, path, .. } = self;
         Spare { map, path }
     }
 
     /// The records so far, from the first. Of an adopted segment with an impossible length, all of it: the checksums will tell.
     pub(crate) fn records(&self) -> &[u8] {
-        // Acquire: pairs with the Release of `append` (rule 3).
-        let committed = self.header().appended.committed.load(Ordering::Acquire) as usize;
+        let committed = self.header().appended.committed() as usize;
         let believable = committed <= self.capacity() && committed.is_multiple_of(8);
         let len = if believable {
             committed
@@ -385,8 +290,7 @@ impl Segment {
 
     /// The number that the writer gives next. Records of all lower ones are in [`Segment::records`] when that is called after this.
     pub(crate) fn next_seq(&self) -> u64 {
-        // Acquire: pairs with the Release of `append`.
-        self.header().appended.next_seq.load(Ordering::Acquire)
+        self.header().appended.next_seq()
     }
 
     pub(crate) fn next(&self) -> Option<&Link> {
@@ -416,7 +320,7 @@ impl Segment {
 
     /// Up to which byte of [`Segment::records`] all is stored.
     pub(crate) fn acknowledged(&self) -> usize {
-        let position = self.header().shipped.acknowledged.load(Ordering::Relaxed) as usize;
+        let position = self.header().shipped.acknowledged() as usize;
         if position <= self.records().len() && position.is_multiple_of(8) {
             position
         } else {
@@ -425,41 +329,33 @@ impl Segment {
     }
 
     pub(crate) fn set_acknowledged(&self, position: usize) {
-        // Relaxed: only the shipper reads it, or whoever adopts the file.
-        self.header()
-            .shipped
-            .acknowledged
-            .store(position as u64, Ordering::Relaxed);
+        self.header().shipped.acknowledge(position as u64);
     }
 
     /// The partition of the writer, once chosen.
     pub(crate) fn partition(&self) -> Option<i32> {
-        Some(self.header().shipped.partition.load(Ordering::Relaxed))
-            .filter(|partition| *partition >= 0)
+        Some(self.header().shipped.partition()).filter(|partition| *partition >= 0)
     }
 
     pub(crate) fn set_partition(&self, partition: i32) {
-        self.header()
-            .shipped
-            .partition
-            .store(partition, Ordering::Relaxed);
+        self.header().shipped.set_partition(partition);
     }
 
     /// How many of its scans have been counted as corrupt.
     pub(crate) fn lost(&self) -> u64 {
-        self.header().shipped.lost.load(Ordering::Relaxed)
+        self.header().shipped.lost()
     }
 
     pub(crate) fn set_lost(&self, scans: u64) {
-        self.header().shipped.lost.store(scans, Ordering::Relaxed);
+        self.header().shipped.set_lost(scans);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.header().shipped.closed.load(Ordering::Relaxed) == 1
+        self.header().shipped.is_closed()
     }
 
     pub(crate) fn close(&self) {
-        self.header().shipped.closed.store(1, Ordering::Relaxed);
+        self.header().shipped.close();
     }
 
     /// The running counts, by reason.
@@ -482,30 +378,6 @@ impl Segment {
 
     fn capacity(&self) -> usize {
         self.map.len() - HEADER
-    }
-}
-
-fn numbered_by_writer(dropped: &[u64; DropReason::COUNT]) -> u64 {
-    let counts = DropReason::ALL.into_iter().zip(dropped);
-    counts
-        .filter(|(reason, _)| reason.is_writers() && reason.takes_number())
-        .map(|(_, count)| count)
-        .sum()
-}
-
-impl Header {
-    /// Over all that does not change.
-    fn checksum(&self) -> u32 {
-        let mut bytes = Vec::with_capacity(MAX_EDGE + 48);
-        bytes.extend_from_slice(&self.format.load(Ordering::Relaxed).to_le_bytes());
-        bytes.extend_from_slice(&self.boot.load(Ordering::Relaxed).to_le_bytes());
-        bytes.extend_from_slice(&self.writer.load(Ordering::Relaxed).to_le_bytes());
-        bytes.extend_from_slice(&self.number.load(Ordering::Relaxed).to_le_bytes());
-        bytes.extend_from_slice(&self.first_seq.load(Ordering::Relaxed).to_le_bytes());
-        bytes.extend_from_slice(&self.dropped_before.load(Ordering::Relaxed).to_le_bytes());
-        bytes.extend_from_slice(&self.edge_len.load(Ordering::Relaxed).to_le_bytes());
-        bytes.extend(self.edge.iter().map(|byte| byte.load(Ordering::Relaxed)));
-        crc32c::crc32c(&bytes)
     }
 }
 

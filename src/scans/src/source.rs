@@ -413,8 +413,9 @@ impl Source {
     fn lose(&self, segment: &Arc<Segment>, scans: u64) {
         if scans > 0 {
             tracing::error!(writer = %self.account.key, scans, "scans were lost to damage in the scan log");
-            segment.set_lost(segment.lost() + scans);
+            // In this order: after a kill between the two they are counted again rather than never.
             self.count_dropped(segment, DropReason::Corrupt, scans);
+            segment.set_lost(segment.lost() + scans);
         }
     }
 

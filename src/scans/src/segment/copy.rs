@@ -2,13 +2,12 @@
 //! fails faults. The file's length is that of the records; of the header, what changes has a checksum of its own, and is not believed where that
 //! does not fit: the records speak for themselves.
 
+use memmap2::{MmapMut, MmapRaw};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
-use memmap2::{MmapMut, MmapRaw};
-
+use super::atomic::Ordering;
 use super::{HEADER, Link, MAGIC, NotASegment, Segment, header_of};
 use crate::{DropReason, WriterKey};
 
@@ -101,7 +100,7 @@ impl Segment {
         let copied = MmapRaw::from(MmapMut::map_anon(HEADER)?);
         let copy = header_of(&copied);
         let relaxed = Ordering::Relaxed;
-        copy.magic.store(MAGIC, relaxed);
+        copy.marks().copy(own.marks(), MAGIC, end as u64, next_seq);
         copy.format.store(own.format.load(relaxed), relaxed);
         copy.identity_checksum
             .store(own.identity_checksum.load(relaxed), relaxed);
@@ -115,16 +114,6 @@ impl Segment {
         for (to, from) in copy.edge.iter().zip(&own.edge) {
             to.store(from.load(relaxed), relaxed);
         }
-        copy.appended.committed.store(end as u64, relaxed);
-        copy.appended.next_seq.store(next_seq, relaxed);
-        let shipped = &copy.shipped;
-        shipped
-            .acknowledged
-            .store(own.shipped.acknowledged.load(relaxed), relaxed);
-        shipped
-            .partition
-            .store(own.shipped.partition.load(relaxed), relaxed);
-        shipped.lost.store(own.shipped.lost.load(relaxed), relaxed);
         for (to, from) in copy.dropped.iter().zip(&own.dropped) {
             to.store(from.load(relaxed), relaxed);
         }
@@ -180,8 +169,7 @@ impl Segment {
             bytes,
             believed,
         };
-        // Nothing of it is here, so none of it can be missing.
-        segment.header().appended.next_seq.store(first_seq, relaxed);
+        segment.header().appended.begin_again(first_seq);
         segment.path = PathBuf::new();
         Ok((segment, head))
     }
@@ -214,16 +202,13 @@ impl Segment {
         let mut segment = Self::of_map(map.into(), path.to_owned())?;
         segment.is_copy = true;
         let header = segment.header();
-        let relaxed = Ordering::Relaxed;
         let records = (len - HEADER as u64) & !7;
-        header.appended.committed.store(records, relaxed);
-        header.shipped.closed.store(0, relaxed);
+        header.marks().read_again(records);
         if !believed {
-            header.appended.next_seq.store(segment.first_seq(), relaxed);
-            header.shipped.acknowledged.store(0, relaxed);
-            header.shipped.partition.store(-1, relaxed);
-            header.shipped.lost.store(0, relaxed);
-            header.extent.store(Extent::Part.as_u32(), relaxed);
+            header.marks().forget(segment.first_seq());
+            header
+                .extent
+                .store(Extent::Part.as_u32(), Ordering::Relaxed);
             for reason in DropReason::ALL {
                 segment.set_dropped(reason, 0);
             }
