@@ -150,6 +150,7 @@ impl Accounts {
     }
 
     /// Each writer's numbers.
+    #[cfg(feature = "simulation")]
     pub(crate) fn by_writer(&self) -> Vec<(WriterKey, Ledger)> {
         let of = |account: &Arc<Account>| {
             let mut ledger = Ledger::default();

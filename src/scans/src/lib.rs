@@ -12,6 +12,7 @@ mod count_log;
 mod dropped;
 mod folder;
 mod frame;
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
@@ -26,6 +27,7 @@ mod scan_log;
 mod scans_topic;
 mod segment;
 mod shipper;
+#[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub mod simulation;
 mod source;

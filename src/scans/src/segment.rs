@@ -7,6 +7,7 @@
 //! 4. All of the header is atomics, which may be shared; so is all of a file of numbers (`words`).
 #![allow(unsafe_code)]
 
+#[cfg(any(test, feature = "simulation"))]
 mod anonymous;
 mod copy;
 mod header;
@@ -26,6 +27,7 @@ use crate::{DropReason, NewScan, WriterKey};
 use atomic::Ordering;
 use header::{FORMAT, Header, MAGIC, numbered_by_writer};
 
+#[cfg(feature = "simulation")]
 pub(crate) use anonymous::Left;
 pub(crate) use copy::{Extent, Head, LONGEST};
 pub(crate) use header::{Beginning, MAX_EDGE};

@@ -251,6 +251,7 @@ impl Source {
     }
 
     /// All that there are still in memory, in order, those that have not been read yet too.
+    #[cfg(feature = "simulation")]
     pub(crate) fn into_segments(mut self) -> Vec<Arc<Segment>> {
         self.discover();
         let ahead = self.ahead.into_iter().filter_map(|unread| match unread {

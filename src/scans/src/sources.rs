@@ -86,11 +86,13 @@ impl Sources {
     }
 
     /// How many writers are followed.
+    #[cfg(feature = "simulation")]
     pub(crate) fn count(&self) -> usize {
         self.all.len()
     }
 
     /// Every segment that is not stored to its end, or is still written; of each writer the oldest first.
+    #[cfg(feature = "simulation")]
     pub(crate) fn into_segments(self) -> Vec<Arc<Segment>> {
         self.all
             .into_iter()

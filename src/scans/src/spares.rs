@@ -66,6 +66,7 @@ impl Spares {
     }
 
     /// The same in memory alone.
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn anonymous(boot: u64, ready: usize, wanted: u64, max_bytes: u64) -> Self {
         Self {
             create: Spare::create_anonymous,

@@ -1,4 +1,6 @@
 //! Segments in memory that no file stands behind, for the simulator: what a kill leaves is the mapping itself, handed on.
+// Our own tests have use for the first of it alone.
+#![cfg_attr(not(feature = "simulation"), allow(dead_code))]
 
 use std::io;
 use std::path::PathBuf;
