@@ -90,7 +90,11 @@ pub(crate) fn adopt(
                 }
                 found.push(Found::InMemory(segment));
             }
-            Err(NotASegment::Spare) => fs::remove_file(&path)?,
+            Err(NotASegment::Spare) => {
+                fs::remove_file(&path)?;
+                #[cfg(test)]
+                crate::steps::step();
+            }
             Err(NotASegment::Io(error)) => {
                 known.refused.extend(boot_of(&path));
                 tracing::error!(path = %path.display(), %error, "a segment of an earlier run cannot be opened: it stays for the next start");
@@ -125,6 +129,8 @@ pub(crate) fn adopt(
         if let Err(error) = removed {
             tracing::warn!(path = %segment.path().display(), %error, "a segment that is stored cannot be removed");
         }
+        #[cfg(test)]
+        crate::steps::step();
     }
     Ok(taken.followed)
 }

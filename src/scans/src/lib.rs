@@ -18,6 +18,8 @@ pub mod fuzzing;
 mod identity;
 mod in_flight;
 mod kafka_outlet;
+#[cfg(test)]
+mod killed;
 mod ledger;
 mod new_scan;
 mod outlet;
@@ -34,6 +36,8 @@ mod source;
 mod sources;
 mod spares;
 mod spool;
+#[cfg(test)]
+mod steps;
 mod survey;
 mod unread;
 mod visitors;

@@ -17,12 +17,16 @@ mod words;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, atomic};
+#[cfg(not(test))]
+use std::sync::atomic;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use memmap2::MmapRaw;
 use rustix::fs::FallocateFlags;
 
 use crate::frame::{self, Seed};
+#[cfg(test)]
+use crate::steps as atomic; // the same, telling of each store
 use crate::{DropReason, NewScan, WriterKey};
 use atomic::Ordering;
 use header::{FORMAT, Header, MAGIC, numbered_by_writer};
@@ -85,6 +89,8 @@ impl Spare {
             .write(true)
             .create_new(true)
             .open(&path)?;
+        #[cfg(test)]
+        crate::steps::step();
         let map = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)
             .map_err(io::Error::from)
             .and_then(|()| MmapRaw::map_raw(&file))

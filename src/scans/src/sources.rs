@@ -100,3 +100,88 @@ impl Sources {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ledger::Account;
+    use crate::segment::{Beginning, Spare};
+    use crate::{Delivered, DropReason, EncodedBatch, Full, WriterKey};
+
+    #[derive(Default)]
+    struct Sent(Vec<EncodedBatch>);
+
+    impl Outlet for Sent {
+        fn send(&mut self, batch: EncodedBatch) -> Result<(), Full> {
+            self.0.push(batch);
+            Ok(())
+        }
+
+        fn poll(&mut self, _: Duration) -> Vec<Delivery> {
+            Vec::new()
+        }
+    }
+
+    /// A writer that has begun, and ended without a scan.
+    fn ended(hot: &Path, writer: u32) -> Followed {
+        let (edge, boot) = (Arc::from("e"), 1);
+        let key = WriterKey { edge, boot, writer };
+        let spare = Spare::create(hot.join(writer.to_string()), 16_384).expect("room");
+        let beginning = Beginning {
+            number: 0,
+            first_seq: 0,
+            dropped: [0; DropReason::COUNT],
+        };
+        Followed {
+            first: Arc::clone(spare.begin(&key, &beginning).segment()),
+            account: Arc::new(Account::new(key)),
+            adopted: None,
+        }
+    }
+
+    #[test]
+    fn a_writer_that_has_said_its_last_is_silent_however_long_others_take() {
+        let (options, mut now) = (ShipperOptions::default(), Instant::now());
+        let (mut sources, mut outlet) = (Sources::default(), Sent::default());
+        let folder = tempfile::tempdir().expect("a folder");
+        let ended = |writer| ended(folder.path(), writer);
+        sources.follow(vec![ended(0), ended(1)], now);
+        let settle = |sources: &mut Sources, batch: EncodedBatch, outcome, again_at| {
+            let (first_seq, count) = (batch.first_seq, batch.count);
+            let writer = batch.writer;
+            let delivery = Delivery {
+                writer,
+                first_seq,
+                count,
+                outcome,
+            };
+            sources.settle(&delivery, again_at);
+        };
+        // The first writer's last word gets through, the other's does not, for longer than an idle writer is silent.
+        for round in 0..3 {
+            sources.ship(&mut outlet, &options, true, now);
+            let sent = std::mem::take(&mut outlet.0);
+            let writers: Vec<u32> = sent.iter().map(|batch| batch.writer.writer).collect();
+            assert_eq!(writers, if round == 0 { vec![0, 1] } else { vec![1] });
+            now += options.idle_interval * 2;
+            for batch in sent {
+                let outcome = match batch.writer.writer {
+                    1 if round < 2 => Delivered::Failed {
+                        reason: "test".into(),
+                    },
+                    _ => Delivered::Stored { partition: None },
+                };
+                settle(&mut sources, batch, outcome, now);
+            }
+        }
+        assert!(sources.all_closed());
+        assert_eq!(
+            sources.take_last_stored().count(),
+            2,
+            "nothing is left behind"
+        );
+    }
+}
