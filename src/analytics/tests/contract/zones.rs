@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use analytics::{Bots, Interval, Peaks, Row, ScanQuery, Select};
+use analytics::{Bots, Interval, Peaks, Row, ScanQuery, ScanReport, ScanStore, Select};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use tags::Zone;
+use tags::{WorkspaceId, Zone};
+use tokio::runtime::Runtime;
 
 use crate::data::{Random, at, block, row};
 use crate::stores::with_each_store;
@@ -85,49 +86,84 @@ fn random_scans(random: &mut Random, from: Timestamp, to: Timestamp) -> Vec<Row>
     times.map(|(seq, time)| row(seq, time)).collect()
 }
 
-#[test]
-fn local_days_weeks_and_hours_are_counted_as_a_calendar_on_the_wall_has_them() {
-    let seed = 0x5eed_0006;
+/// A zone's clocks change, with scans of that time in a workspace of their own.
+struct Change<'a> {
+    store: &'a dyn ScanStore,
+    runtime: &'a Runtime,
+    zone: &'static str,
+    range: (Timestamp, Timestamp),
+    workspace: WorkspaceId,
+    rows: Vec<Row>,
+    /// For whoever reads that something differs.
+    context: String,
+}
+
+impl Change<'_> {
+    /// What the store tells by this interval, and which scans that is.
+    fn ask(&self, interval: Interval) -> anyhow::Result<(ScanReport, Vec<&Row>)> {
+        let select = Select::Workspace;
+        let asked = ScanQuery::new(select, self.range, interval, &[], Bots::Exclude)?;
+        let asked = asked.in_zone(&Zone::parse(self.zone)?)?;
+        let report = self
+            .runtime
+            .block_on(self.store.scans(&self.workspace, &asked))?;
+        let rows = passing(&self.rows, &self.workspace, asked.filter());
+        Ok((report, rows))
+    }
+}
+
+/// Runs the test on each store for each change of [`CHANGES`].
+fn at_each_change(seed: u64, test: impl Fn(&Change<'_>) -> anyhow::Result<()>) {
     with_each_store(|name, store, runtime| {
         let mut random = Random::new(seed);
         for (number, (zone, from, to)) in CHANGES.into_iter().enumerate() {
-            let (from, to) = (at(from), at(to));
+            let range = (at(from), at(to));
             let workspace = workspace(&format!("ws_{number}"));
-            let mut rows = random_scans(&mut random, from, to);
+            let mut rows = random_scans(&mut random, range.0, range.1);
             for row in &mut rows {
                 row.scan.workspace = workspace.as_str().to_owned();
                 row.id.writer = number as u32;
             }
             runtime.block_on(store.insert(&block(number as i64, rows.clone())))?;
-            for interval in [Interval::Hour, Interval::Day, Interval::Week] {
-                let context = format!("{name}, seed {seed:#x}, {zone}, {interval}");
-                let asked =
-                    ScanQuery::new(Select::Workspace, (from, to), interval, &[], Bots::Exclude)?
-                        .in_zone(&Zone::parse(zone)?)?;
-                let report = runtime.block_on(store.scans(&workspace, &asked))?;
-                let mut expected: BTreeMap<(DateTime, i32), u64> = BTreeMap::new();
-                for row in passing(&rows, &workspace, asked.filter()) {
-                    let label = label(&clocks(zone), interval, row.scan.time);
-                    *expected.entry(label).or_default() += 1;
-                }
-                let mut told = BTreeMap::new();
-                for point in &report.series {
-                    let label = label(&clocks(zone), interval, point.start);
-                    // A change of clocks within an hour cuts it into two points.
-                    *told.entry(label).or_default() += point.scans;
-                }
-                told.retain(|_, scans| *scans > 0);
-                assert_eq!(told, expected, "{context}");
-                assert_eq!(report.total, expected.values().sum::<u64>(), "{context}");
-                assert!(report.total > 1_000, "{context}");
-                assert!(
-                    report
-                        .series
-                        .is_sorted_by(|one, next| one.start < next.start),
-                    "{context}"
-                );
-                assert!(report.series[0].start <= from, "{context}");
+            test(&Change {
+                store,
+                runtime,
+                zone,
+                range,
+                workspace,
+                rows,
+                context: format!("{name}, seed {seed:#x}, {zone}"),
+            })?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn local_days_weeks_and_hours_are_counted_as_a_calendar_on_the_wall_has_them() {
+    at_each_change(0x5eed_0006, |change| {
+        for interval in [Interval::Hour, Interval::Day, Interval::Week] {
+            let context = format!("{}, {interval}", change.context);
+            let clocks = clocks(change.zone);
+            let (report, rows) = change.ask(interval)?;
+            let mut expected: BTreeMap<(DateTime, i32), u64> = BTreeMap::new();
+            for row in rows {
+                let label = label(&clocks, interval, row.scan.time);
+                *expected.entry(label).or_default() += 1;
             }
+            let mut told = BTreeMap::new();
+            for point in &report.series {
+                let label = label(&clocks, interval, point.start);
+                // A change of clocks within an hour cuts it into two points.
+                *told.entry(label).or_default() += point.scans;
+            }
+            told.retain(|_, scans| *scans > 0);
+            assert_eq!(told, expected, "{context}");
+            assert_eq!(report.total, expected.values().sum::<u64>(), "{context}");
+            assert!(report.total > 1_000, "{context}");
+            let starts = report.series.iter().map(|point| point.start);
+            assert!(starts.is_sorted_by(|one, next| one < next), "{context}");
+            assert!(report.series[0].start <= change.range.0, "{context}");
         }
         Ok(())
     });
@@ -135,32 +171,16 @@ fn local_days_weeks_and_hours_are_counted_as_a_calendar_on_the_wall_has_them() {
 
 #[test]
 fn hours_of_the_week_are_those_of_the_zones_clocks() {
-    let seed = 0x5eed_0007;
-    with_each_store(|name, store, runtime| {
-        let mut random = Random::new(seed);
-        for (number, (zone, from, to)) in CHANGES.into_iter().enumerate() {
-            let (from, to) = (at(from), at(to));
-            let workspace = workspace(&format!("ws_{number}"));
-            let mut rows = random_scans(&mut random, from, to);
-            for row in &mut rows {
-                row.scan.workspace = workspace.as_str().to_owned();
-                row.id.writer = number as u32;
-            }
-            runtime.block_on(store.insert(&block(number as i64, rows.clone())))?;
-            let (range, hour) = ((from, to), Interval::Hour);
-            let named = Zone::parse(zone)?;
-            let asked = ScanQuery::new(Select::Workspace, range, hour, &[], Bots::Exclude)?;
-            let asked = asked.in_zone(&named)?;
-            let report = runtime.block_on(store.scans(&workspace, &asked))?;
-            let mut expected = [[0; 24]; 7];
-            for row in passing(&rows, &workspace, asked.filter()) {
-                let local = clocks(zone).to_datetime(row.scan.time);
-                let day = local.weekday().to_monday_zero_offset() as usize;
-                expected[day][local.hour() as usize] += 1;
-            }
-            let peaks = Peaks::of(&report.series, &named)?;
-            assert_eq!(peaks.hours(), &expected, "{name}, seed {seed:#x}, {zone}");
+    at_each_change(0x5eed_0007, |change| {
+        let (report, rows) = change.ask(Interval::Hour)?;
+        let mut expected = [[0; 24]; 7];
+        for row in rows {
+            let local = clocks(change.zone).to_datetime(row.scan.time);
+            let day = local.weekday().to_monday_zero_offset() as usize;
+            expected[day][local.hour() as usize] += 1;
         }
+        let peaks = Peaks::of(&report.series, &Zone::parse(change.zone)?)?;
+        assert_eq!(peaks.hours(), &expected, "{}", change.context);
         Ok(())
     });
 }
