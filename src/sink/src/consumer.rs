@@ -1,7 +1,7 @@
 //! The connection to Kafka: its settings, how it is waited for, and what the group and the broker say.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
@@ -15,6 +15,10 @@ use crate::{SinkError, SinkOptions};
 
 pub(crate) type GroupConsumer = BaseConsumer<Group>;
 
+/// How long a partition is kept, when it is to be another's, for a commit of it to come to its end: as long as the broker takes to find that a
+/// member is gone. Meanwhile this sink stands still.
+const COMMITS_END: Duration = Duration::from_secs(10);
+
 /// What the group tells, in order.
 #[derive(Debug)]
 pub(crate) enum GroupEvent {
@@ -27,6 +31,35 @@ pub(crate) enum GroupEvent {
 pub(crate) struct Group {
     events: Mutex<VecDeque<GroupEvent>>,
     broker: Mutex<Broker>,
+    /// How many commits of each partition are under way.
+    commits: Mutex<HashMap<i32, u32>>,
+    commit_ended: Condvar,
+}
+
+/// A commit that is under way until this is dropped.
+pub(crate) struct CommitUnderWay {
+    consumer: Arc<GroupConsumer>,
+    partition: i32,
+}
+
+impl CommitUnderWay {
+    pub(crate) fn begin(consumer: Arc<GroupConsumer>, partition: i32) -> Self {
+        *consumer.context().commits().entry(partition).or_default() += 1;
+        Self {
+            consumer,
+            partition,
+        }
+    }
+}
+
+impl Drop for CommitUnderWay {
+    fn drop(&mut self) {
+        let group = self.consumer.context();
+        if let Some(commits) = group.commits().get_mut(&self.partition) {
+            *commits -= 1;
+        }
+        group.commit_ended.notify_all();
+    }
 }
 
 /// What the client's statistics tell.
@@ -50,6 +83,30 @@ impl Group {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    fn commits(&self) -> MutexGuard<'_, HashMap<i32, u32>> {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no commit of these partitions is under way. The coordinator takes one from any member, also of a partition that has another
+    /// owner by then, whose intent it would overwrite.
+    fn wait_for_commits(&self, partitions: &[i32]) {
+        let under_way = |commits: &mut HashMap<i32, u32>| {
+            let mut of_these = partitions.iter().filter_map(|number| commits.get(number));
+            of_these.any(|commits| *commits > 0)
+        };
+        let commits = self.commits();
+        let waited = self
+            .commit_ended
+            .wait_timeout_while(commits, COMMITS_END, under_way)
+            .unwrap_or_else(PoisonError::into_inner);
+        if waited.1.timed_out() {
+            tracing::warn!(
+                ?partitions,
+                "partitions are given away while a commit of them is under way"
+            );
+        }
     }
 
     fn tell(&self, event: GroupEvent) {
@@ -102,7 +159,9 @@ impl ClientContext for Group {
 impl ConsumerContext for Group {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Revoke(partitions) = rebalance {
-            self.tell(GroupEvent::Revoked(numbers(partitions)));
+            let partitions = numbers(partitions);
+            self.wait_for_commits(&partitions);
+            self.tell(GroupEvent::Revoked(partitions));
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 
 use crate::batches::Record;
 use crate::blocks::{self, Content};
-use crate::consumer::GroupConsumer;
+use crate::consumer::{CommitUnderWay, GroupConsumer};
 use crate::protocol::{Command, Event, Protocol};
 use crate::{Enricher, SinkMetrics};
 
@@ -286,6 +286,7 @@ impl Partition {
     fn commit(&mut self, shared: &Shared, offset: i64, metadata: String) {
         let (consumer, answers) = (Arc::clone(&shared.consumer), shared.answers.clone());
         let (source, assignment) = (self.source.clone(), self.assignment);
+        let under_way = CommitUnderWay::begin(Arc::clone(&consumer), source.partition);
         let commit = move || {
             let mut list = TopicPartitionList::new();
             list.add_partition(&source.topic, source.partition)
@@ -295,6 +296,7 @@ impl Partition {
                 .and_then(|()| consumer.commit(&list, CommitMode::Sync))
                 .map(|()| Event::Committed)
                 .map_err(|error| format!("cannot commit offset {offset} of {source}: {error}"));
+            drop(under_way);
             // Nobody listens any more: the sink has ended.
             let _ = answers.send(Answer {
                 partition: source.partition,

@@ -1,5 +1,6 @@
-//! A model of Kafka: a log for each partition, the group's committed offsets with their metadata, and its generations, which keep those out
-//! that have lost a partition and do not know it yet.
+//! A model of Kafka: a log for each partition, the group's committed offsets with their metadata, and its generations. The coordinator looks at
+//! a commit's member and generation, not at whose partition it is, and librdkafka sends the generation that it knows when it sends: so a process
+//! that has not heard of a rebalance is refused, and one that has may still commit for a partition that it gave away.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,16 +14,37 @@ pub struct Kafka {
     pub partitions: Vec<Partition>,
     /// Batches of producers that are gone, which the broker may take later or never.
     pub strays: Vec<EncodedBatch>,
+    /// Commits of sinks that have given the partition away meanwhile.
+    pub late_commits: Vec<LateCommit>,
+}
+
+pub struct LateCommit {
+    pub sink: usize,
+    pub partition: usize,
+    pub offset: i64,
+    pub metadata: String,
+}
+
+/// How many scans a writer has dropped, by reason, as a batch says.
+pub type Drops = BTreeMap<String, u64>;
+
+/// A batch in the log: what the protocol looks at, and what else stands in its header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    pub head: Head,
+    pub dropped: Drops,
 }
 
 #[derive(Default)]
 pub struct Partition {
     /// None: a record that is no batch.
-    pub log: Vec<Option<Head>>,
+    pub log: Vec<Option<Batch>>,
     pub committed: Option<(i64, String)>,
     /// The sink that has it.
     pub owner: Option<usize>,
     pub generation: u64,
+    /// Its owner is not the last who committed.
+    pub is_overtaken: bool,
 }
 
 impl Kafka {
@@ -31,6 +53,7 @@ impl Kafka {
             up: true,
             partitions: (0..partitions).map(|_| Partition::default()).collect(),
             strays: Vec::new(),
+            late_commits: Vec::new(),
         }
     }
 
@@ -57,7 +80,8 @@ impl Kafka {
                 fate => return Err(format!("{}-{seq} was sent and is {fate:?}", read.writer)),
             }
         }
-        log.push(Some(head));
+        let dropped = read.dropped.into_iter().collect();
+        log.push(Some(Batch { head, dropped }));
         Ok(())
     }
 
@@ -77,11 +101,28 @@ impl Kafka {
         is_member
     }
 
+    /// A commit comes late, of a member that has given the partition away.
+    pub fn commit_late(&mut self, at: usize) {
+        let commit = self.late_commits.swap_remove(at);
+        let partition = &mut self.partitions[commit.partition];
+        partition.committed = Some((commit.offset, commit.metadata));
+        partition.is_overtaken = true;
+    }
+
+    /// Those of this sink.
+    pub fn commit_own_late(&mut self, partition: usize, sink: usize) {
+        let is_own = |commit: &LateCommit| (commit.partition, commit.sink) == (partition, sink);
+        while let Some(at) = self.late_commits.iter().position(is_own) {
+            self.commit_late(at);
+        }
+    }
+
     /// Gives a partition to a sink, or takes it from everyone.
     pub fn assign(&mut self, number: usize, owner: Option<usize>) {
         let partition = &mut self.partitions[number];
         partition.owner = owner;
         partition.generation += 1;
+        partition.is_overtaken = false;
     }
 }
 
@@ -103,7 +144,7 @@ impl Told {
 impl Partition {
     pub fn told(&self) -> BTreeMap<WriterKey, Told> {
         let mut writers: BTreeMap<WriterKey, Told> = BTreeMap::new();
-        for head in self.log.iter().flatten() {
+        for Batch { head, .. } in self.log.iter().flatten() {
             let told = writers.entry(head.writer.clone()).or_default();
             let end = head.first_seq + u64::from(head.count);
             told.seqs.extend(head.first_seq..end);

@@ -20,6 +20,10 @@ pub enum Mutation {
     EachTryHasItsToken,
     /// The broker takes commits of any generation.
     ZombiesAreNotFenced,
+    /// A partition is given away while a commit of it is on its way.
+    CommitsAreNotWaitedFor,
+    /// A block that is found to be stored is settled without its headers and dead records.
+    FoundBlocksLeaveNoHeaders,
     /// The batches between the saved positions and the committed offset are not folded.
     FoldIsSkipped,
     /// A delivery acknowledges all that was sent before it, too.
@@ -29,7 +33,7 @@ pub enum Mutation {
 }
 
 impl Mutation {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::CountIsSkipped,
         Self::CommitComesBeforeInsert,
         Self::LeftoversGoOn,
@@ -38,6 +42,8 @@ impl Mutation {
         Self::RepairRepeatsTheToken,
         Self::EachTryHasItsToken,
         Self::ZombiesAreNotFenced,
+        Self::CommitsAreNotWaitedFor,
+        Self::FoundBlocksLeaveNoHeaders,
         Self::FoldIsSkipped,
         Self::LaterDeliveryAcknowledgesEarlier,
         Self::FailureIsTakenForDelivery,

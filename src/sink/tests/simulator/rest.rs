@@ -25,8 +25,18 @@ impl World {
                 self.kafka.append(&stray, &mut self.truth)?;
             }
         }
+        while !self.kafka.late_commits.is_empty() {
+            if self.rng.bool() {
+                self.kafka.commit_late(0);
+            } else {
+                self.kafka.late_commits.clear();
+            }
+        }
         self.settle_sinks()?;
-        // And what nobody could end comes last.
+        // And what nobody could end comes last, when the blocks that are done are long forgotten.
+        if self.rng.bool() {
+            self.store.forget_tokens();
+        }
         while let Some(at) = self.first(Stage::Sent) {
             let token = self.store.requests[at].token.clone();
             self.trace.note(|| format!("{token} comes late"));
@@ -93,7 +103,8 @@ impl World {
             sink.state = State::Running;
         }
         for number in 0..self.schedule.partitions {
-            if !self.has_owner(number) {
+            // Whoever comes next where a commit came late finds it to be so.
+            if !self.has_owner(number) || self.kafka.partitions[number].is_overtaken {
                 self.reassign(number);
             }
         }
@@ -159,9 +170,9 @@ impl World {
             ensure(committed == end, || {
                 format!("partition {number} ends at {end}, and {committed} is committed")
             })?;
-            for (offset, head) in (0..).zip(&partition.log) {
+            for (offset, batch) in (0..).zip(&partition.log) {
                 let dead = self.store.dead.contains(&(number as i32, offset));
-                ensure(dead == head.is_none(), || {
+                ensure(dead == batch.is_none(), || {
                     format!("record {offset} of partition {number} is set aside: {dead}")
                 })?;
             }
@@ -191,7 +202,8 @@ impl World {
             })?;
         }
         self.truth.check_nothing_waits()?;
-        self.check_missing()
+        self.check_missing()?;
+        self.check_ledger()
     }
 
     /// What the sinks say is missing is what no batch has brought and no writer has told as dropped.

@@ -26,6 +26,7 @@ pub enum Happening {
     GroupMisses,
     StoreComesBack,
     StrayArrives,
+    CommitComesLate,
     OutletHasRoom,
     // What goes wrong.
     EdgeIsKilled,
@@ -52,7 +53,7 @@ pub enum Happening {
 
 use Happening::*;
 
-const ORDINARY: [(Happening, u32); 15] = [
+const ORDINARY: [(Happening, u32); 16] = [
     (Answer, 120),
     (Ship, 120),
     (BrokerTakes, 160),
@@ -67,6 +68,7 @@ const ORDINARY: [(Happening, u32); 15] = [
     (GroupMisses, 30),
     (StoreComesBack, 40),
     (StrayArrives, 10),
+    (CommitComesLate, 20),
     (OutletHasRoom, 60),
 ];
 
@@ -93,6 +95,8 @@ const FAULTS: [Happening; 20] = [
     PositionsAreForgotten,
 ];
 
+const NEEDS_OTHERS: [Happening; 2] = [InsertIsHalfDone, TokensAreForgotten];
+
 pub struct Schedule {
     pub steps: u32,
     pub machines: usize,
@@ -105,6 +109,8 @@ pub struct Schedule {
     pub unreadable: u32,
     /// One of so many requests of a sink fails, or loses its answer; 0: none.
     pub failing: u32,
+    /// One of so many inserts takes long, on its way and at the server; 0: none.
+    pub slow: u32,
     weights: Vec<(Happening, u32)>,
     total: u32,
 }
@@ -114,7 +120,13 @@ impl Schedule {
         let mut weights = ORDINARY.to_vec();
         for fault in FAULTS {
             if rng.bool() {
-                weights.push((fault, rng.u32(1..16)));
+                // Some do nothing most of the time, as they need others before them.
+                let most = if NEEDS_OTHERS.contains(&fault) {
+                    120
+                } else {
+                    16
+                };
+                weights.push((fault, rng.u32(1..most)));
             }
         }
         let segments = rng.u64(2..8);
@@ -142,6 +154,7 @@ impl Schedule {
             },
             unreadable: if rng.bool() { rng.u32(4..60) } else { 0 },
             failing: if rng.bool() { rng.u32(8..60) } else { 0 },
+            slow: if rng.bool() { rng.u32(2..12) } else { 0 },
             total: weights.iter().map(|(_, weight)| weight).sum(),
             weights,
         }

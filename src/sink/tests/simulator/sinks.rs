@@ -1,14 +1,14 @@
 //! Sinks: the real protocol, one for each partition that a process has, its commands carried out between the models in steps that others
 //! come in between. One that is paused does not know what it has lost, and goes on where it was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use analytics::{Counted, Positions, Run, Source};
 use fastrand::Rng;
 use sink::batches::Record;
 use sink::protocol::{Command, Event, Protocol};
 
-use crate::kafka::Kafka;
+use crate::kafka::{Drops, Kafka, LateCommit};
 use crate::mutation::Mutation;
 use crate::store::Store;
 use crate::trace::Trace;
@@ -32,7 +32,7 @@ pub enum State {
 pub struct Task {
     pub partition: usize,
     pub generation: u64,
-    pub protocol: Protocol<()>,
+    pub protocol: Protocol<Drops>,
     cursor: Option<i64>,
     doing: Doing,
     saving: Option<Positions>,
@@ -49,7 +49,7 @@ enum Doing {
     /// An insert is under way.
     Waiting(u64),
     /// It is carried out, and the answer is on the way.
-    Answered(Event<()>),
+    Answered(Event<Drops>),
 }
 
 /// What a sink has around it.
@@ -61,6 +61,8 @@ pub struct Around<'a> {
     pub mutation: Option<Mutation>,
     /// One of so many requests fails, or loses its answer; 0: none.
     pub failing: u32,
+    /// One of so many inserts takes long; 0: none.
+    pub slow: u32,
     pub most_held: u64,
 }
 
@@ -95,15 +97,41 @@ impl Process {
         self.tasks.insert(partition, task);
     }
 
-    /// The partition is another's, and this one knows.
-    pub fn revoke(&mut self, partition: usize, store: &mut Store) {
-        if let Some(task) = self.tasks.remove(&partition) {
-            task.end(store);
+    /// The partition is to be another's, or is, and this one knows. A commit that it has begun comes to its end first.
+    pub fn revoke(
+        &mut self,
+        partition: usize,
+        kafka: &mut Kafka,
+        store: &mut Store,
+        mutation: Option<Mutation>,
+    ) {
+        let Some(task) = self.tasks.remove(&partition) else {
+            return;
+        };
+        match &task.doing {
+            Doing::Todo(Command::Commit { offset, metadata })
+                if mutation == Some(Mutation::CommitsAreNotWaitedFor) =>
+            {
+                kafka.late_commits.push(LateCommit {
+                    sink: self.number,
+                    partition,
+                    offset: *offset,
+                    metadata: metadata.clone(),
+                });
+            }
+            Doing::Todo(Command::Commit { offset, metadata }) if kafka.up => {
+                kafka.commit(partition, Some(task.generation), *offset, metadata);
+            }
+            _ => {}
         }
+        task.end(store);
     }
 
-    pub fn kill(&mut self, store: &mut Store) {
+    pub fn kill(&mut self, kafka: &mut Kafka, store: &mut Store) {
         self.state = State::Dead;
+        kafka
+            .late_commits
+            .retain(|commit| commit.sink != self.number);
         for task in std::mem::take(&mut self.tasks).into_values() {
             task.end(store);
         }
@@ -123,7 +151,8 @@ impl Process {
                     self.number
                 )
             });
-            self.revoke(partition, around.store);
+            let (kafka, store) = (&mut *around.kafka, &mut *around.store);
+            self.revoke(partition, kafka, store, around.mutation);
             return Ok(());
         }
         task.turn(self.number, around)
@@ -208,10 +237,14 @@ impl Task {
                 break;
             }
             self.cursor = Some(at + 1);
+            let (head, dropped) = match &log[at as usize] {
+                Some(batch) => (Some(batch.head.clone()), batch.dropped.clone()),
+                None => (None, Drops::default()),
+            };
             let record = Record {
                 offset: at,
-                head: log[at as usize].clone(),
-                content: (),
+                head,
+                content: dropped,
             };
             self.handle(Event::Read(record), around)?;
         }
@@ -280,7 +313,7 @@ impl Task {
     }
 
     /// Tells the protocol, and takes what it wants.
-    fn handle(&mut self, event: Event<()>, around: &mut Around<'_>) -> Checked {
+    fn handle(&mut self, event: Event<Drops>, around: &mut Around<'_>) -> Checked {
         let mut commands = self.protocol.handle(event);
         ensure(commands.len() <= 1, || {
             format!("one thing at a time, not {commands:?}")
@@ -312,8 +345,6 @@ impl Task {
         let answer_is_lost = chance(around.failing);
         let reachable = match command {
             Command::Commit { .. } => around.kafka.up,
-            // An insert is on its way first.
-            Command::Insert { .. } => true,
             _ => around.store.up,
         };
         if fails || !reachable {
@@ -337,7 +368,9 @@ impl Task {
                 true => Event::Committed,
                 false => Event::Failed,
             },
-            Command::Insert { token, only } => return self.insert(&token, &only, around),
+            Command::Insert { token, only } => {
+                return self.insert(&token, &only, answer_is_lost, around);
+            }
         };
         Ok(Doing::Answered(if answer_is_lost {
             Event::Failed
@@ -358,6 +391,7 @@ impl Task {
         &mut self,
         token: &str,
         only: &[Run],
+        breaks_off: bool,
         around: &mut Around<'_>,
     ) -> Result<Doing, String> {
         let block = self
@@ -365,18 +399,18 @@ impl Task {
             .in_flight()
             .ok_or("an insert without a block")?;
         let partition = self.partition as i32;
-        // Dead records go first, and replace themselves.
-        let unreadable = block.records.iter().filter(|record| record.head.is_none());
-        let dead: BTreeSet<_> = unreadable
-            .map(|record| (partition, record.offset))
-            .collect();
         let last = block.last();
-        self.tried = Some(block.first());
-        if around.store.up {
-            around.store.dead.extend(dead);
-        } else if !dead.is_empty() {
+        if !around.store.up {
             return Ok(Doing::Answered(Event::Failed));
         }
+        let found = only.is_empty() && !block.new.is_empty();
+        if !found || around.mutation != Some(Mutation::FoundBlocksLeaveNoHeaders) {
+            around.store.describe(partition, &block.records);
+        }
+        if breaks_off {
+            return Ok(Doing::Answered(Event::Failed));
+        }
+        self.tried = Some(block.first());
         self.attempts += 1;
         let token = match around.mutation {
             Some(Mutation::RepairRepeatsTheToken) => {
@@ -394,6 +428,8 @@ impl Task {
         if only.is_empty() {
             return Ok(Doing::Answered(Event::Inserted));
         }
-        Ok(Doing::Waiting(around.store.ask(partition, &token, only)))
+        let is_slow = around.slow > 0 && around.rng.u32(0..around.slow) == 0;
+        let id = around.store.ask(partition, &token, only, is_slow);
+        Ok(Doing::Waiting(id))
     }
 }

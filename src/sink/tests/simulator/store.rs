@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use analytics::{Counted, Positions, Run, Source, WriterPosition, month_token};
 use scans::{ScanId, WriterKey};
+use sink::batches::Record;
 
+use crate::kafka::{Batch, Drops};
 use crate::mutation::Mutation;
 use crate::truth::{Checked, ensure};
 
@@ -21,8 +23,11 @@ pub struct Store {
     /// How many rows there are of each writer's scans, by number.
     rows: BTreeMap<WriterKey, Vec<u8>>,
     tokens: HashSet<String>,
-    /// Records that could not be read, by partition and offset.
+    /// What the batches' headers say, by partition and offset: the ledger's table.
+    pub headers: BTreeMap<(i32, i64), Batch>,
+    /// Records that could not be read, by partition and offset, and scans.
     pub dead: BTreeSet<(i32, i64)>,
+    pub dead_scans: BTreeSet<ScanId>,
     pub saved: Vec<Positions>,
     pub requests: Vec<Insert>,
     asked: u64,
@@ -44,6 +49,8 @@ pub struct Insert {
     pub stage: Stage,
     /// Whoever asked waits for the answer.
     pub awaited: bool,
+    /// It takes long.
+    pub is_slow: bool,
     /// It goes on though it was ended, as no server does, for a mutation.
     pub is_ended: bool,
 }
@@ -66,7 +73,28 @@ impl Store {
         }
     }
 
-    pub fn ask(&mut self, partition: i32, token: &str, runs: &[Run]) -> u64 {
+    /// The headers and the dead records of a block: they go before its rows, and replace themselves.
+    pub fn describe(&mut self, partition: i32, records: &[Record<Drops>]) {
+        for Record {
+            offset,
+            head,
+            content,
+        } in records
+        {
+            let place = (partition, *offset);
+            let Some(head) = head else {
+                self.dead.insert(place);
+                continue;
+            };
+            let refused = head.refused.iter();
+            self.dead_scans
+                .extend(refused.map(|seq| head.writer.scan(*seq)));
+            let (head, dropped) = (head.clone(), content.clone());
+            self.headers.insert(place, Batch { head, dropped });
+        }
+    }
+
+    pub fn ask(&mut self, partition: i32, token: &str, runs: &[Run], is_slow: bool) -> u64 {
         self.asked += 1;
         let mut months = [0, 1].into_iter().filter_map(|month| {
             let scans = runs
@@ -87,6 +115,7 @@ impl Store {
             next: months.next(),
             stage: Stage::Sent,
             awaited: true,
+            is_slow,
             is_ended: false,
         });
         self.asked

@@ -32,7 +32,7 @@ impl World {
         let lost = lost.filter(|scan| scan.fate == Fate::Recorded && !scan.in_log);
         let logs = || self.kafka.partitions.iter().map(|partition| &partition.log);
         let sent = logs().flatten().flatten();
-        let sent: u64 = sent.map(|head| u64::from(head.count)).sum();
+        let sent: u64 = sent.map(|batch| u64::from(batch.head.count)).sum();
         let in_log = writers().flat_map(|writer| &writer.scans);
         let in_log = in_log.filter(|scan| scan.in_log).count() as u64;
         Tally(BTreeMap::from([

@@ -3,6 +3,8 @@
 use analytics::Run;
 use sink::protocol::{Command, Event};
 
+use crate::kafka::Drops;
+
 pub fn command(command: &Command) -> String {
     match command {
         Command::Load { up_to } => format!("load the positions up to {up_to}"),
@@ -15,7 +17,7 @@ pub fn command(command: &Command) -> String {
     }
 }
 
-pub fn answer(event: &Event<()>) -> String {
+pub fn answer(event: &Event<Drops>) -> String {
     match event {
         Event::Loaded(None) => "none".to_owned(),
         Event::Loaded(Some(positions)) => {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use fastrand::Rng;
 
 use crate::edges::Machine;
-use crate::kafka::Kafka;
+use crate::kafka::{Kafka, LateCommit};
 use crate::mutation::Mutation;
 use crate::schedule::{Happening, Schedule};
 use crate::sinks::{Around, Process, State};
@@ -85,6 +85,10 @@ impl World {
             | EdgeIsKilled | MachineIsLost | LogIsDamaged | EdgeDrains | OutletIsFull
             | ProducerFails | BatchFails | BatchIsRefused => self.at_a_machine(happening),
             StrayArrives => self.stray_arrives(),
+            CommitComesLate => {
+                self.commit_comes_late();
+                Ok(())
+            }
             BrokerGoesAway | BrokerComesBack => {
                 let up = happening == BrokerComesBack;
                 if std::mem::replace(&mut self.kafka.up, up) != up {
@@ -132,6 +136,27 @@ impl World {
         self.kafka.append(&stray, &mut self.truth)
     }
 
+    fn commit_comes_late(&mut self) {
+        let Self {
+            kafka, sinks, rng, ..
+        } = self;
+        if kafka.late_commits.is_empty() || !kafka.up {
+            return;
+        }
+        let at = rng.usize(0..kafka.late_commits.len());
+        let LateCommit {
+            sink,
+            partition,
+            offset,
+            ..
+        } = kafka.late_commits[at];
+        if sinks[sink].state == State::Running {
+            kafka.commit_late(at);
+            self.trace
+                .note(|| format!("sink {sink} commits {offset} of partition {partition}, late"));
+        }
+    }
+
     fn at_a_sink(&mut self, happening: Happening) -> Checked {
         use Happening::*;
         let at = self.rng.usize(0..self.sinks.len());
@@ -141,7 +166,7 @@ impl World {
             (SinkTurns, State::Running) => return sink.turn(&mut around),
             (SinkStarts, State::Dead) | (SinkResumes, State::Paused) => sink.state = State::Running,
             (SinkIsPaused, State::Running) => sink.state = State::Paused,
-            (SinkIsKilled, State::Running | State::Paused) => sink.kill(around.store),
+            (SinkIsKilled, State::Running | State::Paused) => sink.kill(around.kafka, around.store),
             (SinkGivesUp, State::Running) => {
                 for task in sink.tasks.values_mut() {
                     task.give_up(around.store);
@@ -162,6 +187,7 @@ impl World {
             trace: &mut self.trace,
             mutation: self.mutation,
             failing: self.schedule.failing,
+            slow: self.schedule.slow,
             most_held: self.schedule.most_held(),
         };
         (around, &mut self.sinks)
@@ -176,7 +202,9 @@ impl World {
             Happening::Rebalance if self.kafka.up => self.reassign(number),
             // When the group has had no member for long. Offsets are forgotten then, and nothing of a sink is on its way.
             Happening::GroupIsForgotten
-                if !self.has_task(number) && self.store.requests.is_empty() =>
+                if !self.has_task(number)
+                    && self.store.requests.is_empty()
+                    && self.kafka.late_commits.is_empty() =>
             {
                 self.kafka.assign(number, None);
                 self.kafka.partitions[number].committed = None;
@@ -202,12 +230,14 @@ impl World {
         };
         let before = self.kafka.partitions[number].owner;
         if let Some(before) = before.filter(|before| self.sinks[*before].state == State::Running) {
-            self.sinks[before].revoke(number, &mut self.store);
+            self.sinks[before].revoke(number, &mut self.kafka, &mut self.store, self.mutation);
         }
+        // One client's commits come in their order, and before it asks where the group stands.
+        self.kafka.commit_own_late(number, to);
         self.kafka.assign(number, Some(to));
         let generation = self.kafka.partitions[number].generation;
         // What it has of an earlier generation ends.
-        self.sinks[to].revoke(number, &mut self.store);
+        self.sinks[to].revoke(number, &mut self.kafka, &mut self.store, self.mutation);
         self.sinks[to].assign(number, generation, self.schedule.most_scans);
         self.trace
             .note(|| format!("sink {to} gets partition {number}"));
@@ -241,6 +271,10 @@ impl World {
         let found = of_stage.next();
         if let Some(at) = found {
             let insert = store.requests[at].clone();
+            let goes_on = matches!(happening, InsertArrives | InsertEnds);
+            if goes_on && insert.is_slow && rng.u8(0..16) > 0 {
+                return Ok(());
+            }
             match happening {
                 InsertArrives => {
                     trace.note(|| format!("{happening:?}: {}", insert.token));
