@@ -10,6 +10,9 @@
 //! After a failed insert nobody knows what is stored. Then, and for all batches that an earlier sink may have had, the order is:
 //! end leftover inserts, count, and only then insert.
 
+mod messages;
+mod standing;
+
 use std::collections::HashSet;
 
 use analytics::{Counted, Positions, Run, Source};
@@ -18,81 +21,7 @@ use scans::{ScanId, WriterKey};
 use crate::batches::{Batches, Record};
 use crate::intent::Intent;
 use crate::positions::WriterPositions;
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event<C> {
-    /// The group's committed offset and its metadata (none: never committed), and the offset behind the last record.
-    Assigned {
-        /// Where the group stands.
-        committed: Option<i64>,
-        /// What was committed with it.
-        metadata: String,
-        /// The partition's end.
-        end: i64,
-    },
-    /// A record was read.
-    Read(Record<C>),
-    /// What was collected has waited long enough.
-    Flush,
-    /// The answer to [`Command::Load`].
-    Loaded(Option<Positions>),
-    /// The answer to [`Command::EndInserts`].
-    InsertsEnded,
-    /// The answer to [`Command::Count`].
-    Counted(Counted),
-    /// The answer to [`Command::Find`].
-    Found(HashSet<ScanId>),
-    /// The answer to [`Command::Insert`].
-    Inserted,
-    /// The answer to [`Command::Commit`].
-    Committed,
-    /// What was asked for last was not done, or nobody knows.
-    Failed,
-}
-
-/// What to do. At most one is open at a time; the next event but `Read` and `Flush` is its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Load the writers' positions as of this offset.
-    Load {
-        /// The committed offset.
-        up_to: i64,
-    },
-    /// Read on from here (none: from the beginning). Has no answer but records.
-    Seek(Option<i64>),
-    /// End what an earlier sink, or a failed try, may still be inserting from this partition.
-    EndInserts,
-    /// Count what is stored of these.
-    Count(Vec<Run>),
-    /// Look which of these are stored.
-    Find(Vec<Run>),
-    /// Insert the block in flight: see [`Protocol::in_flight`].
-    Insert {
-        /// What the insert's tokens begin with: see [`analytics::month_token`].
-        token: String,
-        /// The scans to insert: all that are new in the block, those found missing, or none, of a block whose scans are there.
-        only: Vec<Run>,
-    },
-    /// Commit the offset with its metadata.
-    Commit {
-        /// The next batch to store.
-        offset: i64,
-        /// The intent, or nothing.
-        metadata: String,
-    },
-}
-
-/// What became of a block that is settled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Settled {
-    /// Scans stored.
-    pub scans: u64,
-    /// Scans that an earlier batch had.
-    pub replayed: u64,
-    /// Records and scans set aside.
-    pub unreadable: u64,
-}
+pub use messages::{Command, Event, Settled};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -185,87 +114,6 @@ impl<C> Protocol<C> {
             Event::Inserted => self.inserted(),
             Event::Committed => self.committed(),
             Event::Failed => self.failed(),
-        }
-    }
-
-    /// Whether a record may be read now. While a full block waits for its turn, the partition is paused.
-    pub fn wants_records(&self) -> bool {
-        !self.loading && !self.open_is_full()
-    }
-
-    /// The block that [`Command::Insert`] means.
-    pub fn in_flight(&self) -> Option<&Batches<C>> {
-        self.flight.as_ref().map(|flight| &flight.batches)
-    }
-
-    /// Whether everything read is settled.
-    pub fn is_idle(&self) -> bool {
-        self.flight.is_none() && self.next.is_none() && self.open.records.is_empty()
-    }
-
-    /// Whether collected records wait for [`Event::Flush`], or for more.
-    pub fn is_collecting(&self) -> bool {
-        !self.open.records.is_empty()
-    }
-
-    /// How many scans it holds.
-    pub fn held(&self) -> u64 {
-        let flight = self
-            .flight
-            .as_ref()
-            .map_or(0, |flight| flight.batches.scans());
-        self.open.scans() + flight + self.next.as_ref().map_or(0, |next| next.scans())
-    }
-
-    /// What the last commit settled; each once.
-    pub fn take_settled(&mut self) -> Option<Settled> {
-        self.last_settled.take()
-    }
-
-    /// Whether it reads what an earlier sink intended to store, which has to be read to its end before anything of it can be stored.
-    pub fn makes_good(&self) -> bool {
-        self.intent.is_some()
-    }
-
-    /// Whether an earlier sink's intent was for other scans than are in its batches now; true once.
-    pub fn take_intent_differs(&mut self) -> bool {
-        std::mem::take(&mut self.intent_differs)
-    }
-
-    /// The offset behind what is settled.
-    pub fn position(&self) -> Option<i64> {
-        self.committed
-    }
-
-    /// How many scans should have come and did not, as of what is settled.
-    pub fn missing(&self) -> u64 {
-        self.settled.missing()
-    }
-
-    /// The positions to be saved: of writers that moved since the last time, as of what is settled. None while batches below the committed
-    /// offset are still being folded: these are the positions of no offset that is known here.
-    pub fn unsaved(&self) -> Option<Positions> {
-        let offset = self
-            .committed
-            .filter(|committed| self.next_offset >= *committed && !self.unsaved.is_empty())?;
-        let writers = self
-            .unsaved
-            .iter()
-            .filter_map(|key| Some((key.clone(), self.settled.get(key)?.clone())))
-            .collect();
-        Some(Positions {
-            source: self.source.clone(),
-            offset,
-            writers,
-        })
-    }
-
-    /// These positions were saved.
-    pub fn saved(&mut self, positions: &Positions) {
-        for (key, saved) in &positions.writers {
-            if self.settled.get(key) == Some(saved) {
-                self.unsaved.remove(key);
-            }
         }
     }
 
