@@ -48,10 +48,10 @@ class Cluster(Bench):
         self.sink = Sink(self)
         self.edge = Edge(self, PREFIX, f"edge-{'apart' if apart else 'together'}")
         self.edge.verify(self.tags)
-        if apart:
-            self.stand_back()
         # The scans by which the edge was verified belong to no part.
         self.settle()
+        if apart:
+            self.stand_back()
 
     def stand_back(self):
         """Now that they have started. Threads that they still make inherit it."""

@@ -296,7 +296,7 @@ impl ScanLog {
         let own = segment.key().boot == self.boot;
         match Arc::try_unwrap(segment) {
             Ok(segment) if own => {
-                if let Err(segment) = self.spares.recycle(segment) {
+                if let Some(segment) = self.spares.recycle(segment) {
                     self.remove(&segment);
                 }
             }

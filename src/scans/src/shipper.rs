@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use priority::Priority;
 
-use crate::segment::Segment;
 use crate::pace::CatchUp;
+use crate::segment::Segment;
 use crate::sources::Sources;
 use crate::spool::Spool;
 use crate::{Delivered, Delivery, Ledger, Outlet, ScanLog, ScanLogError};

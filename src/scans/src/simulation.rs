@@ -194,7 +194,7 @@ fn retire(spares: &Spares, segment: Arc<Segment>, boot: u64) {
     }
     let (own, bytes) = (segment.key().boot == boot, segment.bytes());
     let kept = match Arc::try_unwrap(segment) {
-        Ok(segment) if own => spares.recycle(segment).is_ok(),
+        Ok(segment) if own => spares.recycle(segment).is_none(),
         _ => false,
     };
     if !kept {

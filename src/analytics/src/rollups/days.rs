@@ -79,27 +79,30 @@ mod tests {
 
     #[test]
     fn hours_are_told_by_their_days_where_those_hold_and_none_twice() {
-        let told = |runs: &[Range<i64>], missing: &[i64]| {
-            let ByDay { days, hours } = ByDay::of(runs, missing);
-            (days, hours)
+        let told = |runs: &[(i64, i64)], missing: &[i64]| {
+            let runs: Vec<Range<i64>> = runs.iter().map(|(from, to)| *from..*to).collect();
+            let ByDay { days, hours } = ByDay::of(&runs, missing);
+            let ends = |runs: Vec<Range<i64>>| {
+                let ends = runs.into_iter().map(|run| (run.start, run.end));
+                ends.collect::<Vec<_>>()
+            };
+            (ends(days), ends(hours))
         };
-        assert_eq!(told(&[0..24], &[]), (vec![0..1], vec![]));
-        assert_eq!(told(&[0..24], &[0]), (vec![], vec![0..24]));
-        assert_eq!(
-            told(&[5..100, 120..200], &[2, 6, 9]),
-            (
-                vec![1..2, 3..4, 5..6, 7..8],
-                vec![5..24, 48..72, 96..100, 144..168, 192..200]
-            )
-        );
-        assert_eq!(told(&[30..40, 50..60], &[]), (vec![], vec![30..40, 50..60]));
+        assert_eq!(told(&[(0, 24)], &[]), (vec![(0, 1)], vec![]));
+        assert_eq!(told(&[(0, 24)], &[0]), (vec![], vec![(0, 24)]));
+        let days = vec![(1, 2), (3, 4), (5, 6), (7, 8)];
+        let hours = vec![(5, 24), (48, 72), (96, 100), (144, 168), (192, 200)];
+        assert_eq!(told(&[(5, 100), (120, 200)], &[2, 6, 9]), (days, hours));
+        let runs = [(30, 40), (50, 60)];
+        assert_eq!(told(&runs, &[]), (vec![], runs.to_vec()));
     }
 
     #[test]
     fn where_it_would_be_too_many_runs_the_shortest_are_told_by_hours() {
         // Every other day holds, and twenty at the end.
         let missing: Vec<i64> = (0..100).map(|n| 2 * n).collect();
-        let ByDay { days, hours } = ByDay::of(&[0..220 * 24], &missing);
+        let all = 0..220 * 24;
+        let ByDay { days, hours } = ByDay::of(std::slice::from_ref(&all), &missing);
         assert_eq!(days.len(), MOST_RUNS);
         assert!(days.contains(&(199..220)), "{days:?}");
         let of_days: i64 = days.iter().map(|run| 24 * (run.end - run.start)).sum();

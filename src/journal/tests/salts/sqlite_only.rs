@@ -49,7 +49,7 @@ async fn a_salt_in_the_place_of_what_was_none_is_heard() -> anyhow::Result<()> {
     admin.journal.become_writer().await?;
     let raw = rusqlite::Connection::open(place.file())?;
     raw.busy_timeout(Duration::from_secs(10))?;
-    for (key, value) in [("2026-11-29", &b"\xff\xff"[..]), ("no day", b"")] {
+    for (key, value) in [("2026-11-29", &b"\xff\xff"[..]), ("no day", &b""[..])] {
         raw.execute(
             "INSERT INTO salts (day, value) VALUES (?1, ?2)",
             (key, value),

@@ -110,17 +110,23 @@ impl Run {
     }
 
     pub(super) fn ship(&mut self, outlet: &mut Sent, now: Instant) {
-        self.sources.follow(self.begun.take(), now);
         let options = ShipperOptions {
             batch_bytes: 1_000, // two scans
             ..ShipperOptions::default()
         };
+        if self.sources.count() == 0 {
+            // A round before: what an earlier run has left goes at a pace.
+            let before = now.checked_sub(Duration::from_secs(1));
+            let before = before.expect("after the machine's start");
+            self.sources.ship(outlet, &options, false, before);
+        }
+        self.sources.follow(self.begun.take(), now);
         let stored = self.sources.ship(outlet, &options, self.draining, now);
         for segment in stored {
             let own = segment.key().boot == self.boot;
             match Arc::try_unwrap(segment) {
                 Ok(segment) if own => {
-                    if let Err(segment) = self.spares.recycle(segment) {
+                    if let Some(segment) = self.spares.recycle(segment) {
                         self.remove(&segment);
                     }
                 }

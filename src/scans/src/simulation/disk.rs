@@ -130,7 +130,7 @@ impl Edge {
         let short = self.spares.are_short();
         for source in self.sources.each() {
             source.note_overdue(after, now);
-            if let Some(what) = source.to_copy(short, all) {
+            if let Some(what) = source.next_copy(short, all) {
                 self.disk.write(&what)?;
                 let number = what.segment.number();
                 source.set_copied(number, what.to, what.extent);

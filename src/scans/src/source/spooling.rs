@@ -94,7 +94,7 @@ impl Source {
     }
 
     /// What is to be written next: what is overdue; every segment that is full, where memory is `short`; or `all` there is.
-    pub(crate) fn to_copy(&mut self, short: bool, all: bool) -> Option<ToCopy> {
+    pub(crate) fn next_copy(&mut self, short: bool, all: bool) -> Option<ToCopy> {
         // Before the look at the log: who has ended has written everything.
         let ended = (self.adopted && !self.cut) || (all && self.account.has_ended());
         self.discover();

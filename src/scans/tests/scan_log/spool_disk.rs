@@ -183,6 +183,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
+#[allow(clippy::print_stderr, reason = "where it tests nothing, it says so")]
 fn a_full_disk_is_told_and_tried_again_and_the_scans_go_on() -> Result<()> {
     let Some(disk) = SmallDisk::mount()? else {
         eprintln!("not tested: this user may not mount");

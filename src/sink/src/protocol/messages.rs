@@ -57,7 +57,7 @@ pub enum Command {
     Find(Vec<Run>),
     /// Insert the block in flight: see [`Protocol::in_flight`](super::Protocol::in_flight).
     Insert {
-        /// The insert's token.
+        /// What the insert's tokens begin with: see [`analytics::month_token`].
         token: String,
         /// The scans to insert: all that are new in the block, those found missing, or none, of a block whose scans are there.
         only: Vec<Run>,

@@ -18,6 +18,8 @@ pub enum Mutation {
     RepairRepeatsTheToken,
     /// Each try has a token of its own.
     EachTryHasItsToken,
+    /// A token tells which of a block's scans a try brings, of all its months together.
+    TokenIsOfTheTry,
     /// The broker takes commits of any generation.
     ZombiesAreNotFenced,
     /// A partition is given away while a commit of it is on its way.
@@ -33,7 +35,7 @@ pub enum Mutation {
 }
 
 impl Mutation {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::CountIsSkipped,
         Self::CommitComesBeforeInsert,
         Self::LeftoversGoOn,
@@ -41,6 +43,7 @@ impl Mutation {
         Self::NothingIsLookedUpAfterATakeover,
         Self::RepairRepeatsTheToken,
         Self::EachTryHasItsToken,
+        Self::TokenIsOfTheTry,
         Self::ZombiesAreNotFenced,
         Self::CommitsAreNotWaitedFor,
         Self::FoundBlocksLeaveNoHeaders,

@@ -419,6 +419,7 @@ impl Task {
             Some(Mutation::EachTryHasItsToken) => {
                 format!("{token}-{}-{}", self.generation, self.attempts)
             }
+            Some(Mutation::TokenIsOfTheTry) => format!("{token}-{:x}", Run::digest(only)),
             Some(Mutation::CommitComesBeforeInsert) => {
                 self.commit(last + 1, "", around);
                 token.to_owned()

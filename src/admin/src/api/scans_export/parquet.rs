@@ -259,7 +259,7 @@ mod tests {
             campaign: String::new(),
             outcome: "redirected".to_owned(),
             rule: String::new(),
-            destination: (number % 2 == 0).then_some(0),
+            destination: number.is_multiple_of(2).then_some(0),
             country: "AT".to_owned(),
             region: String::new(),
             city: String::new(),
