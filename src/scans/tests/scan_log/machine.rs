@@ -24,6 +24,9 @@ pub const HEADER: u64 = 4_096;
 /// Fewer scans than a segment of 64 KiB takes.
 pub const FEW: u64 = 100;
 
+/// A scan log while its delivery is away: the shipper, a writer, and the numbers that it has appended.
+pub type InOutage = (Arc<ScanLog>, Shipper, Writer, BTreeSet<u64>);
+
 /// The folders of a machine, and a delivery that can be away.
 pub struct Machine {
     pub hot: TempDir,
@@ -58,6 +61,16 @@ impl Machine {
 
     pub fn open(&self) -> Result<Arc<ScanLog>> {
         Ok(ScanLog::open(&self.options(), &Registry::new())?)
+    }
+
+    /// Begins a log whose shipper cannot deliver, with a writer that has appended so many scans.
+    pub fn in_outage(&self, scans: u64) -> Result<InOutage> {
+        self.set_away(true);
+        let log = self.open()?;
+        let shipper = self.ship(&log)?;
+        let mut writer = log.writer();
+        let appended = self.append_in_time(&mut writer, scans);
+        Ok((log, shipper, writer, appended))
     }
 
     pub fn ship(&self, log: &Arc<ScanLog>) -> Result<Shipper> {

@@ -127,11 +127,7 @@ fn of_a_lost_machine_what_was_on_disk_arrives_and_nobody_says_where_its_writer_e
 fn after_a_clean_stop_without_delivery_a_machine_that_is_started_anew_has_lost_nothing()
 -> Result<()> {
     let machine = Machine::new()?;
-    machine.set_away(true);
-    let log = machine.open()?;
-    let shipper = machine.ship(&log)?;
-    let mut writer = log.writer();
-    let appended = machine.append_in_time(&mut writer, 2_000);
+    let (log, shipper, writer, appended) = machine.in_outage(2_000)?;
     drop(writer);
     let ledger = shipper.drain(Instant::now() + Duration::from_secs(4));
     assert_eq!(ledger.waiting(), appended.len() as u64);
@@ -150,11 +146,7 @@ fn after_a_clean_stop_without_delivery_a_machine_that_is_started_anew_has_lost_n
 #[test]
 fn where_memory_is_still_there_it_is_shipped_from_there_and_nothing_twice() -> Result<()> {
     let machine = Machine::new()?;
-    machine.set_away(true);
-    let log = machine.open()?;
-    let shipper = machine.ship(&log)?;
-    let mut writer = log.writer();
-    let mut appended = machine.append_in_time(&mut writer, 5_000);
+    let (log, shipper, mut writer, mut appended) = machine.in_outage(5_000)?;
     machine.wait_until_copied();
     assert!(!machine.only_on_disk().is_empty());
     drop(shipper);
@@ -174,11 +166,7 @@ fn where_memory_is_still_there_it_is_shipped_from_there_and_nothing_twice() -> R
 #[test]
 fn a_run_that_takes_over_ships_what_the_first_has_on_disk() -> Result<()> {
     let machine = Machine::new()?;
-    machine.set_away(true);
-    let first = machine.open()?;
-    let shipper = machine.ship(&first)?;
-    let mut writer = first.writer();
-    let mut appended = machine.append_in_time(&mut writer, 5_000);
+    let (first, shipper, mut writer, mut appended) = machine.in_outage(5_000)?;
     let lock = first.lock().try_clone_to_owned()?;
     let second = ScanLog::open_beside(&machine.options(), Some(lock), &Registry::new())?;
     assert_eq!(second.ledger().adopted, 0, "the first lives");
@@ -199,11 +187,7 @@ fn a_run_that_takes_over_ships_what_the_first_has_on_disk() -> Result<()> {
 #[test]
 fn a_writer_keeps_its_partition_over_what_is_on_disk_alone() -> Result<()> {
     let machine = Machine::new()?;
-    machine.set_away(true);
-    let log = machine.open()?;
-    let shipper = machine.ship(&log)?;
-    let mut writer = log.writer();
-    let appended = machine.append_in_time(&mut writer, 4_000);
+    let (log, shipper, writer, appended) = machine.in_outage(4_000)?;
     assert!(!machine.only_on_disk().is_empty());
     drop((shipper, writer, log));
     // Some of what was on disk alone arrives; then it is killed.
@@ -232,11 +216,7 @@ fn a_writer_keeps_its_partition_over_what_is_on_disk_alone() -> Result<()> {
 fn of_a_hot_folder_on_a_lost_machines_disk_the_copy_is_shipped_that_has_more() -> Result<()> {
     let mut machine = Machine::new()?;
     machine.hot = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    machine.set_away(true);
-    let log = machine.open()?;
-    let shipper = machine.ship(&log)?;
-    let mut writer = log.writer();
-    let appended = machine.append_in_time(&mut writer, 1_000);
+    let (log, shipper, writer, appended) = machine.in_outage(1_000)?;
     machine.wait_until_copied();
     let boot = log.boot();
     drop((shipper, writer, log));

@@ -76,11 +76,7 @@ fn a_flipped_bit_on_disk_costs_one_scan_and_in_what_changes_of_a_header_none() -
 #[test]
 fn a_flipped_bit_in_the_header_of_an_only_copy_costs_nothing_where_memory_is_kept() -> Result<()> {
     let machine = Machine::new()?;
-    machine.set_away(true);
-    let log = machine.open()?;
-    let shipper = machine.ship(&log)?;
-    let mut writer = log.writer();
-    let appended = machine.append_in_time(&mut writer, 4_000);
+    let (log, shipper, writer, appended) = machine.in_outage(4_000)?;
     drop((shipper, writer, log));
     let alone = machine.only_on_disk();
     let (next_seq, extent) = (328, 576);
@@ -97,11 +93,7 @@ fn a_flipped_bit_in_the_header_of_an_only_copy_costs_nothing_where_memory_is_kep
 #[test]
 fn where_the_last_copy_cannot_be_read_nobody_says_where_its_writer_ended() -> Result<()> {
     let machine = Machine::new()?;
-    machine.set_away(true);
-    let log = machine.open()?;
-    let shipper = machine.ship(&log)?;
-    let mut writer = log.writer();
-    let appended = machine.append_in_time(&mut writer, 1_000);
+    let (log, shipper, writer, appended) = machine.in_outage(1_000)?;
     drop(writer);
     shipper.drain(Instant::now() + Duration::from_secs(4));
     drop(log);
@@ -138,11 +130,7 @@ fn flip(file: &Path, at: u64) -> io::Result<()> {
 #[test]
 fn a_copy_that_cannot_be_read_costs_its_scans_and_stops_nothing() -> Result<()> {
     let machine = Machine::new()?;
-    machine.set_away(true);
-    let log = machine.open()?;
-    let shipper = machine.ship(&log)?;
-    let mut writer = log.writer();
-    let appended = machine.append_in_time(&mut writer, 5_000);
+    let (_log, shipper, writer, appended) = machine.in_outage(5_000)?;
     let only_on_disk = machine.only_on_disk();
     // The first may be on its way into memory.
     let victim = only_on_disk.get(2).context("a third")?;
