@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, TransactionBehavior};
@@ -153,21 +153,13 @@ fn published_at(row: &Row<'_>) -> Result<Timestamp, String> {
 
 impl Follower for SqliteFollower {
     fn next(&mut self, wait: Duration) -> Result<Option<Event>, FollowError> {
-        let deadline = Instant::now() + wait;
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Ok(Some(event));
-            }
-            let seen = self.wake.seen();
-            self.read();
-            let left = deadline.saturating_duration_since(Instant::now());
+        let wake = Arc::clone(&self.wake);
+        Ok(wake.next(wait, POLL, || {
             if self.ready.is_empty() {
-                if left.is_zero() {
-                    return Ok(None);
-                }
-                self.wake.wait_after(seen, left.min(POLL));
+                self.read();
             }
-        }
+            self.ready.pop_front()
+        }))
     }
 
     fn at_hand(&mut self) -> Option<Event> {
